@@ -1,0 +1,96 @@
+"""Fixtures for tests on lab hosts: ``lab``, ``playbook``, and ``fresh_host`` for a test's own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostlab import Host, HostSpec, Lab, Playbooks
+from hostlab.lab import all_labs, state_folder
+
+SESSION = f"pytest-{os.getpid()}"
+
+
+class SessionLab:
+    """Hosts for a test session; the same name gives the same host again, as long as it is alike."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.state: Path = lab.state
+
+    def host(self, spec: HostSpec | str, **options: Any) -> Host:
+        """The host of a spec, or of a name and HostSpec's options; brought up when needed."""
+        return self.hosts(HostSpec(spec, **options) if isinstance(spec, str) else spec)[0]
+
+    def hosts(self, *specs: HostSpec) -> list[Host]:
+        """Several hosts, brought up at the same time."""
+        return self._lab.up(specs)
+
+    def remove(self, *hosts: Host) -> None:
+        """Take hosts down before the session ends, to give memory back."""
+        self._lab.remove(*hosts)
+
+
+def _reap_dead_sessions() -> None:
+    """Take down what a killed session of pytest left behind."""
+    for name in all_labs():
+        pid = name.removeprefix("pytest-")
+        if pid != name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            Lab(name).down()
+
+
+def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[SessionLab]:
+    """Hosts of this session, removed at its end (also when it is interrupted).
+
+    PPOCR_LAB_KEEP=1 leaves them: look at them with scripts/lab --name pytest-<pid>.
+    """
+    session = Lab(SESSION)
+    _reap_dead_sessions()
+    keep = os.environ.get("PPOCR_LAB_KEEP") == "1"
+    # pytest turns Ctrl-C into an orderly end; a terminate signal is to end the same way.
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    if not keep:
+        atexit.register(session.down)
+    try:
+        yield SessionLab(session)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if keep:
+            print(f"\nlab hosts kept: scripts/lab status --name {SESSION}")
+        else:
+            session.down()
+            atexit.unregister(session.down)
+
+
+@pytest.fixture
+def fresh_host(lab: SessionLab) -> Iterator[Callable[..., Host]]:
+    """``fresh_host(name, **options)``: a host nobody used before, gone after the test."""
+    made: list[Host] = []
+
+    def make(name: str, **options: Any) -> Host:
+        host = lab.host(name, **options)
+        made.append(host)
+        return host
+
+    yield make
+    lab.remove(*made)
+
+
+@pytest.fixture(scope="session")
+def playbook() -> Playbooks:
+    """``playbook(name, hosts, *args, ...)`` runs ansible-playbook; ``.start(...)`` only begins.
+
+    Logs and inventories stay in .lab/<session>/runs.
+    """
+    return Playbooks(state_folder(SESSION) / "runs")

@@ -1,0 +1,148 @@
+"""A named set of hosts. The engine's labels are the only record of what exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from . import image, inventory, network
+from .engine import LABEL, LabError, containers, docker, require_engine
+from .host import Host, Keys
+from .spec import HostSpec
+
+ROOT = Path(__file__).resolve().parents[3]
+MAX_HOSTS = int(os.environ.get("PPOCR_LAB_MAX_HOSTS", "8"))
+STARTS_AT_ONCE = 4
+
+
+def state_folder(lab: str) -> Path:
+    """Where a lab keeps its key and inventory: .lab/<name>, or under PPOCR_LAB_STATE."""
+    return Path(os.environ.get("PPOCR_LAB_STATE", ROOT / ".lab")) / lab
+
+
+class Lab:
+    """Bring hosts up, find them again, take them down. Raises LabError in words for a person."""
+
+    def __init__(self, name: str = "lab") -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
+            raise LabError(f"a lab's name is lower-case letters, digits and '-': not {name!r}")
+        require_engine()
+        self.name = name
+        self.state = state_folder(name)
+        self._lock = threading.Lock()
+
+    @property
+    def keys(self) -> Keys:
+        """The lab's key pair, made at first use."""
+        keys = Keys(self.state / "id_ed25519", self.state / "known_hosts")
+        if not keys.private.exists():
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {self.name}",
+                 "-f", str(keys.private)], check=True,
+            )  # fmt: skip
+            keys.password_file.touch(mode=0o600)
+            keys.password_file.write_text(secrets.token_urlsafe(12))
+        return keys
+
+    def hosts(self) -> list[Host]:
+        """The hosts there are, by name, running or not."""
+        found = []
+        for container in containers(f"{LABEL}={self.name}"):
+            labels = container["Config"]["Labels"]
+            spec = HostSpec.from_json(labels[f"{LABEL}.spec"])
+            found.append(Host(self.name, spec, labels[f"{LABEL}.address"], self.keys))
+        return sorted(found, key=lambda host: host.name)
+
+    def up(self, specs: Iterable[HostSpec]) -> list[Host]:
+        """Hosts as specified, in that order; one that is there already is kept, if it is the same.
+
+        Raises LabError when it is not the same, or when there would be too many hosts at once.
+        """
+        wanted = list(specs)
+        present = {host.name: host for host in self.hosts()}
+        for spec in wanted:
+            if spec.name in present and present[spec.name].spec != spec:
+                raise LabError(
+                    f"{present[spec.name]} is there already, and is not {spec}; "
+                    f"take it down first: scripts/lab down --name {self.name}"
+                )
+        missing = [spec for spec in wanted if spec.name not in present]
+        if missing:
+            running = len(containers(LABEL, running=True))
+            if running + len(missing) > MAX_HOSTS:
+                raise LabError(
+                    f"{running} lab hosts run on this machine and {len(missing)} more are wanted; "
+                    f"PPOCR_LAB_MAX_HOSTS allows {MAX_HOSTS} (scripts/lab status --all lists them)"
+                )
+            image.ensure(image.recipe_for(s.suite, s.engine == "installed") for s in missing)
+            self.keys  # noqa: B018  made before several threads want them
+            with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+                present |= {host.name: host for host in pool.map(self._start, missing)}
+            self._describe()
+        return [present[spec.name] for spec in wanted]
+
+    def _start(self, spec: HostSpec) -> Host:
+        with self._lock:
+            net = network.ensure(self.name, spec.network)
+            taken = {
+                container["Config"]["Labels"][f"{LABEL}.address"]
+                for container in containers(f"{LABEL}={self.name}")
+            }
+            host = Host(self.name, spec, net.address(taken), self.keys)
+            host.create(image.recipe_for(spec.suite, spec.engine == "installed").tag, net)
+        host.wait_ready()
+        host.open_door()
+        return host
+
+    def _describe(self) -> None:
+        """Write the inventory and known_hosts of the hosts there are."""
+        hosts = self.hosts()
+        self.keys.known_hosts.write_text("".join(host.public_keys() for host in hosts))
+        inventory.write(self.inventory, hosts)
+
+    @property
+    def inventory(self) -> Path:
+        """The Ansible inventory of all the lab's hosts."""
+        return self.state / "hosts.yml"
+
+    def host(self, name: str) -> Host:
+        """The host of that name; raises LabError naming those there are."""
+        hosts = {host.name: host for host in self.hosts()}
+        if name not in hosts:
+            raise LabError(f"lab {self.name} has no host {name}; it has {', '.join(hosts) or 'none'}")
+        return hosts[name]
+
+    def remove(self, *hosts: Host) -> None:
+        """Take single hosts down, with their volumes."""
+        for host in hosts:
+            docker("rm", "--force", "--volumes", host.container)
+            docker("volume", "rm", "--force", f"{host.container}-docker")
+        if hosts:
+            self._describe()
+
+    def down(self) -> None:
+        """Remove every container, volume and network of this lab, and nothing else."""
+        mine = f"label={LABEL}={self.name}"
+        for kind, find, remove in (
+            ("container", ("ps", "--all", "--quiet"), ("rm", "--force", "--volumes")),
+            ("volume", ("volume", "ls", "--quiet"), ("volume", "rm")),
+            ("network", ("network", "ls", "--quiet"), ("network", "rm")),
+        ):
+            found = docker(*find, "--filter", mine).stdout.split()
+            gone = docker(*remove, *found, check=False) if found else None
+            if gone and docker(*find, "--filter", mine).stdout.split():
+                raise LabError(f"lab {self.name}: a {kind} would not go: {gone.stderr.strip()}")
+        for name in ("known_hosts", "hosts.yml"):
+            (self.state / name).unlink(missing_ok=True)
+
+
+def all_labs() -> list[str]:
+    """The names of the labs that have hosts on this machine."""
+    return sorted({found["Config"]["Labels"][LABEL] for found in containers(LABEL)})
