@@ -54,7 +54,7 @@ class Sample:
     tags: tuple[str, ...]
     ink: Colour = (20, 20, 20)
     paper: Colour = (255, 255, 255)
-    min_confidence: float = 0.9
+    min_confidence: float = 0.8
     # Turned anticlockwise by this many degrees after drawing (180 exercises the classifier).
     turn: float = 0
     # Lines in the order of the answer; empty means the order they were drawn in.
@@ -121,7 +121,7 @@ def samples() -> list[Sample]:
         Text(90, 60 + i * 55, line, 34, latin=i % 2 == 1) for i, line in enumerate(page_lines())
     )
     return [
-        Sample("chinese.png", (520, 240), rows(chinese, 40, 36, 66, 36, False), ("chinese",)),
+        Sample("chinese.png", (520, 240), rows(chinese, 40, 36, 66, 36, False), ("chinese", "det")),
         Sample("english.png", (560, 240), rows(english, 40, 36, 66, 34, True), ("english",)),
         Sample("digits.png", (460, 240), rows(digits, 40, 36, 66, 34, True), ("digits",)),
         Sample("mixed.jpg", (560, 240), rows(mixed, 40, 36, 66, 34, False), ("mixed", "jpeg")),
@@ -138,7 +138,7 @@ def samples() -> list[Sample]:
             "tilted.jpg",
             (640, 300),
             rows(["倾斜的文字也能识别", "Slightly tilted line"], 70, 90, 80, 36, False),
-            ("tilted", "jpeg"),
+            ("tilted", "jpeg", "det"),
             turn=5,
         ),
         Sample("small.png", (120, 40), (Text(12, 8, "小图片", 24),), ("small",)),
@@ -150,8 +150,18 @@ def samples() -> list[Sample]:
             ("contrast",),
             ink=(165, 165, 165),
             paper=(215, 215, 215),
+            min_confidence=0.7,
         ),
-        Sample("blank.png", (320, 200), (), ("blank",)),
+        # One line filling the picture: what ocr_rec and ocr_cls are given.
+        Sample("line.png", (300, 48), (Text(12, 5, "单行识别2026", 34),), ("line", "rec", "cls-0")),
+        Sample(
+            "line-180.png",
+            (300, 48),
+            (Text(12, 5, "单行识别2026", 34),),
+            ("line", "cls-180"),
+            turn=180,
+        ),
+        Sample("blank.png", (320, 200), (), ("blank", "det")),
     ]
 
 
@@ -184,9 +194,7 @@ def draw(sample: Sample, font: Path, latin_font: Path) -> bytes:
         )
         pen.text((text.x, text.y), text.text, font=face, fill=sample.ink)
     if sample.turn:
-        image = image.rotate(
-            sample.turn, resample=Image.Resampling.BICUBIC, fillcolor=sample.paper
-        )
+        image = image.rotate(sample.turn, resample=Image.Resampling.BICUBIC, fillcolor=sample.paper)
     out = io.BytesIO()
     if sample.file.endswith(".jpg"):
         image.save(out, "JPEG", quality=92, subsampling=0)
@@ -255,7 +263,8 @@ def main(argv: list[str] | None = None) -> int:
     latin_font = args.latin_font or find_font(LATIN_FONTS)
     names = write_samples(args.out, font, latin_font)
     total = sum((args.out / name).stat().st_size for name in names)
-    print(f"{len(names)} files, {total / 1024:.0f} KiB, in {args.out} ({font.name}, {latin_font.name})")
+    print(f"{len(names)} files, {total / 1024:.0f} KiB, in {args.out}")
+    print(f"drawn with {font.name} and {latin_font.name}, Pillow {PIL.__version__}")
     return 0
 
 

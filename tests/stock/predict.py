@@ -69,7 +69,7 @@ def model_settings() -> dict[str, str]:
 
 def build_system(use_angle_cls: bool = True, **overrides: Any) -> Any:
     """Return paddleocr's TextSystem with SETTINGS, changed by ``overrides``."""
-    # The wheel's modules import each other as `tools` and `ppocr`, so its directory goes on the path.
+    # The wheel's modules import each other as `tools` and `ppocr`: put its directory on the path.
     sys.path.insert(0, str(package_dir("paddleocr")))
     from tools.infer.predict_system import TextSystem  # type: ignore[import-not-found]
     from tools.infer.utility import init_args  # type: ignore[import-not-found]
