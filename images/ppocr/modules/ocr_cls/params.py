@@ -1,0 +1,11 @@
+"""Parameters of ocr_cls. Names, meaning and defaults: ppocr_serving/params.py.
+
+To change one for every host of an inventory set hubserving_params; to change one here for a
+module folder of your own pass it to read() below.
+"""
+
+from ppocr_serving.params import ClsParams, read
+
+
+def read_params() -> ClsParams:
+    return read("ocr_cls")

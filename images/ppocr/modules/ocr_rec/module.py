@@ -1,0 +1,41 @@
+"""ocr_rec: reads each image, one line of text."""
+
+from paddlehub.module.module import moduleinfo, serving
+from ppocr_serving import runtime
+from ppocr_serving.hubmodule import OcrModule, debug, params_beside
+
+
+@moduleinfo(
+    name="ocr_rec",
+    version="1.0.0",
+    summary="Text recognition",
+    author="ppocr-deploy",
+    author_email="",
+    type="cv/text_recognition",
+)
+class OCRRec(OcrModule):
+    """Text recognition."""
+
+    def read_params(self):
+        return params_beside(__file__)
+
+    def pipeline(self):
+        return runtime.recognizer(self.params, self.options)
+
+    def predict(self, images):
+        """One list for the request of {"text", "confidence"}, one entry a line."""
+        recognize = self.pipeline()
+        return self.together(
+            images,
+            lambda lines: [
+                {"text": text, "confidence": confidence} for text, confidence in recognize(lines)
+            ],
+        )
+
+    @serving
+    def serving_method(self, images=None, **kwargs):
+        return self.answer(images, **kwargs)
+
+
+if __name__ == "__main__":
+    debug(OCRRec)

@@ -1,0 +1,46 @@
+"""ocr_system: finds the lines of each image, turns them upright and reads them."""
+
+from paddlehub.module.module import moduleinfo, serving
+from ppocr_serving import runtime
+from ppocr_serving.hubmodule import OcrModule, debug, params_beside
+
+
+@moduleinfo(
+    name="ocr_system",
+    version="1.0.0",
+    summary="Text detection, direction and recognition in a row",
+    author="ppocr-deploy",
+    author_email="",
+    type="cv/text_recognition",
+)
+class OCRSystem(OcrModule):
+    """Detection, direction and recognition."""
+
+    def read_params(self):
+        return params_beside(__file__)
+
+    def pipeline(self):
+        return runtime.system(self.params, self.options)
+
+    def predict(self, images):
+        """Per image a list of {"text", "confidence", "text_region"}, in reading order."""
+        read_page = self.pipeline()
+        return self.each(
+            images,
+            lambda image: [
+                {
+                    "text": line.text,
+                    "confidence": line.confidence,
+                    "text_region": line.box.astype(int).tolist(),
+                }
+                for line in read_page(image)
+            ],
+        )
+
+    @serving
+    def serving_method(self, images=None, **kwargs):
+        return self.answer(images, **kwargs)
+
+
+if __name__ == "__main__":
+    debug(OCRSystem)

@@ -1,0 +1,1 @@
+"""What runs inside the ppocr container: OCR pipeline, engines, PaddleHub modules' base, server."""

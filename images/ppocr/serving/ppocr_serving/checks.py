@@ -1,0 +1,44 @@
+"""Everything that can be known to be wrong before a model is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import config, hubhome, models, params
+from .gpu import require_visible_device
+
+CONFIG_FILE = Path("/etc/ppocr/config.json")
+
+
+class StartError(Exception):
+    """The service cannot start as it is configured."""
+
+
+def config_file() -> Path:
+    return Path(os.environ.get("PPOCR_CONFIG", CONFIG_FILE))
+
+
+def preflight() -> config.ServingConfig:
+    """Check config.json, parameters, modules and models.
+
+    Raises:
+        StartError: with one sentence that names what is wrong.
+    """
+    try:
+        serving = config.load(config_file())
+        params.operator_params()
+        models.verify_manifest()
+        if any(info["init_args"].get("use_gpu") for info in serving.modules.values()):
+            require_visible_device()
+    except (ValueError, models.ModelError, RuntimeError) as error:
+        raise StartError(str(error)) from error
+    installed = hubhome.installed_modules()
+    for name, info in serving.modules.items():
+        # PaddleHub would look for it on its public server.
+        if name not in installed and "directory" not in info["init_args"]:
+            raise StartError(
+                f"module {name} is not in the image (installed: {', '.join(installed)}): correct "
+                "hubserving_modules, or add its folder to ppocr_image_extra_modules"
+            )
+    return serving

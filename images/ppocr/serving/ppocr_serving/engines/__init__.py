@@ -1,0 +1,62 @@
+"""Engines: what turns a model folder into something that can be called.
+
+One small interface, so that the pipeline knows nothing of OpenVINO or Paddle: a
+:class:`Predictor` maps one float32 batch to one float32 output. A predictor belongs to the thread
+that made it (see :mod:`ppocr_serving.runtime`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class EngineError(RuntimeError):
+    """An engine cannot load a model or reach its device; the message says why."""
+
+
+class Predictor(Protocol):
+    """One model, ready to run."""
+
+    #: Where it runs: "cpu" or "gpu:0".
+    device: str
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Run the model on a float32 array (N, C, H, W); return its first output."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineOptions:
+    """What every engine is told.
+
+    Attributes:
+        engine: ``openvino`` or ``paddle``.
+        use_gpu: run on the card CUDA_VISIBLE_DEVICES leaves first.
+        enable_mkldnn: let Paddle use oneDNN on a CPU.
+        threads: CPU threads of one inference.
+    """
+
+    engine: str = "openvino"
+    use_gpu: bool = False
+    enable_mkldnn: bool = False
+    threads: int = 1
+
+
+def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
+    """Load the model in ``model_dir`` with the engine asked for.
+
+    Raises:
+        EngineError: unknown engine, or it cannot serve this model on this device.
+        ppocr_serving.models.ModelError: the model folder is incomplete.
+    """
+    if options.engine not in ("openvino", "paddle"):
+        raise EngineError(f"unknown engine {options.engine!r}: use openvino or paddle")
+    # Imported when asked for: each engine costs a second and a hundred megabytes.
+    module = importlib.import_module(f"{__name__}.{options.engine}")
+    predictor: Predictor = module.load(Path(model_dir), options)
+    return predictor

@@ -1,0 +1,61 @@
+"""Paddle Inference: what the models were made for; on a GPU, or a CPU with or without oneDNN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from paddle import inference
+
+from ..models import check_model
+from . import EngineError, EngineOptions
+
+#: Shapes whose oneDNN primitives are kept; without a cap each new image size grows the process.
+_MKLDNN_CACHE = 10
+#: MB of GPU memory taken at load; Paddle takes more as it needs it.
+_GPU_MEMORY_MB = 500
+
+
+class PaddlePredictor:
+    """One Paddle predictor with its input and first output."""
+
+    def __init__(self, program: Path, options: EngineOptions) -> None:
+        config = inference.Config(str(program), str(program.with_name("inference.pdiparams")))
+        config.disable_glog_info()
+        if options.use_gpu:
+            config.enable_use_gpu(_GPU_MEMORY_MB, 0)
+        else:
+            config.disable_gpu()
+            config.set_cpu_math_library_num_threads(options.threads)
+            if options.enable_mkldnn:
+                config.set_mkldnn_cache_capacity(_MKLDNN_CACHE)
+                config.enable_mkldnn()
+        config.enable_memory_optim()
+        config.switch_use_feed_fetch_ops(False)
+        config.switch_ir_optim(True)
+        # Paddle 2.6 gets these two wrong for the OCR models (tools/infer/utility.py deletes them).
+        config.delete_pass("conv_transpose_eltwiseadd_bn_fuse_pass")
+        config.delete_pass("matmul_transpose_reshape_fuse_pass")
+        if options.use_gpu and not config.use_gpu():
+            raise EngineError("use_gpu is true, but this image's Paddle cannot use a GPU")
+        self.device = "gpu:0" if options.use_gpu else "cpu"
+        self._predictor = inference.create_predictor(config)
+        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+        self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self._input.copy_from_cpu(np.ascontiguousarray(batch))
+        self._predictor.run()
+        output: np.ndarray = self._output.copy_to_cpu()
+        return output
+
+
+def load(model_dir: Path, options: EngineOptions) -> PaddlePredictor:
+    """See :func:`ppocr_serving.engines.load_predictor`."""
+    program = check_model(model_dir)
+    if program.suffix != ".pdmodel":
+        raise EngineError(f"Paddle 2.6 reads inference.pdmodel, {model_dir} has {program.name}")
+    try:
+        return PaddlePredictor(program, options)
+    except (RuntimeError, OSError) as error:
+        raise EngineError(f"paddle cannot load {program}: {error}") from error

@@ -1,0 +1,67 @@
+"""The container's healthcheck: exits 0 when the service has answered a real inference.
+
+gunicorn: ``/readyz``, which is true only after every module ran once. Plain ``hub serving`` has no
+such path, so one of our modules is asked to read a small picture; a service of other modules only
+must answer on ``/``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .checks import config_file
+from .config import OUR_MODULES, load
+
+TIMEOUT = 10  # seconds; the image's HEALTHCHECK allows a little more
+
+
+def _request(url: str, body: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - always http
+        data: bytes = answer.read()
+        return data
+
+
+def _ask_module(base: str, module: str) -> None:
+    picture = base64.b64encode(Path(__file__).with_name("ready.png").read_bytes()).decode()
+    body = json.dumps({"images": [picture]}).encode()
+    answer = json.loads(_request(f"{base}/predict/{module}", body))
+    if answer.get("status") != "000":
+        raise ValueError(f"{module} answered {answer.get('status')}: {answer.get('msg')}")
+
+
+def check() -> str:
+    """Return one line on the state.
+
+    Raises:
+        OSError, ValueError: not ready; the message says what was asked and what came.
+    """
+    serving = load(config_file())
+    base = f"http://127.0.0.1:{serving.port}"
+    if os.environ.get("PPOCR_SERVER", "gunicorn") == "gunicorn":
+        return _request(f"{base}/readyz").decode()
+    ours = [name for name in OUR_MODULES if name in serving.modules]
+    if ours:
+        _ask_module(base, ours[0])
+        return f"{ours[0]} answered"
+    _request(f"{base}/")
+    return "answering"
+
+
+def main() -> int:
+    try:
+        print(check())
+    except (OSError, ValueError) as error:
+        print(f"not ready: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""PaddleHub's home directory: writable where it must be, offline, with the image's modules in it.
+
+PaddleHub writes to ``HUB_HOME`` (pid files, logs, locks) and reads its modules and settings there.
+The image is read-only, so the home is made afresh at each start in a tmpfs, its ``modules`` a link
+to those installed when the image was built, and its server one that refuses at once: PaddleHub
+sends a notice to ``server`` whenever serving starts or a module is loaded, and nothing leaves here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Where ``hub install`` put the modules when the image was built.
+INSTALLED_MODULES = Path("/opt/ppocr/hub/modules")
+#: The discard port of this container: nothing listens, nothing is resolved, nothing waits.
+_NOWHERE = "http://127.0.0.1:9"
+_SETTINGS = f"server: {_NOWHERE}\nlog:\n  enable: true\n  level: INFO\n"
+
+
+def hub_home() -> Path:
+    return Path(os.environ.get("HUB_HOME", "/run/ppocr/hub"))
+
+
+def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path:
+    """Make the home where it is not yet; return it."""
+    home = home or hub_home()
+    (home / "conf").mkdir(parents=True, exist_ok=True)
+    # Both files exist before PaddleHub is imported, or it writes its own with its public server.
+    (home / "conf/config.yaml").write_text(_SETTINGS)
+    (home / "conf/cache.yaml").write_text("hub_name: ppocr\n")
+    link = home / "modules"
+    if modules.is_dir() and not link.exists():
+        link.symlink_to(modules)
+    return home
+
+
+def installed_modules(home: Path | None = None) -> list[str]:
+    """Names of the installed modules."""
+    folder = (home or hub_home()) / "modules"
+    return sorted(path.parent.name for path in folder.glob("*/module.py"))

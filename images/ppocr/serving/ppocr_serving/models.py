@@ -1,0 +1,89 @@
+"""Inference models in the image: where they lie and whether they are whole.
+
+Standard library only: the control node checks models with the same code before it builds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Where the image keeps det/, cls/ and rec/.
+MODELS_ROOT = Path("/opt/ppocr/models")
+STAGES = ("det", "cls", "rec")
+
+#: Either program file will do (Paddle 2 writes .pdmodel, Paddle 3 .json), with both of the others.
+PROGRAM_FILES = ("inference.pdmodel", "inference.json")
+PARAMETER_FILES = ("inference.pdiparams", "inference.pdiparams.info")
+DICTIONARY_FILE = "dict.txt"
+MANIFEST_FILE = "manifest.json"
+
+
+class ModelError(Exception):
+    """A model folder is incomplete or altered; the message lists what is wrong with it."""
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Names an inference model folder should have and does not."""
+    missing = []
+    if not any((folder / name).is_file() for name in PROGRAM_FILES):
+        missing.append(" or ".join(PROGRAM_FILES))
+    # Paddle 3 exports (.json) carry no .info file, and nothing reads it.
+    needed = PARAMETER_FILES if (folder / PROGRAM_FILES[0]).is_file() else PARAMETER_FILES[:1]
+    return missing + [name for name in needed if not (folder / name).is_file()]
+
+
+def check_model(folder: Path) -> Path:
+    """Return the folder's program file.
+
+    Raises:
+        ModelError: the folder does not exist, or files are missing (all are named).
+    """
+    if not folder.is_dir():
+        raise ModelError(f"model folder {folder} does not exist")
+    if missing := missing_files(folder):
+        raise ModelError(f"model folder {folder} lacks {', '.join(missing)}")
+    return next(folder / name for name in PROGRAM_FILES if (folder / name).is_file())
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (path for path in sorted(root.rglob("*")) if path.is_file())
+
+
+def write_manifest(root: Path) -> dict[str, str]:
+    """Write ``root/manifest.json``: sha256 by relative path of every model file."""
+    manifest = {
+        path.relative_to(root).as_posix(): file_sha256(path)
+        for path in _files(root)
+        if path.name != MANIFEST_FILE
+    }
+    (root / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return manifest
+
+
+def verify_manifest(root: Path = MODELS_ROOT) -> None:
+    """Check every file the manifest names.
+
+    Raises:
+        ModelError: naming each file that is missing or altered, or the missing manifest.
+    """
+    try:
+        manifest = json.loads((root / MANIFEST_FILE).read_text())
+    except OSError as error:
+        raise ModelError(f"no model manifest {root / MANIFEST_FILE}: {error.strerror}") from error
+    wrong = []
+    for name, sha256 in manifest.items():
+        path = root / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif file_sha256(path) != sha256:
+            wrong.append(f"{name} is not the file the image was built with")
+    if wrong:
+        raise ModelError(f"models in {root}: {'; '.join(wrong)}")

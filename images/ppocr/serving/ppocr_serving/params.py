@@ -1,0 +1,173 @@
+"""The parameters of the pipeline, under the names PaddleOCR's hubserving ``params.py`` uses.
+
+Defaults are PaddleOCR 2.10's own (tools/infer/utility.py, deploy/hubserving). A module
+reads them with :func:`read`; the operator's changes come from a JSON object in the file
+``/etc/ppocr/params.json`` (``PPOCR_PARAMS`` names another), rendered from ``hubserving_params``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .models import DICTIONARY_FILE, MODELS_ROOT
+
+PARAMS_FILE = Path("/etc/ppocr/params.json")
+T = TypeVar("T")
+
+
+class ParamsError(ValueError):
+    """A parameter is unknown or has a value it cannot have; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DetParams:
+    """Text detection (DB)."""
+
+    det_algorithm: str = "DB"
+    det_model_dir: str = f"{MODELS_ROOT}/det"
+    det_limit_side_len: int = 960  # pixels; what det_limit_type limits
+    det_limit_type: str = "max"  # max: the longer side is at most this; min: the shorter at least
+    det_db_thresh: float = 0.3  # a pixel counts as text from this probability on
+    det_db_box_thresh: float = 0.6  # a box is kept from this mean probability on
+    det_db_unclip_ratio: float = 1.5  # how far a box is widened
+    det_db_score_mode: str = "fast"  # fast: mean over the box; slow: over the contour
+    use_dilation: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ClsParams:
+    """Text direction (upright or turned by 180 degrees)."""
+
+    cls_model_dir: str = f"{MODELS_ROOT}/cls"
+    cls_image_shape: str = "3, 48, 192"  # channels, height, width
+    label_list: tuple[str, ...] = ("0", "180")
+    cls_batch_num: int = 30
+    cls_thresh: float = 0.9  # a line is turned from this confidence on
+
+
+@dataclasses.dataclass(frozen=True)
+class RecParams:
+    """Text recognition (CTC)."""
+
+    rec_algorithm: str = "SVTR_LCNet"
+    rec_model_dir: str = f"{MODELS_ROOT}/rec"
+    rec_image_shape: str = "3, 48, 320"  # channels, height, least width; PP-OCRv2 wants 3, 32, 320
+    rec_batch_num: int = 6
+    rec_char_dict_path: str = f"{MODELS_ROOT}/rec/{DICTIONARY_FILE}"
+    use_space_char: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemParams(DetParams, ClsParams, RecParams):
+    """Detection, direction and recognition in a row."""
+
+    use_angle_cls: bool = True
+    drop_score: float = 0.5  # lines below this confidence are left out
+
+    def _stage(self, kind: type[T]) -> T:
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        return kind(**mine)
+
+    @property
+    def det(self) -> DetParams:
+        return self._stage(DetParams)
+
+    @property
+    def cls(self) -> ClsParams:
+        return self._stage(ClsParams)
+
+    @property
+    def rec(self) -> RecParams:
+        return self._stage(RecParams)
+
+
+BY_MODULE: dict[str, type] = {
+    "ocr_det": DetParams,
+    "ocr_cls": ClsParams,
+    "ocr_rec": RecParams,
+    "ocr_system": SystemParams,
+}
+_CHOICES = {
+    "det_algorithm": ("DB",),
+    "det_limit_type": ("max", "min"),
+    "det_db_score_mode": ("fast", "slow"),
+    "rec_algorithm": ("SVTR_LCNet", "SVTR", "CRNN"),
+}
+_FIELDS = {field.name: field for field in dataclasses.fields(SystemParams)}
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """``"3, 48, 320"`` as (channels, height, width)."""
+    channels, height, width = (int(part) for part in text.split(","))
+    return channels, height, width
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in _FIELDS:
+        near = difflib.get_close_matches(name, _FIELDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ParamsError(f"unknown parameter {name}: {hint}known are {', '.join(sorted(_FIELDS))}")
+    default = _FIELDS[name].default
+    kind = type(default)
+    if kind is tuple and isinstance(value, list):
+        value = tuple(str(item) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ParamsError(f"{name}: {value!r} is not {kind.__name__} (default {default!r})")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise ParamsError(f"{name}: {value!r} is not one of {', '.join(_CHOICES[name])}")
+    if kind in (int, float) and value < 0:
+        raise ParamsError(f"{name}: {value!r} is negative")
+    if name.endswith("_image_shape"):
+        try:
+            image_shape(value)
+        except ValueError as error:
+            raise ParamsError(
+                f"{name}: {value!r} is not three numbers such as '3, 48, 320'"
+            ) from error
+    return value
+
+
+def check(values: dict[str, Any]) -> dict[str, Any]:
+    """Check names, types and ranges.
+
+    Raises:
+        ParamsError: at the first value that will not do.
+    """
+    return {name: _checked(name, value) for name, value in values.items()}
+
+
+def operator_params(path: Path | None = None) -> dict[str, Any]:
+    """The operator's changes, checked; empty where there is no file.
+
+    Raises:
+        ParamsError: the file is no JSON object, or one of its values will not do.
+    """
+    path = path or Path(os.environ.get("PPOCR_PARAMS", PARAMS_FILE))
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ParamsError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path} is not a JSON object")
+    return check(values)
+
+
+def read(module: str, **changes: Any) -> Any:
+    """Parameters of one module: defaults, then ``changes``, then the operator's file.
+
+    Raises:
+        ParamsError: see :func:`check`.
+    """
+    kind = BY_MODULE[module]
+    mine = {field.name for field in dataclasses.fields(kind)}
+    values = check(changes) | operator_params()
+    return kind(**{name: value for name, value in values.items() if name in mine})

@@ -1,0 +1,43 @@
+"""Text direction: is a line upright, or turned by 180 degrees?"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from rapidocr.ch_ppocr_cls.utils import ClsPostProcess
+
+from ..engines import EngineOptions, load_predictor
+from ..params import ClsParams, image_shape
+from .batches import by_width, resize_and_pad
+
+
+class Classifier:
+    """Tells the direction of lines and turns them upright."""
+
+    def __init__(self, params: ClsParams, options: EngineOptions) -> None:
+        self._predict = load_predictor(params.cls_model_dir, options)
+        _, self._height, self._width = image_shape(params.cls_image_shape)
+        self._batch = params.cls_batch_num
+        self._threshold = params.cls_thresh
+        self._labels = ClsPostProcess(list(params.label_list))
+        self.device = self._predict.device
+
+    def __call__(self, lines: list[np.ndarray]) -> list[tuple[str, float]]:
+        """(label, confidence) of each line (BGR, uint8), in the order given."""
+        results: list[tuple[str, float]] = [("", 0.0)] * len(lines)
+        for indices in by_width(lines, self._batch):
+            batch = np.stack(
+                [resize_and_pad(lines[index], self._height, self._width) for index in indices]
+            )
+            for index, (label, score) in zip(indices, self._labels(self._predict(batch)), strict=True):
+                results[index] = (label, float(score))
+        return results
+
+    def turn_upright(self, lines: list[np.ndarray]) -> list[np.ndarray]:
+        """The lines, those turned by 180 with enough confidence turned back."""
+        return [
+            cv2.rotate(line, cv2.ROTATE_180)
+            if "180" in label and score > self._threshold
+            else line
+            for line, (label, score) in zip(lines, self(lines), strict=True)
+        ]

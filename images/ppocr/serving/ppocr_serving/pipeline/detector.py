@@ -1,0 +1,91 @@
+"""Text detection: DB (Liao et al., Real-time Scene Text Detection with Differentiable Binarization).
+
+Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put right here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from rapidocr.ch_ppocr_det.utils import DBPostProcess, DetPreProcess
+
+from ..engines import EngineOptions, load_predictor
+from ..params import DetParams
+
+_MEAN = [0.485, 0.456, 0.406]
+_STD = [0.229, 0.224, 0.225]
+_STRIDE = 32  # the network's: both sides must be multiples
+_SAME_LINE = 10  # pixels: boxes whose tops differ by less stand on one line
+
+
+class _Resize(DetPreProcess):
+    """DetResizeForTest of PaddleOCR: never smaller than one stride, tiny images padded."""
+
+    def resize(self, img: np.ndarray) -> np.ndarray:
+        height, width = img.shape[:2]
+        if height + width < 2 * _STRIDE:
+            padded = np.zeros((max(_STRIDE, height), max(_STRIDE, width), 3), np.uint8)
+            padded[:height, :width] = img
+            img = padded
+            height, width = img.shape[:2]
+        side = max(height, width) if self.limit_type == "max" else min(height, width)
+        beyond = side > self.limit_side_len if self.limit_type == "max" else (
+            side < self.limit_side_len
+        )
+        ratio = self.limit_side_len / side if beyond else 1.0
+        sides = (int(length * ratio) for length in (width, height))
+        size = tuple(max(round(length / _STRIDE) * _STRIDE, _STRIDE) for length in sides)
+        return cv2.resize(img, size)
+
+
+class _Boxes(DBPostProcess):
+    """DBPostProcess with PaddleOCR's order of corners."""
+
+    def order_points_clockwise(self, pts: np.ndarray) -> np.ndarray:
+        # Top left has the least x + y, bottom right the most; of the other two, top right has the
+        # least y - x.
+        total = pts.sum(axis=1)
+        first, third = int(total.argmin()), int(total.argmax())
+        rest = np.delete(pts, (first, third), axis=0)
+        slope = np.diff(rest, axis=1).ravel()
+        corners = (pts[first], rest[slope.argmin()], pts[third], rest[slope.argmax()])
+        return np.array(corners, dtype=np.float32)
+
+
+def reading_order(boxes: np.ndarray) -> np.ndarray:
+    """Sort boxes (N, 4, 2) from top to bottom, boxes on one line from left to right.
+
+    The order of PaddleOCR's ``sorted_boxes``: by the first corner, then neighbours on one line
+    are swapped until their x ascends.
+    """
+    ordered = sorted(boxes, key=lambda box: (box[0][1], box[0][0]))
+    for end in range(1, len(ordered)):
+        for right in range(end, 0, -1):
+            left_box, right_box = ordered[right - 1][0], ordered[right][0]
+            if abs(right_box[1] - left_box[1]) >= _SAME_LINE or right_box[0] >= left_box[0]:
+                break
+            ordered[right - 1], ordered[right] = ordered[right], ordered[right - 1]
+    return np.array(ordered, np.float32).reshape(-1, 4, 2)
+
+
+class Detector:
+    """Finds the lines of a page."""
+
+    def __init__(self, params: DetParams, options: EngineOptions) -> None:
+        self._predict = load_predictor(params.det_model_dir, options)
+        self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type, _MEAN, _STD)
+        self._boxes = _Boxes(
+            thresh=params.det_db_thresh,
+            box_thresh=params.det_db_box_thresh,
+            max_candidates=1000,
+            unclip_ratio=params.det_db_unclip_ratio,
+            score_mode=params.det_db_score_mode,
+            use_dilation=params.use_dilation,
+        )
+        self.device = self._predict.device
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Boxes of the lines in ``image`` (BGR, uint8), float32 (N, 4, 2), in contour order."""
+        heat = self._predict(self._prepare(image))
+        boxes, _ = self._boxes(heat, image.shape[:2])
+        return np.array(boxes, np.float32).reshape(-1, 4, 2)

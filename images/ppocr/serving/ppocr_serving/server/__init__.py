@@ -1,0 +1,1 @@
+"""PaddleHub Serving's own app under gunicorn, with a guard in front."""

