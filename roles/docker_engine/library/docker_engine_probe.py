@@ -1,0 +1,155 @@
+#!/usr/bin/python
+"""Ansible module: does a Docker engine answer on this host, and what is it?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_engine_probe
+short_description: Tell whether a Docker engine answers on this host
+description:
+  - Asks the engine over its socket. Needs no client and no Python packages. Changes nothing.
+  - A docker client without a daemon is not an engine.
+options:
+  wait:
+    description: Seconds to wait until an engine answers.
+    type: int
+    default: 0
+  not_pid:
+    description: A dockerd with this process ID does not count (the one before a restart).
+    type: int
+    default: 0
+  proxy:
+    description: The HTTP proxy dockerd is to use; empty for any.
+    type: str
+    default: ""
+  socket:
+    description: The engine's socket.
+    type: str
+    default: /var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Wait for the engine
+  docker_engine_probe:
+    wait: 60
+"""
+
+RETURN = r"""
+answers:
+  description: Whether an engine answers.
+  type: bool
+  returned: always
+installed:
+  description: Path of dockerd, empty when there is none.
+  type: str
+  returned: always
+service:
+  description: systemd, init, or empty when no service named docker is there.
+  type: str
+  returned: always
+pid:
+  description: Process ID of dockerd, 0 when none is seen.
+  type: int
+  returned: always
+error:
+  description: Why no engine answers.
+  type: str
+  returned: always
+version:
+  description: The engine's version.
+  type: str
+  returned: always
+data_root:
+  description: Where it keeps its data.
+  type: str
+  returned: always
+proxy_in_use:
+  description: Whether dockerd was started with the wanted proxy. True when none is wanted or seen.
+  type: bool
+  returned: always
+swarm:
+  description: Whether it belongs to a swarm.
+  type: bool
+  returned: always
+running:
+  description: Names of the containers that run.
+  type: list
+  returned: always
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_engine_socket import (
+    SOCKET,
+    dockerd_processes,
+    engine_get,
+    find_binary,
+    service_kind,
+)
+
+
+def ask(socket):
+    """Return what the engine at socket says of itself; raises OSError or ValueError."""
+    version = engine_get(socket, "/version")
+    info = engine_get(socket, "/info")
+    containers = engine_get(socket, "/containers/json")
+    return {
+        "version": str(version.get("Version", "")),
+        "data_root": info.get("DockerRootDir", ""),
+        "swarm": (info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
+        "running": sorted((item.get("Names") or ["?"])[0].lstrip("/") for item in containers),
+    }
+
+
+def uses_proxy(pid, proxy):
+    """Return whether process pid was started with HTTP_PROXY=proxy; True when it cannot be seen."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as handle:
+            environ = handle.read().split(b"\0")
+    except OSError:
+        return True
+    return b"HTTP_PROXY=" + proxy.encode("utf-8") in environ
+
+
+def probe(socket, not_pid):
+    """Return one look at the engine, with answers false and error where there is none."""
+    result = {"version": "", "data_root": "", "swarm": False, "running": []}
+    pids = [pid for pid, _argv in dockerd_processes()]
+    result.update(answers=False, pid=pids[0] if pids else 0, error="")
+    if not_pid and not_pid in pids:
+        result["error"] = "dockerd (PID %d) has not stopped" % not_pid
+        return result
+    try:
+        result.update(ask(socket), answers=True)
+    except (OSError, ValueError) as error:
+        result["error"] = str(error)
+    return result
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "wait": {"type": "int", "default": 0},
+            "not_pid": {"type": "int", "default": 0},
+            "proxy": {"type": "str", "default": "", "no_log": True},
+            "socket": {"type": "str", "default": SOCKET},
+        },
+        supports_check_mode=True,
+    )
+    deadline = time.monotonic() + module.params["wait"]
+    while True:
+        result = probe(module.params["socket"], module.params["not_pid"])
+        if result["answers"] or time.monotonic() >= deadline:
+            break
+        time.sleep(1)
+    wanted = module.params["proxy"]
+    result["proxy_in_use"] = not (wanted and result["pid"]) or uses_proxy(result["pid"], wanted)
+    module.exit_json(
+        changed=False, installed=find_binary("dockerd"), service=service_kind(), **result
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Reading, merging and checking the content of dockerd's daemon.json. Pure functions."""
+
+from __future__ import annotations
+
+import json
+
+# Lists that only ever add up: an entry of the host's is kept and a new one appended. Any other
+# list is one value (exec-opts with two cgroup drivers would contradict itself) and is replaced.
+UNION_LISTS = frozenset(
+    {
+        "allow-nondistributable-artifacts",
+        "dns",
+        "dns-opts",
+        "dns-search",
+        "insecure-registries",
+        "labels",
+        "registry-mirrors",
+    }
+)
+
+_TYPES = {
+    bool: (
+        "bridge-accept-fwmark debug experimental icc init ip-forward ip-masq iptables ip6tables "
+        "ipv6 live-restore no-new-privileges raw-logs selinux-enabled tls tlsverify "
+        "userland-proxy"
+    ),
+    int: (
+        "max-concurrent-downloads max-concurrent-uploads max-download-attempts mtu "
+        "network-control-plane-mtu oom-score-adjust shutdown-timeout"
+    ),
+    str: (
+        "bip bridge cgroup-parent containerd data-root default-address-pool default-cgroupns-mode "
+        "default-gateway default-gateway-v6 default-ipc-mode default-runtime default-shm-size "
+        "exec-root fixed-cidr fixed-cidr-v6 group http-proxy https-proxy init-path ip log-driver "
+        "log-level metrics-addr no-proxy pidfile seccomp-profile storage-driver "
+        "swarm-default-advertise-addr tlscacert tlscert tlskey userland-proxy-path userns-remap"
+    ),
+    list: (
+        "allow-nondistributable-artifacts authorization-plugins cdi-spec-dirs "
+        "default-address-pools dns dns-opts dns-search exec-opts hosts insecure-registries "
+        "labels node-generic-resources registry-mirrors storage-opts"
+    ),
+    dict: (
+        "builder containerd-namespaces default-network-opts default-ulimits features log-opts "
+        "proxies runtimes"
+    ),
+}
+KNOWN_TYPES = {key: kind for kind, keys in _TYPES.items() for key in keys.split()}
+_TYPE_NAMES = {bool: "true or false", int: "a number", str: "a text", list: "a list"}
+
+# Command-line flags of dockerd whose name is not that of the key in daemon.json.
+_FLAG_KEYS = {
+    "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "default-ulimit": "default-ulimits",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "label": "labels",
+    "log-opt": "log-opts",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+_SHORT_FLAGS = {
+    "-D": "debug",
+    "-G": "group",
+    "-H": "hosts",
+    "-b": "bridge",
+    "-g": "data-root",
+    "-l": "log-level",
+    "-p": "pidfile",
+    "-s": "storage-driver",
+}
+# dockerd merges these two sources instead of refusing them.
+_MERGED_FLAGS = frozenset({"runtimes"})
+
+
+class BadConfig(ValueError):
+    """A configuration that must not be written; the text says why and what to do."""
+
+
+def parse(text, path):
+    """Return the dict in text ({} when it is empty, which dockerd accepts too).
+
+    Raises BadConfig naming path, line and column.
+    """
+    text = text.lstrip("\ufeff")
+    if not text.strip():
+        return {}
+
+    def once(pairs):
+        seen = {}
+        for key, value in pairs:
+            if key in seen:
+                raise BadConfig(
+                    "%s gives %s twice; dockerd would use the second silently. Remove one"
+                    % (path, json.dumps(key))
+                )
+            seen[key] = value
+        return seen
+
+    try:
+        config = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1] if error.lineno <= text.count("\n") + 1 else ""
+        raise BadConfig(
+            "%s is not valid JSON: line %d, column %d: %s: %s. Correct it on the host; it was "
+            "left as it is" % (path, error.lineno, error.colno, error.msg, line.strip()[:120])
+        ) from error
+    if not isinstance(config, dict):
+        raise BadConfig("%s holds no JSON object ({...}). Correct it on the host" % path)
+    return config
+
+
+def merge(base, over, key=""):
+    """Return base with over merged into it recursively; neither is altered.
+
+    Dicts are merged, lists named in UNION_LISTS united (base's entries first), everything else
+    replaced. null in over removes the key.
+    """
+    if isinstance(base, dict) and isinstance(over, dict):
+        merged = dict(base)
+        for name, value in over.items():
+            if value is None:
+                merged.pop(name, None)
+            elif name in merged:
+                merged[name] = merge(merged[name], value, name)
+            elif isinstance(value, dict):
+                merged[name] = merge({}, value, name)
+            else:
+                merged[name] = value
+        return merged
+    if key in UNION_LISTS and isinstance(base, list) and isinstance(over, list):
+        return base + [item for item in over if item not in base]
+    return over
+
+
+def desired(host, fragments, operator, defaults, use_defaults):
+    """Return the whole configuration: host's, then each fragment, the operator's last.
+
+    Each of defaults goes in only where nobody set any of its top-level keys, and only when
+    something else changes as well or use_defaults is true.
+    """
+    result = host
+    for fragment in [*fragments, operator]:
+        result = merge(result, fragment)
+    if not use_defaults and result == host:
+        return result
+    named = {key for part in [*fragments, operator] for key in part}
+    for default in defaults:
+        if not any(key in result or key in named for key in default):
+            result = merge(result, default)
+    return result
+
+
+def type_errors(config):
+    """Return one sentence for each key whose value dockerd could not take."""
+    errors = []
+    for key, value in sorted(config.items()):
+        kind = KNOWN_TYPES.get(key)
+        if kind is None:
+            continue
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not right:
+            name = _TYPE_NAMES.get(kind, "a mapping")
+            errors.append("%s must be %s, not %s" % (key, name, json.dumps(value)))
+        elif key in UNION_LISTS and not all(isinstance(item, str) for item in value):
+            errors.append("%s must be a list of texts, not %s" % (key, json.dumps(value)))
+    for name, value in (config.get("log-opts") or {}).items() if not errors else ():
+        if not isinstance(value, str):
+            errors.append("log-opts.%s must be a text: write %s" % (name, json.dumps(str(value))))
+    return errors
+
+
+def flag_keys(argv):
+    """Return {key of daemon.json: flag} for the flags in dockerd's command line."""
+    found = {}
+    for word in argv[1:]:
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0]
+            found[_FLAG_KEYS.get(name, name)] = "--" + name
+        elif word[:2] in _SHORT_FLAGS:
+            found[_SHORT_FLAGS[word[:2]]] = word[:2]
+    return found
+
+
+def flag_conflicts(config, argv):
+    """Return one sentence for each key dockerd is also given on its command line."""
+    return [
+        "%s is also given to dockerd as the flag %s, and dockerd refuses to start with both"
+        % (key, flag)
+        for key, flag in sorted(flag_keys(argv).items())
+        if key in config and key not in _MERGED_FLAGS
+    ]
+
+
+def render(config):
+    """Return config as the text of a daemon.json."""
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,230 @@
+#!/usr/bin/python
+"""Ansible module: which process or container holds a TCP port of this host.
+
+Standard library only, and no ss or lsof: /proc/net/tcp{,6} gives the listening sockets,
+/proc/<pid>/fd their owners, and the Docker socket, where one answers, the containers behind
+docker-proxy or behind a forwarding rule that no process shows.
+"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight_ports
+short_description: Tell what holds TCP ports of this host
+description: Reads procfs and the Docker socket. Changes nothing.
+options:
+  wanted:
+    description: What is to listen, each with C(name) (of the container), C(port), may be C(bind).
+    type: list
+    elements: dict
+    required: true
+  bind:
+    description: Address of those that name none.
+    type: str
+    default: 0.0.0.0
+  label:
+    description: A container with this label is one of ours.
+    type: str
+    required: true
+  socket:
+    description: The Docker socket.
+    type: str
+    default: /var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Look who holds the ports
+  preflight_ports:
+    wanted:
+      - {name: ppocr, port: 8866}
+    label: org.ppocr.content
+"""
+
+RETURN = r"""
+conflicts:
+  description: One entry for each wanted port held by something that is not ours.
+  type: list
+  returned: always
+held:
+  description: As conflicts, for ports held by our own containers.
+  type: list
+  returned: always
+"""
+
+import glob
+import http.client
+import json
+import os
+import re
+import socket as socketlib
+
+from ansible.module_utils.basic import AnsibleModule
+
+_LISTEN = "0A"
+_ANY = ("0.0.0.0", "::", "")
+
+
+def hex_address(text):
+    """Return (ip, port) of an address as /proc/net/tcp writes it: 0100007F:22A2."""
+    raw_ip, raw_port = text.split(":")
+    words = [raw_ip[i : i + 8] for i in range(0, len(raw_ip), 8)]
+    # each 32-bit word is in the byte order of the machine; every host here is little-endian
+    packed = b"".join(bytes.fromhex(word)[::-1] for word in words)
+    family = socketlib.AF_INET if len(packed) == 4 else socketlib.AF_INET6
+    ip = socketlib.inet_ntop(family, packed)
+    return (ip[7:] if ip.startswith("::ffff:") else ip), int(raw_port, 16)
+
+
+def parse_listeners(text):
+    """Return [(ip, port, inode)] of the sockets that listen in a /proc/net/tcp table."""
+    found = []
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 9 and fields[3] == _LISTEN:
+            ip, port = hex_address(fields[1])
+            found.append((ip, port, fields[9]))
+    return found
+
+
+def clashes(wanted, held):
+    """Return whether binding address `wanted` fails while `held` listens on the same port."""
+    return wanted in _ANY or held in _ANY or wanted == held
+
+
+def is_ours(container, name, names, label):
+    """Return whether a container may give up the port of instance `name` to us.
+
+    Ours is the container of that very name, and one with our label under a name of ours.
+    """
+    if container["name"] == name:
+        return True
+    return label in container["labels"] and any(
+        container["name"] == known or re.match(re.escape(known) + r"[-._]", container["name"])
+        for known in names
+    )
+
+
+def container_id_in(cgroup_text):
+    """Return the container ID named in the text of /proc/<pid>/cgroup, or ''."""
+    match = re.search(r"(?:docker[-/]|/)([0-9a-f]{64})", cgroup_text)
+    return match.group(1) if match else ""
+
+
+def _read(path):
+    try:
+        with open(path, errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def listeners():
+    """Return the listening TCP sockets of this network namespace."""
+    return [item for name in ("tcp", "tcp6") for item in parse_listeners(_read("/proc/net/" + name))]
+
+
+def socket_owners(inodes):
+    """Return {inode: pid} for those of the inodes a visible process holds."""
+    wanted = {"socket:[%s]" % inode: inode for inode in inodes}
+    owners = {}
+    for fd in glob.iglob("/proc/[0-9]*/fd/*"):
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target in wanted:
+            owners.setdefault(wanted[target], int(fd.split("/")[2]))
+    return owners
+
+
+def containers(path):
+    """Return [{id, name, labels, ports: [(ip, port)]}] of running containers; [] without engine."""
+    connection = http.client.HTTPConnection("localhost", timeout=15)
+    connection.sock = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM)
+    connection.sock.settimeout(15)
+    try:
+        connection.sock.connect(path)
+        connection.request("GET", "/containers/json")
+        answer = json.loads(connection.getresponse().read().decode("utf-8"))
+    except (OSError, ValueError, http.client.HTTPException):
+        return []
+    finally:
+        connection.close()
+    if not isinstance(answer, list):
+        return []
+    return [
+        {
+            "id": item["Id"],
+            "name": (item.get("Names") or [""])[0].lstrip("/"),
+            "labels": sorted(item.get("Labels") or {}),
+            "ports": [
+                (port.get("IP", ""), port["PublicPort"])
+                for port in item.get("Ports") or []
+                if port.get("PublicPort") and port.get("Type") == "tcp"
+            ],
+        }
+        for item in answer
+    ]
+
+
+def describe_process(pid):
+    """Return 'process nginx (PID 812: nginx -g daemon off)'."""
+    if not pid:
+        return "a process that even root cannot see here (another PID namespace?)"
+    name = _read("/proc/%d/comm" % pid).strip() or "?"
+    command = _read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
+    return "process %s (PID %d%s)" % (name, pid, ": " + command[:160] if command else "")
+
+
+def holder(port, bind, sockets, owners, running):
+    """Return (text, container or None) for what holds port, or None when it is free."""
+    for container in running:
+        if any(number == port and clashes(bind, ip) for ip, number in container["ports"]):
+            return "container " + container["name"], container
+    for ip, number, inode in sockets:
+        if number != port or not clashes(bind, ip):
+            continue
+        pid = owners.get(inode)
+        inside = container_id_in(_read("/proc/%d/cgroup" % pid)) if pid else ""
+        for container in running:
+            if inside and container["id"] == inside:
+                text = "container %s, %s" % (container["name"], describe_process(pid))
+                return text, container
+        return describe_process(pid), None
+    return None
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "wanted": {"type": "list", "elements": "dict", "required": True},
+            "bind": {"type": "str", "default": "0.0.0.0"},
+            "label": {"type": "str", "required": True},
+            "socket": {"type": "str", "default": "/var/run/docker.sock"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params["wanted"]
+    names = [str(item["name"]) for item in wanted]
+    running = containers(module.params["socket"])
+    ports = {int(item["port"]) for item in wanted}
+    sockets = [item for item in listeners() if item[1] in ports]
+    owners = socket_owners([inode for _ip, _port, inode in sockets]) if sockets else {}
+
+    conflicts, held = [], []
+    for item in wanted:
+        port, bind = int(item["port"]), str(item.get("bind") or module.params["bind"])
+        found = holder(port, bind, sockets, owners, running)
+        if not found:
+            continue
+        text, container = found
+        ours = container is not None and is_ours(
+            container, str(item["name"]), names, module.params["label"]
+        )
+        (held if ours else conflicts).append({"name": item["name"], "port": port, "by": text})
+    module.exit_json(changed=False, conflicts=conflicts, held=held)
+
+
+if __name__ == "__main__":
+    main()
