@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         value = given[flag.lstrip("-").replace("-", "_")]
         if value is not None:
             options.append(f"{flag}={value}")
-    quiet = ["-q", "--no-header", "--tb=no", "--show-capture=no", "-rN", "-p", "no:cacheprovider"]
+    quiet = ["-q", "--no-header", "--tb=no", "--show-capture=no", "-rN"]
     folder = Path(__file__).parent
     # rootdir and an empty configuration: options of a project around must not change this run.
     return int(

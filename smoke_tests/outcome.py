@@ -86,14 +86,14 @@ class Run:
         name, url = self.settings.instance_name, self.settings.base_url
         where = url if name in url else f"{name} ({url})"
         if self.unreachable:
-            return f"FAILED {where}: {self.unreachable}"
+            return f"FAILED {where}, {self.unreachable}"
         if self.done < self.planned:
-            return f"FAILED {where}: only {self.done} of {self.planned} checks were carried out"
+            return f"FAILED {where}, only {self.done} of {self.planned} checks were carried out"
         if self.failed:
-            return f"FAILED {where}: {self.failed} of {self.done} checks found a difference"
+            return f"FAILED {where}, {self.failed} of {self.done} checks found a difference"
         if not self.ok:
-            return f"FAILED {where}: nothing was checked"
-        return f"PASSED {where}: {self.done} of {self.done} checks"
+            return f"FAILED {where}, nothing was checked"
+        return f"PASSED {where}, {self.done} of {self.done} checks"
 
     def verdict(self, table: Sequence[str]) -> dict[str, Any]:
         """Return what verdict.json holds; ``table`` is the terminal's table, line by line."""

@@ -66,7 +66,8 @@ def _cells(row: Row) -> list[tuple[str, ...]]:
         head = number == 0
         cells.append(
             (
-                name if head else "",
+                # A mark, so that the line does not begin with a space (YAML would quote it).
+                name if head else "·",
                 fit(got, MAX_TEXT),
                 "=" if same_line(got, want) else fit(want, MAX_TEXT),
                 confidence if head else "",
@@ -89,12 +90,14 @@ def table_lines(run: Run) -> list[str]:
             fitted = zip(line, columns, strict=True)
             lines.append("  ".join(pad(text, size) for text, size in fitted).rstrip())
             if number == 0:
-                lines.append("  ".join("-" * size for size in columns))
+                lines.append("  ".join("─" * size for size in columns))
     for check in run.checks:
         lines.append(f"{'ok  ' if check.ok else 'MISS'}  {check.name}")
     for row in run.rows:
         lines += [f"MISS  {row.picture.name} ({row.module}): {text}" for text in row.problems]
     for check in run.checks:
-        lines += [f"MISS  {check.name}: {text}" for text in check.problems]
+        # What ended the run is said once, by the summary.
+        told = [text for text in check.problems if text != run.unreachable]
+        lines += [f"MISS  {check.name}: {text}" for text in told]
     lines.append(run.summary())
     return lines

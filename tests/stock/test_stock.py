@@ -1,0 +1,53 @@
+"""Our service beside the stock pipeline and the stock client, with the same models.
+
+PPOCR_STOCK_URL names a running service with the default settings; without it the tests are
+skipped. The first run makes the stock environment (see stock_environment.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import compare
+import hubserving_client
+import pytest
+from stock_environment import SAMPLES_DIR, pictures
+
+URL = os.environ.get("PPOCR_STOCK_URL", "")
+pytestmark = pytest.mark.skipif(not URL, reason="PPOCR_STOCK_URL names no running service")
+FILES = pictures(SAMPLES_DIR)
+
+
+@pytest.fixture(scope="module")
+def stock() -> Iterator[dict[str, compare.Lines]]:
+    """The stock pipeline's answers with the direction classifier."""
+    yield compare.ask_stock(FILES)
+
+
+def test_stock_reads_the_samples(stock: dict[str, compare.Lines]) -> None:
+    """The samples are such that the stock pipeline reads them exactly."""
+    index = compare.json.loads((SAMPLES_DIR / "samples.json").read_text(encoding="utf-8"))
+    expected = {entry["file"]: entry["lines"] for entry in index["samples"]}
+    assert {name: [line["text"] for line in lines] for name, lines in stock.items()} == expected
+
+
+def test_stock_without_classifier_misreads_turned_text() -> None:
+    """The turned sample is one that needs the classifier, so that it proves something."""
+    turned = SAMPLES_DIR / "rotated-180.png"
+    lines = compare.ask_stock([turned], use_angle_cls=False)[turned.name]
+    assert "UPSIDE-DOWN" not in [line["text"] for line in lines]
+
+
+def test_answers_agree_with_stock(stock: dict[str, compare.Lines]) -> None:
+    """Same lines, same text, corners within 3 pixels, confidence within 0.02."""
+    differences = compare.compare_answers(compare.ask_service(URL, FILES), stock)
+    assert not any(item.problems for item in differences), "\n".join(compare.table(differences))
+
+
+@pytest.mark.parametrize("visualize", [False, True])
+@pytest.mark.parametrize("module", hubserving_client.MODULES)
+def test_stock_client_works_unchanged(module: str, visualize: bool) -> None:
+    """tools/test_hubserving.py of the wheel reads our answers."""
+    run = hubserving_client.run_client(URL, module, SAMPLES_DIR, visualize)
+    assert hubserving_client.check_run(run, [path.name for path in FILES]) == []
