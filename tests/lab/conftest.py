@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import signal
 import types
 from collections.abc import Callable, Iterator
@@ -37,12 +38,13 @@ class SessionLab:
         self._lab.remove(*hosts)
 
 
-def _reap_dead_sessions() -> None:
-    """Take down what a killed session of pytest left behind."""
-    for name in all_labs():
+def _clear_past_sessions(state: Path) -> None:
+    """Take down what a killed session left behind, and its logs, which nobody will read now."""
+    for name in {*all_labs(), *(folder.name for folder in state.glob("pytest-*"))}:
         pid = name.removeprefix("pytest-")
         if pid != name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             Lab(name).down()
+            shutil.rmtree(state / name, ignore_errors=True)
 
 
 def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
@@ -56,8 +58,9 @@ def lab() -> Iterator[SessionLab]:
     PPOCR_LAB_KEEP=1 leaves them: look at them with scripts/lab --name pytest-<pid>.
     """
     session = Lab(SESSION)
-    _reap_dead_sessions()
     keep = os.environ.get("PPOCR_LAB_KEEP") == "1"
+    if not keep:
+        _clear_past_sessions(session.state.parent)
     # pytest turns Ctrl-C into an orderly end; a terminate signal is to end the same way.
     before = signal.signal(signal.SIGTERM, _interrupt)
     if not keep:

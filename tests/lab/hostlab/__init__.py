@@ -1,4 +1,4 @@
-"""A lab of real hosts on one machine: systemd, sshd and a Docker engine of their own, in containers."""
+"""Real hosts on one machine: systemd, sshd and a Docker of their own, in containers."""
 
 from .engine import LabError
 from .host import Host

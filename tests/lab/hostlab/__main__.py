@@ -27,7 +27,7 @@ examples:
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="scripts/lab",
-        description="Hosts to try a deploy on: systemd, sshd and a Docker of their own, in containers.",
+        description="Hosts to try a deploy on: systemd, sshd and a Docker engine of their own.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

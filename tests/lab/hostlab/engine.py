@@ -26,9 +26,13 @@ def docker(
 
     Raises LabError when it fails and ``check`` is set, or when the timeout is over.
     """
-    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin or subprocess.DEVNULL}
+    source: dict[str, Any] = {"stdin": stdin or subprocess.DEVNULL}
+    if isinstance(stdin, bytes):
+        source = {"input": stdin}
     try:
-        done = subprocess.run(["docker", *args], capture_output=True, timeout=timeout, **given)  # type: ignore[call-overload]
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            ["docker", *args], capture_output=True, timeout=timeout, **source
+        )
     except FileNotFoundError:
         raise LabError("no docker command on this machine: run scripts/deploy first") from None
     except subprocess.TimeoutExpired:

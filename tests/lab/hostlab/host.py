@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import socket
 import subprocess
@@ -24,29 +25,48 @@ FLAGS = (
     "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
     "--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",
     "--cgroupns=private", "--stop-signal", "SIGRTMIN+3", "--stop-timeout", "30",
-    "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec",
+    "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec",  # noqa: S108
 )  # fmt: skip
 DOCKER_ROOT = "/var/lib/docker"
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The lab's SSH key pair, the hosts' public keys, and the password of users that need one."""
+    """The folder with the lab's SSH key pair, hosts' public keys, and the password for sudo."""
 
-    private: Path
-    known_hosts: Path
+    folder: Path
+
+    @classmethod
+    def ensure(cls, folder: Path) -> Keys:
+        """Those of a folder, made where they are missing."""
+        keys = cls(folder)
+        if not keys.private.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            keys._password_file.touch(mode=0o600)
+            keys._password_file.write_text(secrets.token_urlsafe(12))
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {folder.name}"]
+            subprocess.run([*command, "-f", str(keys.private)], check=True)
+        return keys
+
+    @property
+    def private(self) -> Path:
+        return self.folder / "id_ed25519"
 
     @property
     def public(self) -> str:
         return self.private.with_suffix(".pub").read_text()
 
     @property
-    def password_file(self) -> Path:
-        return self.private.with_name("password")
+    def _password_file(self) -> Path:
+        return self.folder / "password"
 
     @property
     def password(self) -> str:
-        return self.password_file.read_text()
+        return self._password_file.read_text()
+
+    def known_hosts(self, name: str) -> Path:
+        """A file for each host, so that hosts that start at the same time write apart."""
+        return self.folder / f"{name}.known_hosts"
 
 
 class Host:
@@ -91,22 +111,21 @@ class Host:
         except subprocess.TimeoutExpired:
             raise LabError(f"{self}: no end of {command!r} within {timeout:g} s") from None
         if check and done.returncode:
-            raise LabError(f"{self}: {command!r} exit {done.returncode}\n{done.stdout}{done.stderr}")
+            said = done.stdout + done.stderr
+            raise LabError(f"{self}: {command!r} exit {done.returncode}\n{said}")
         return done
 
     def ssh_command(self) -> list[str]:
         """The ssh call that logs in to this host; a command may follow."""
-        options = {
-            "IdentitiesOnly": "yes",
-            "UserKnownHostsFile": str(self.keys.known_hosts),
-            "ConnectTimeout": "10",
-            "LogLevel": "ERROR",
-        }
         return [
             "ssh", "-F", "/dev/null", "-i", str(self.key), "-p", str(self.port),
-            *(f"-o{name}={value}" for name, value in options.items()),
+            *(f"-o{option}" for option in self.ssh_options()), "-oConnectTimeout=10",
             f"{self.user}@{self.address}",
         ]  # fmt: skip
+
+    def ssh_options(self) -> list[str]:
+        """This lab's key only, and this host's public key checked."""
+        return ["IdentitiesOnly=yes", f"UserKnownHostsFile={self.keys.known_hosts(self.name)}"]
 
     def put(self, path: str, content: str | bytes | Path, mode: str = "0644") -> None:
         """Write a file as root: text, bytes, or what a local file holds. Folders are made."""
@@ -208,7 +227,7 @@ class Host:
         docker("start", self.container)
 
     def open_door(self) -> None:
-        """Let the lab's key in as the host's user, who may or may not use sudo."""
+        """Let the lab's key in as the host's user, and note the host's own keys."""
         home = "/root" if self.user == "root" else f"/home/{self.user}"
         if self.user != "root":
             self.run(f"useradd --create-home --shell /bin/bash {self.user}")
@@ -219,6 +238,11 @@ class Host:
                 self.put(f"/etc/sudoers.d/{self.user}", rule, "0440")
         self.put(f"{home}/.ssh/authorized_keys", self.keys.public, "0600")
         self.run(f"chown -R {self.user}: {home}/.ssh && chmod 0700 {home}/.ssh")
+        who = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        host_keys = self.run("cat /etc/ssh/ssh_host_*_key.pub").stdout.splitlines()
+        self.keys.known_hosts(self.name).write_text(
+            "".join(f"{who} {' '.join(key.split()[:2])}\n" for key in host_keys)
+        )
 
     def wait_ready(self) -> None:
         """Wait for systemd, sshd and the engine. Raises LabError with the last journal lines."""
@@ -237,6 +261,8 @@ class Host:
 
     def _booted(self) -> bool:
         state = self.run("systemctl is-system-running", check=False).stdout.strip()
+        if not state and not self.running:
+            raise LabError(f"{self} went down while it started\n{self.journal()}")
         return state in ("running", "degraded")
 
     def _greets(self) -> bool:
@@ -250,11 +276,10 @@ class Host:
     def _engine_answers(self) -> bool:
         return self.run("docker version", check=False).returncode == 0
 
-    def public_keys(self) -> str:
-        """This host's lines of a known_hosts file."""
-        who = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
-        keys = self.run("cat /etc/ssh/ssh_host_*_key.pub").stdout.splitlines()
-        return "".join(f"{who} {' '.join(key.split()[:2])}\n" for key in keys)
+    @property
+    def running(self) -> bool:
+        state = docker("inspect", "--format", "{{.State.Running}}", self.container, check=False)
+        return state.stdout.strip() == "true"
 
 
 def _until(ready: Callable[[], bool], timeout: float, every: float) -> bool:

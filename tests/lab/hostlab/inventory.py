@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from .host import Host
-from .image import MACHINE_CAS
+from .root import MACHINE_CAS
 
 GROUP = "ppocr_hosts"
 
 
 def host_variables(host: Host) -> dict[str, Any]:
     """How Ansible reaches a host."""
-    known = host.keys.known_hosts
+    ssh_args = " ".join(["-F /dev/null", *(f"-o {option}" for option in host.ssh_options())])
     variables: dict[str, Any] = {
         "ansible_host": host.address,
         "ansible_port": host.port,
         "ansible_user": host.user,
         "ansible_ssh_private_key_file": str(host.key),
-        "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={known} -o IdentitiesOnly=yes",
+        "ansible_ssh_common_args": ssh_args,
     }
     if host.password:
         variables["ansible_become_password"] = host.password
@@ -42,9 +42,7 @@ def render(hosts: Iterable[Host], group_vars: Mapping[str, Any] | None = None) -
     return json.dumps({GROUP: group}, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def write(
-    path: Path, hosts: Iterable[Host], group_vars: Mapping[str, Any] | None = None
-) -> Path:
+def write(path: Path, hosts: Iterable[Host], group_vars: Mapping[str, Any] | None = None) -> Path:
     """Write the inventory of ``hosts``; it holds the sudo password, so only its owner may read."""
     path.touch(mode=0o600)
     path.write_text(render(hosts, group_vars))

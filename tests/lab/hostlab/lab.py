@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import subprocess
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,17 +37,9 @@ class Lab:
 
     @property
     def keys(self) -> Keys:
-        """The lab's key pair, made at first use."""
-        keys = Keys(self.state / "id_ed25519", self.state / "known_hosts")
-        if not keys.private.exists():
-            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {self.name}",
-                 "-f", str(keys.private)], check=True,
-            )  # fmt: skip
-            keys.password_file.touch(mode=0o600)
-            keys.password_file.write_text(secrets.token_urlsafe(12))
-        return keys
+        """The lab's keys, made at first use."""
+        with self._lock:
+            return Keys.ensure(self.state)
 
     def hosts(self) -> list[Host]:
         """The hosts there are, by name, running or not."""
@@ -81,31 +71,33 @@ class Lab:
                     f"{running} lab hosts run on this machine and {len(missing)} more are wanted; "
                     f"PPOCR_LAB_MAX_HOSTS allows {MAX_HOSTS} (scripts/lab status --all lists them)"
                 )
-            image.ensure(image.recipe_for(s.suite, s.engine == "installed") for s in missing)
-            self.keys  # noqa: B018  made before several threads want them
+            image.ensure((spec.suite, spec.engine == "installed") for spec in missing)
             with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
                 present |= {host.name: host for host in pool.map(self._start, missing)}
-            self._describe()
-        return [present[spec.name] for spec in wanted]
+            inventory.write(self.inventory, self.hosts())
+        hosts = [present[spec.name] for spec in wanted]
+        for host in hosts:
+            if not host.running:
+                host.start()
+        return hosts
 
     def _start(self, spec: HostSpec) -> Host:
+        keys = self.keys
         with self._lock:
             net = network.ensure(self.name, spec.network)
             taken = {
                 container["Config"]["Labels"][f"{LABEL}.address"]
                 for container in containers(f"{LABEL}={self.name}")
             }
-            host = Host(self.name, spec, net.address(taken), self.keys)
-            host.create(image.recipe_for(spec.suite, spec.engine == "installed").tag, net)
-        host.wait_ready()
-        host.open_door()
+            host = Host(self.name, spec, net.address(taken), keys)
+            host.create(image.tag(spec.suite, spec.engine == "installed"), net)
+        try:
+            host.wait_ready()
+            host.open_door()
+        except BaseException:
+            self._remove(host)  # half a host would be taken for a whole one by the next call
+            raise
         return host
-
-    def _describe(self) -> None:
-        """Write the inventory and known_hosts of the hosts there are."""
-        hosts = self.hosts()
-        self.keys.known_hosts.write_text("".join(host.public_keys() for host in hosts))
-        inventory.write(self.inventory, hosts)
 
     @property
     def inventory(self) -> Path:
@@ -116,16 +108,20 @@ class Lab:
         """The host of that name; raises LabError naming those there are."""
         hosts = {host.name: host for host in self.hosts()}
         if name not in hosts:
-            raise LabError(f"lab {self.name} has no host {name}; it has {', '.join(hosts) or 'none'}")
+            there = ", ".join(hosts) or "none"
+            raise LabError(f"lab {self.name} has no host {name}; it has {there}")
         return hosts[name]
 
     def remove(self, *hosts: Host) -> None:
         """Take single hosts down, with their volumes."""
         for host in hosts:
-            docker("rm", "--force", "--volumes", host.container)
-            docker("volume", "rm", "--force", f"{host.container}-docker")
+            self._remove(host)
         if hosts:
-            self._describe()
+            inventory.write(self.inventory, self.hosts())
+
+    def _remove(self, host: Host) -> None:
+        docker("rm", "--force", "--volumes", host.container)
+        docker("volume", "rm", "--force", f"{host.container}-docker")
 
     def down(self) -> None:
         """Remove every container, volume and network of this lab, and nothing else."""
@@ -139,8 +135,7 @@ class Lab:
             gone = docker(*remove, *found, check=False) if found else None
             if gone and docker(*find, "--filter", mine).stdout.split():
                 raise LabError(f"lab {self.name}: a {kind} would not go: {gone.stderr.strip()}")
-        for name in ("known_hosts", "hosts.yml"):
-            (self.state / name).unlink(missing_ok=True)
+        self.inventory.unlink(missing_ok=True)
 
 
 def all_labs() -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from .engine import LABEL, LabError, docker
 
 # Chosen here, since an engine keeps an address for a host only in a subnet that was asked for.
-SUBNETS = tuple(ipaddress.ip_network("10.77.0.0/16").subnets(new_prefix=24))
+RANGE = ipaddress.IPv4Network("10.77.0.0/16")
 FIRST_HOST = 10
 
 
@@ -48,7 +48,7 @@ def ensure(lab: str, kind: str) -> Network:
     """The lab's network of a kind (normal | internal), made where it is missing."""
     name = f"ppocr-lab-{lab}-{kind}"
     internal = kind == "internal"
-    for subnet in SUBNETS:
+    for subnet in RANGE.subnets(new_prefix=24):
         found = docker(
             "network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", name, check=False
         )
@@ -59,7 +59,7 @@ def ensure(lab: str, kind: str) -> Network:
             *(["--internal"] if internal else []), name, check=False,
         )  # fmt: skip
         if made.returncode == 0:
-            return Network(name, ipaddress.IPv4Network(subnet), internal)
+            return Network(name, subnet, internal)
         if not any(word in made.stderr for word in ("overlaps", "already exists", "conflicts")):
             raise LabError(f"cannot make the network {name}: {made.stderr.strip()}")
-    raise LabError(f"every subnet of {SUBNETS[0].supernet(new_prefix=16)} is taken")
+    raise LabError(f"every subnet of {RANGE} is taken")

@@ -219,7 +219,8 @@ class Playbooks:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",
-            "PYTHONUNBUFFERED": "1",
+            # Otherwise a task's name is printed with its first result, too late to wait for.
+            "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
             "COLUMNS": "200",
             **(env or {}),
         }

@@ -21,7 +21,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class HostSpec:
-    """One host. ``disks`` maps a folder to the MB it may hold; it is memory, empty after a reboot."""
+    """One host. Raises LabError for what cannot be."""
 
     name: str
     suite: str = "bookworm"
@@ -31,7 +31,7 @@ class HostSpec:
     engine: str = "installed"  # Docker from the distribution, or none
     network: str = "normal"  # internal: only this machine and hosts of that network are reached
     memory_mb: int | None = None
-    disks: Mapping[str, int] = field(default_factory=dict)
+    disks: Mapping[str, int] = field(default_factory=dict)  # folder: MB; in memory, lost at reboot
 
     def __post_init__(self) -> None:
         for name, pattern in (("name", r"[a-z][a-z0-9-]{0,30}"), ("user", r"[a-z][a-z0-9_-]*")):

@@ -24,8 +24,8 @@ def make(host: Host, tag: str = TAG) -> str:
 
 
 def serve(host: Host, port: int, name: str = "tiny") -> None:
-    """Run a container that answers HTTP on a published port of the host."""
+    """Run a container that answers HTTP on a published port of the host, and wait until it does."""
     image = make(host)
-    host.run(
-        f"docker run -d --name {name} -p {port}:8000 --memory 64m {image} -m http.server 8000"
-    )
+    host.run(f"docker run -d --name {name} -p {port}:8000 --memory 64m {image} -m http.server 8000")
+    get = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/', timeout=5)"
+    host.wait_for(f'python3 -c "{get}"', timeout=30)
