@@ -18,7 +18,7 @@ from . import healthcheck, hubhome
 from .checks import StartError, preflight
 from .supervisor import Supervisor, max_failures
 
-log = logging.getLogger("ppocr")
+log = logging.getLogger(__package__)
 
 
 def _hub_command() -> list[str]:
@@ -52,6 +52,8 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # By name: importing paddle sets the root logger back to WARNING.
+    log.setLevel(logging.INFO)
     hubhome.prepare()
     command = arguments[0] if arguments else "serve"
     try:

@@ -1,0 +1,97 @@
+"""Filters of the role hubserving: config.json and parameters, by the rules the container applies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+# The rules are written once, in the package that runs in the image (standard library only there).
+sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
+
+from ppocr_serving import config, params  # noqa: E402
+
+
+def hubserving_module_info(
+    name: str, init_args: dict[str, Any], our_modules: list[str]
+) -> dict[str, Any]:
+    """A module's part of config.json; an operator's own modules get none of our ``init_args``."""
+    return {"init_args": dict(init_args) if name in our_modules else {}, "predict_args": {}}
+
+
+def hubserving_check_config(text: str, instance: dict[str, Any]) -> dict[str, Any]:
+    """Check a config.json for an instance; return ``data`` (as PaddleHub reads it) and ``notes``.
+
+    Raises:
+        AnsibleFilterError: a rule is broken; the message names the key and the remedy.
+    """
+    try:
+        checked = config.check(text)
+    except config.ConfigError as error:
+        raise AnsibleFilterError(f"{instance['name']}: {error}") from error
+    if checked.port != int(instance["port"]):
+        raise AnsibleFilterError(
+            f"{instance['name']}: config.json says port {checked.port}, the instance "
+            f"{instance['port']}: make hubserving_port and hubserving_config_file agree"
+        )
+    return {"data": checked.data, "notes": list(checked.notes)}
+
+
+def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
+    """Check ``hubserving_params``.
+
+    Raises:
+        AnsibleFilterError: an unknown name or a value that will not do.
+    """
+    try:
+        return params.check(dict(values))
+    except params.ParamsError as error:
+        raise AnsibleFilterError(f"hubserving_params: {error}") from error
+
+
+def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
+    """One instance in short, from ``docker inspect`` (``{}`` where there is no container)."""
+    if not container:
+        return {"host": host, "state": "absent", "engine": engine}
+    state, settings = container["State"], container["Config"]
+    labels = settings.get("Labels") or {}
+    return {
+        "host": host,
+        "container": container["Name"].lstrip("/"),
+        "state": state["Status"],
+        "health": (state.get("Health") or {}).get("Status", "none"),
+        "restarts": container.get("RestartCount", 0),
+        "oom": bool(state.get("OOMKilled")),
+        "image": settings["Image"],
+        "content": labels.get("org.ppocr.content", "")[:12],
+        "version": labels.get("org.opencontainers.image.version", ""),
+        "device": labels.get("org.ppocr.device", ""),
+        "engine": engine,
+        "since": state.get("StartedAt", "")[:19],
+    }
+
+
+def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows as lines of a table with a header, columns as wide as their longest value."""
+    columns = list(max(rows, key=len)) if rows else []
+    cells = [columns] + [[str(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+class FilterModule:
+    """Filters of the role hubserving."""
+
+    def filters(self) -> dict[str, object]:
+        return {
+            "hubserving_module_info": hubserving_module_info,
+            "hubserving_check_config": hubserving_check_config,
+            "hubserving_check_params": hubserving_check_params,
+            "hubserving_status_row": hubserving_status_row,
+            "hubserving_table": hubserving_table,
+        }
