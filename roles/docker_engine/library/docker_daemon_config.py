@@ -8,6 +8,25 @@ still knows that a restart is due, and what to go back to.
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_daemon_json import (
+    BadConfig,
+    desired,
+    flag_conflicts,
+    parse,
+    render,
+    type_errors,
+)
+from ansible.module_utils.docker_engine_socket import dockerd_processes, find_binary
+
 DOCUMENTATION = r"""
 module: docker_daemon_config
 short_description: Merge settings into dockerd's daemon.json, or take a merge back
@@ -71,59 +90,43 @@ refused:
   returned: state is restored
 """
 
-import json
-import os
-import shutil
-import subprocess
-import tempfile
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_daemon_json import (
-    BadConfig,
-    desired,
-    flag_conflicts,
-    parse,
-    render,
-    type_errors,
-)
-from ansible.module_utils.docker_engine_socket import dockerd_processes, find_binary
-
 
 def marker_path(path):
     """Return where the marker of an unproven file at path lies."""
-    return os.path.join(os.path.dirname(path), ".%s.unproven" % os.path.basename(path))
+    return path.with_name(f".{path.name}.unproven")
+
+
+def timestamp():
+    """Return the time in UTC as a file's name can hold it."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def read_text(path):
     """Return the file's text, '' when there is none."""
-    if not os.path.exists(path):
-        return ""
-    with open(path, encoding="utf-8") as handle:
-        return handle.read()
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def write_atomically(path, text, like=None):
     """Replace path by text through a temporary file beside it, mode and owner as those of like."""
-    folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=".daemon-", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=".daemon-", dir=path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        if like and os.path.exists(like):
+        if like and like.exists():
             shutil.copymode(like, temporary)
-            stat = os.stat(like)
+            stat = like.stat()
             os.chown(temporary, stat.st_uid, stat.st_gid)
         else:
-            os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+            temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary.exists():
+            temporary.unlink()
         raise
-    folder_handle = os.open(folder, os.O_RDONLY)
+    folder_handle = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder_handle)
     finally:
@@ -146,7 +149,7 @@ def dockerd_verdict(text):
         if done.returncode == 0:
             return ""
         said = (done.stderr or done.stdout).strip().replace(candidate.name, "daemon.json")
-        return said.splitlines()[-1] if said else "exit status %d" % done.returncode
+        return said.splitlines()[-1] if said else f"exit status {done.returncode}"
 
 
 def refusal(config):
@@ -169,7 +172,7 @@ def merged(module, path):
         host, params["fragments"], params["config"], params["defaults"], params["defaults_alone"]
     )
     marker = marker_path(path)
-    unproven = os.path.exists(marker)
+    unproven = marker.exists()
     backup = json.loads(read_text(marker))["backup"] if unproven else ""
     result = {"changed": wanted != host, "backup": backup, "restart_due": unproven}
     result["changed_keys"] = sorted(
@@ -181,20 +184,21 @@ def merged(module, path):
     reason = refusal(wanted)
     if reason:
         raise BadConfig(
-            "%s would not be accepted with these settings: %s. Correct docker_engine_daemon_config "
-            "(or the fragment of a role); the file was left as it is" % (path, reason)
+            f"{path} would not be accepted with these settings: {reason}. Correct "
+            "docker_engine_daemon_config (or the fragment of a role); the file was left as it is"
         )
     after = render(wanted)
     if module._diff:
-        result["diff"] = {"before": before, "after": after, "before_header": path}
-        result["diff"]["after_header"] = path
+        header = str(path)
+        result["diff"] = {"before": before, "after": after}
+        result["diff"].update(before_header=header, after_header=header)
     if module.check_mode:
         return result
 
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if not unproven:
-        if os.path.exists(path):
-            backup = "%s.%s.bak" % (path, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+        if path.exists():
+            backup = f"{path}.{timestamp()}.bak"
             shutil.copy2(path, backup)
         # The marker comes first: a run killed between the two only restarts once too often.
         write_atomically(marker, json.dumps({"backup": backup}) + "\n")
@@ -206,27 +210,27 @@ def merged(module, path):
 def accepted(module, path):
     """Forget that the file is unproven."""
     marker = marker_path(path)
-    there = os.path.exists(marker)
+    there = marker.exists()
     if there and not module.check_mode:
-        os.unlink(marker)
+        marker.unlink()
     return {"changed": False, "was_unproven": there}
 
 
 def restored(module, path):
     """Put back what was there before the unproven file, which is kept under another name."""
     marker = marker_path(path)
-    if not os.path.exists(marker):
+    if not marker.exists():
         return {"changed": False, "backup": "", "refused": ""}
     backup = json.loads(read_text(marker))["backup"]
-    refused = "%s.%s.refused" % (path, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    refused = f"{path}.{timestamp()}.refused"
     if not module.check_mode:
-        if os.path.exists(path):
+        if path.exists():
             shutil.copy2(path, refused)
-        if backup and os.path.exists(backup):
-            write_atomically(path, read_text(backup), like=backup)
-        elif not backup and os.path.exists(path):
-            os.unlink(path)
-        os.unlink(marker)
+        if backup and Path(backup).exists():
+            write_atomically(path, read_text(Path(backup)), like=Path(backup))
+        elif not backup and path.exists():
+            path.unlink()
+        marker.unlink()
     return {"changed": True, "backup": backup, "refused": refused}
 
 
@@ -250,11 +254,11 @@ def main():
     act = {"merged": merged, "accepted": accepted, "restored": restored}[module.params["state"]]
     try:
         # An operator's link to a file elsewhere stays a link.
-        module.exit_json(**act(module, os.path.realpath(module.params["path"])))
+        module.exit_json(**act(module, Path(module.params["path"]).resolve()))
     except BadConfig as error:
         module.fail_json(msg=str(error))
     except (OSError, UnicodeDecodeError) as error:
-        module.fail_json(msg="%s: %s" % (module.params["path"], error))
+        module.fail_json(msg=f"{module.params['path']}: {error}")
 
 
 if __name__ == "__main__":

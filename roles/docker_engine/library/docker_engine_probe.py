@@ -3,6 +3,18 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_engine_socket import (
+    SOCKET,
+    dockerd_processes,
+    engine_get,
+    find_binary,
+    service_kind,
+)
+
 DOCUMENTATION = r"""
 module: docker_engine_probe
 short_description: Tell whether a Docker engine answers on this host
@@ -77,17 +89,6 @@ running:
   returned: always
 """
 
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_engine_socket import (
-    SOCKET,
-    dockerd_processes,
-    engine_get,
-    find_binary,
-    service_kind,
-)
-
 
 def ask(socket):
     """Return what the engine at socket says of itself; raises OSError or ValueError."""
@@ -105,8 +106,7 @@ def ask(socket):
 def uses_proxy(pid, proxy):
     """Return whether process pid was started with HTTP_PROXY=proxy; True when it cannot be seen."""
     try:
-        with open("/proc/%d/environ" % pid, "rb") as handle:
-            environ = handle.read().split(b"\0")
+        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return True
     return b"HTTP_PROXY=" + proxy.encode("utf-8") in environ
@@ -118,7 +118,7 @@ def probe(socket, not_pid):
     pids = [pid for pid, _argv in dockerd_processes()]
     result.update(answers=False, pid=pids[0] if pids else 0, error="")
     if not_pid and not_pid in pids:
-        result["error"] = "dockerd (PID %d) has not stopped" % not_pid
+        result["error"] = f"dockerd (PID {not_pid}) has not stopped"
         return result
     try:
         result.update(ask(socket), answers=True)

@@ -94,8 +94,8 @@ def parse(text, path):
         for key, value in pairs:
             if key in seen:
                 raise BadConfig(
-                    "%s gives %s twice; dockerd would use the second silently. Remove one"
-                    % (path, json.dumps(key))
+                    f"{path} gives {json.dumps(key)} twice; dockerd would silently use the second. "
+                    "Remove one"
                 )
             seen[key] = value
         return seen
@@ -105,11 +105,11 @@ def parse(text, path):
     except json.JSONDecodeError as error:
         line = text.splitlines()[error.lineno - 1] if error.lineno <= text.count("\n") + 1 else ""
         raise BadConfig(
-            "%s is not valid JSON: line %d, column %d: %s: %s. Correct it on the host; it was "
-            "left as it is" % (path, error.lineno, error.colno, error.msg, line.strip()[:120])
+            f"{path} is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}: "
+            f"{line.strip()[:120]}. Correct it on the host; it was left as it is"
         ) from error
     if not isinstance(config, dict):
-        raise BadConfig("%s holds no JSON object ({...}). Correct it on the host" % path)
+        raise BadConfig(f"{path} holds no JSON object ({{...}}). Correct it on the host")
     return config
 
 
@@ -164,12 +164,12 @@ def type_errors(config):
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         if not right:
             name = _TYPE_NAMES.get(kind, "a mapping")
-            errors.append("%s must be %s, not %s" % (key, name, json.dumps(value)))
+            errors.append(f"{key} must be {name}, not {json.dumps(value)}")
         elif key in UNION_LISTS and not all(isinstance(item, str) for item in value):
-            errors.append("%s must be a list of texts, not %s" % (key, json.dumps(value)))
+            errors.append(f"{key} must be a list of texts, not {json.dumps(value)}")
     for name, value in (config.get("log-opts") or {}).items() if not errors else ():
         if not isinstance(value, str):
-            errors.append("log-opts.%s must be a text: write %s" % (name, json.dumps(str(value))))
+            errors.append(f"log-opts.{name} must be a text: write {json.dumps(str(value))}")
     return errors
 
 
@@ -188,8 +188,7 @@ def flag_keys(argv):
 def flag_conflicts(config, argv):
     """Return one sentence for each key dockerd is also given on its command line."""
     return [
-        "%s is also given to dockerd as the flag %s, and dockerd refuses to start with both"
-        % (key, flag)
+        f"{key} is also given to dockerd as the flag {flag}, and dockerd refuses to start with both"
         for key, flag in sorted(flag_keys(argv).items())
         if key in config and key not in _MERGED_FLAGS
     ]

@@ -5,11 +5,11 @@ Standard library only: it runs on hosts before anything is installed.
 
 from __future__ import annotations
 
-import glob
 import http.client
 import json
 import os
 import socket as socketlib
+from pathlib import Path
 
 SOCKET = "/var/run/docker.sock"
 _BIN_DIRS = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin", "/bin")
@@ -29,43 +29,41 @@ def engine_get(path, url, timeout=15):
         answer = connection.getresponse()
         body = answer.read().decode("utf-8")
     except http.client.HTTPException as error:
-        raise OSError("no HTTP answer on %s: %s" % (path, error)) from error
+        raise OSError(f"no HTTP answer on {path}: {error}") from error
     finally:
         connection.close()
     if answer.status != 200:
-        raise OSError("GET %s answered %d: %s" % (url, answer.status, body[:200]))
+        raise OSError(f"GET {url} answered {answer.status}: {body[:200]}")
     return json.loads(body)
 
 
 def find_binary(name):
     """Return the full path of an executable in the system's folders, or ''."""
     for folder in _BIN_DIRS:
-        path = os.path.join(folder, name)
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
+        path = Path(folder, name)
+        if path.is_file() and os.access(path, os.X_OK):
+            return str(path)
     return ""
 
 
 def dockerd_processes():
     """Return [(pid, argv)] of the dockerd processes of this PID namespace."""
     found = []
-    for folder in glob.glob("/proc/[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            with open(folder + "/cmdline", "rb") as handle:
-                argv = handle.read().decode("utf-8", "replace").split("\0")
+            argv = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
         except OSError:
             continue
-        # Debian's runs as /usr/sbin/dockerd; a static build may be started as "docker daemon".
-        if os.path.basename(argv[0]) == "dockerd":
-            found.append((int(os.path.basename(folder)), [word for word in argv if word]))
+        if Path(argv[0]).name == "dockerd":
+            found.append((int(folder.name), [word for word in argv if word]))
     return sorted(found)
 
 
 def service_kind(name="docker"):
     """Return 'systemd', 'init' or '': how this host would start the service."""
-    if os.path.isdir("/run/systemd/system"):
+    if Path("/run/systemd/system").is_dir():
         units = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
         for folder in (*units, "/run/systemd/system", "/usr/local/lib/systemd/system"):
-            if os.path.exists("%s/%s.service" % (folder, name)):
+            if Path(folder, f"{name}.service").exists():
                 return "systemd"
-    return "init" if os.path.exists("/etc/init.d/" + name) else ""
+    return "init" if Path("/etc/init.d", name).exists() else ""

@@ -53,7 +53,7 @@ def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
             f"{method} is not installed on the host",
             f"install {method} there, or connect as root (ansible_user: root)",
         )
-    elif "incorrect" in text and "password" in text or "try again" in text:
+    elif ("incorrect" in text and "password" in text) or "try again" in text:
         cause, remedy = (
             f"{method} refused the password given",
             "correct ansible_become_password, or type it with --ask-become-pass",
@@ -63,7 +63,7 @@ def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
             f"{method} does not allow this user to become root",
             f"add {user} to the sudoers on the host (visudo), or connect as root",
         )
-    elif "must have a tty" in text or "a terminal is required to read" in text and has_password:
+    elif "must have a tty" in text or ("a terminal is required to read" in text and has_password):
         cause, remedy = (
             f"{method} asks for a terminal",
             "remove requiretty from the host's sudoers",

@@ -8,6 +8,15 @@ docker-proxy or behind a forwarding rule that no process shows.
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
+import re
+import socket as socketlib
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: preflight_ports
 short_description: Tell what holds TCP ports of this host
@@ -51,17 +60,9 @@ held:
   returned: always
 """
 
-import glob
-import http.client
-import json
-import os
-import re
-import socket as socketlib
-
-from ansible.module_utils.basic import AnsibleModule
 
 _LISTEN = "0A"
-_ANY = ("0.0.0.0", "::", "")
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
 
 
 def hex_address(text):
@@ -112,28 +113,37 @@ def container_id_in(cgroup_text):
 
 def _read(path):
     try:
-        with open(path, errors="replace") as handle:
-            return handle.read()
+        return Path(path).read_text(errors="replace")
     except OSError:
         return ""
 
 
+def _entries(folder):
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []  # the process ended meanwhile, or is not ours to see
+
+
 def listeners():
     """Return the listening TCP sockets of this network namespace."""
-    return [item for name in ("tcp", "tcp6") for item in parse_listeners(_read("/proc/net/" + name))]
+    return [
+        item for name in ("tcp", "tcp6") for item in parse_listeners(_read(f"/proc/net/{name}"))
+    ]
 
 
 def socket_owners(inodes):
     """Return {inode: pid} for those of the inodes a visible process holds."""
-    wanted = {"socket:[%s]" % inode: inode for inode in inodes}
-    owners = {}
-    for fd in glob.iglob("/proc/[0-9]*/fd/*"):
-        try:
-            target = os.readlink(fd)
-        except OSError:
-            continue
-        if target in wanted:
-            owners.setdefault(wanted[target], int(fd.split("/")[2]))
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    owners: dict[str, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        for fd in _entries(process / "fd"):
+            try:
+                target = os.readlink(fd)  # noqa: PTH115 Path.readlink came with Python 3.9
+            except OSError:
+                continue  # closed meanwhile
+            if target in wanted:
+                owners.setdefault(wanted[target], int(process.name))
     return owners
 
 
@@ -171,9 +181,10 @@ def describe_process(pid):
     """Return 'process nginx (PID 812: nginx -g daemon off)'."""
     if not pid:
         return "a process that even root cannot see here (another PID namespace?)"
-    name = _read("/proc/%d/comm" % pid).strip() or "?"
-    command = _read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
-    return "process %s (PID %d%s)" % (name, pid, ": " + command[:160] if command else "")
+    name = _read(f"/proc/{pid}/comm").strip() or "?"
+    command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+    shown = f": {command[:160]}" if command else ""
+    return f"process {name} (PID {pid}{shown})"
 
 
 def holder(port, bind, sockets, owners, running):
@@ -185,11 +196,10 @@ def holder(port, bind, sockets, owners, running):
         if number != port or not clashes(bind, ip):
             continue
         pid = owners.get(inode)
-        inside = container_id_in(_read("/proc/%d/cgroup" % pid)) if pid else ""
+        inside = container_id_in(_read(f"/proc/{pid}/cgroup")) if pid else ""
         for container in running:
             if inside and container["id"] == inside:
-                text = "container %s, %s" % (container["name"], describe_process(pid))
-                return text, container
+                return f"container {container['name']}, {describe_process(pid)}", container
         return describe_process(pid), None
     return None
 
@@ -199,7 +209,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "wanted": {"type": "list", "elements": "dict", "required": True},
-            "bind": {"type": "str", "default": "0.0.0.0"},
+            "bind": {"type": "str", "default": "0.0.0.0"},  # noqa: S104 as above
             "label": {"type": "str", "required": True},
             "socket": {"type": "str", "default": "/var/run/docker.sock"},
         },
@@ -212,7 +222,8 @@ def main():
     sockets = [item for item in listeners() if item[1] in ports]
     owners = socket_owners([inode for _ip, _port, inode in sockets]) if sockets else {}
 
-    conflicts, held = [], []
+    conflicts: list[dict] = []
+    held: list[dict] = []
     for item in wanted:
         port, bind = int(item["port"]), str(item.get("bind") or module.params["bind"])
         found = holder(port, bind, sockets, owners, running)

@@ -3,6 +3,16 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
+import socket as socketlib
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: preflight_resources
 short_description: Measure what a host has to offer
@@ -67,22 +77,13 @@ skew:
   returned: always
 """
 
-import http.client
-import json
-import os
-import socket as socketlib
-import time
-from urllib.parse import quote
-
-from ansible.module_utils.basic import AnsibleModule
 
 _MIB = 1024 * 1024
 
 
 def _read(path):
     try:
-        with open(path, errors="replace") as handle:
-            return handle.read()
+        return Path(path).read_text(errors="replace")
     except OSError:
         return ""
 
@@ -115,9 +116,7 @@ def configured_root(text):
 
 def nearest_existing(path):
     """Return path or its nearest parent that exists."""
-    while not os.path.exists(path) and path != "/":
-        path = os.path.dirname(path) or "/"
-    return path
+    return str(next(folder for folder in [Path(path), *Path(path).parents] if folder.exists()))
 
 
 def memory_mb(text):

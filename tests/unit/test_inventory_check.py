@@ -1,0 +1,154 @@
+"""What inventory_check makes of names, types and values, without any host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from role_code import ROOT, load
+
+settings = load("roles/inventory_check/action_plugins/inventory_check_settings.py")
+PLAY = """
+- name: Check
+  hosts: ppocr_hosts
+  gather_facts: false
+  roles: [inventory_check]
+"""
+
+
+def test_names_a_misspelt_setting_and_the_nearest_one() -> None:
+    known = ["ppocr_device", "hubserving_port", "hubserving_workers"]
+    names = ["ppocr_devise", "hubserving_porrt", "hubserving_port", "other_port", "ansible_host"]
+    assert settings.unknown_names(names, known, ["ppocr_", "hubserving_"]) == {
+        "ppocr_devise": "ppocr_device",
+        "hubserving_porrt": "hubserving_port",
+    }
+
+
+def test_lets_names_through_that_are_the_users_own() -> None:
+    names = ["timezone_ntp_servers", "timezone_x"]
+    assert settings.unknown_names(names, [], ["timezone_"], ["timezone_x"]) == {
+        "timezone_ntp_servers": ""
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "option", "says"),
+    [
+        ("tpu", {"type": "str", "choices": ["cpu", "gpu"]}, "must be one of: cpu, gpu, got: tpu"),
+        ("many", {"type": "int"}, "unable to convert to int"),
+        ([1], {"type": "dict"}, "unable to convert to dict"),
+        ({"a": 1}, {"type": "dict", "options": {"b": {"type": "str"}}}, "a"),
+    ],
+)
+def test_says_what_is_wrong_with_a_value(value: object, option: dict, says: str) -> None:
+    assert says in settings.type_error("x", value, option)
+
+
+@pytest.mark.parametrize(
+    ("value", "option"),
+    [("8866", {"type": "int"}), (None, {"type": "int"}), ("x", {"type": "str", "required": True})],
+)
+def test_takes_what_ansible_would_take(value: object, option: dict) -> None:
+    assert settings.type_error("x", value, option) == ""
+
+
+def test_hides_values_that_may_hold_a_secret() -> None:
+    assert "hunter2" not in settings.shown("ppocr_proxy", "http://me:hunter2@proxy:3128")
+
+
+CASES: dict[str, tuple[dict, str]] = {
+    "misspelt": ({"ppocr_devise": "gpu"}, "did you mean ppocr_device?"),
+    "choice": ({"ppocr_device": "tpu"}, "must be one of: cpu, gpu"),
+    "zone": ({"ppocr_timezone": "Asia/Shangai"}, "The time zone Asia/Shangai"),
+    "ca": ({"ppocr_ca_bundle": "/no/such.pem"}, "ppocr_ca_bundle is /no/such.pem"),
+    "bundle": ({"ppocr_bundle_dir": "relative"}, "ppocr_bundle_dir is relative"),
+    "proxy": ({"ppocr_proxy": "proxy:3128"}, "ppocr_proxy is not a URL"),
+    "module": ({"hubserving_modules": ["ocr_dte"]}, "unknown: ocr_dte"),
+    "no_module": ({"hubserving_modules": []}, "has to serve something"),
+    "processes": (
+        {"ppocr_device": "gpu", "hubserving_use_multiprocess": True},
+        "Set hubserving_use_multiprocess to false",
+    ),
+    "ports": (
+        {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "bb", "port": "1"}]},
+        "the same port (1, 1)",
+    ),
+    "names": (
+        {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "aa", "port": 2}]},
+        "the same name (aa, aa)",
+    ),
+    "range": ({"hubserving_instances": [{"name": "aa", "port": 99999}]}, "from 1 to 65535"),
+    "plain": ({}, ""),
+    "own_module": (
+        {"ppocr_image_extra_modules": [str(ROOT / "tests")], "hubserving_modules": ["tests"]},
+        "",
+    ),
+    "several": (
+        {"hubserving_instances": [{"name": "a1", "port": 8866}, {"name": "a2", "port": 8867}]},
+        "",
+    ),
+}
+
+
+def run_play(folder: Path, play: str, hosts: dict, *arguments: str) -> tuple[int, str]:
+    """Run a play; return its status and output, blanks and line breaks made one."""
+    (folder / "play.yml").write_text(play)
+    (folder / "hosts.json").write_text(json.dumps({"ppocr_hosts": {"hosts": hosts}}))
+    ansible = Path(sys.executable).parent / "ansible-playbook"
+    done = subprocess.run(
+        [ansible, "-i", folder / "hosts.json", folder / "play.yml", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "HOME": str(folder),
+        },
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory) -> str:
+    """One run over a host for each case. None of them exists: reaching for it would fail."""
+    hosts = {name: {"ansible_host": "host.invalid", **case[0]} for name, case in CASES.items()}
+    return run_play(tmp_path_factory.mktemp("inventory"), PLAY, hosts)[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
+    says = CASES[name][1]
+    assert says in refusals, refusals
+    recap = refusals.rpartition("PLAY RECAP")[2]
+    assert f"{name} : ok=" in recap
+    assert ("failed=0" if not says else "failed=1") in recap.split(f"{name} : ")[1][:80]
+    assert "unreachable=1" not in recap
+
+
+def test_an_old_ansible_is_refused(tmp_path: Path) -> None:
+    wanted = "inventory_check_min_ansible=99"
+    status, output = run_play(tmp_path, PLAY, {"h1": {}}, "-e", wanted)
+    assert status and "is older than 99" in output
+
+
+def test_an_inventory_without_hosts_is_refused(tmp_path: Path) -> None:
+    control = """
+- name: Check the control node
+  hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: Check
+      ansible.builtin.include_role:
+        name: inventory_check
+        tasks_from: control
+"""
+    status, output = run_play(tmp_path, control, {})
+    assert status and "ppocr_hosts matches no host" in output
+    assert run_play(tmp_path, control, {"h1": {}})[0] == 0

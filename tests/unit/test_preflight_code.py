@@ -1,0 +1,150 @@
+"""What preflight reads from procfs, and the sentence it makes of a refused sudo."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from role_code import load
+
+access = load("roles/preflight/action_plugins/preflight_access.py")
+ports = load("roles/preflight/library/preflight_ports.py")
+resources = load("roles/preflight/library/preflight_resources.py")
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:22A2 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
+   1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1
+   2: 0100007F:22A2 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4713 1
+"""
+LABEL = "org.ppocr.content"
+
+
+def test_reads_listening_sockets_only() -> None:
+    assert ports.parse_listeners(TCP) == [("127.0.0.1", 8866, "4711"), ("0.0.0.0", 22, "4712")]  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("00000000000000000000000000000000:22A2", ("::", 8866)),
+        ("00000000000000000000000001000000:0050", ("::1", 80)),
+        ("0000000000000000FFFF00000100007F:0050", ("127.0.0.1", 80)),
+    ],
+)
+def test_reads_addresses_of_ipv6_tables(text: str, address: tuple[str, int]) -> None:
+    assert ports.hex_address(text) == address
+
+
+def test_finds_the_process_that_listens() -> None:
+    code = (
+        "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen();"
+        "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout and process.stdin
+        port = int(process.stdout.readline())
+        sockets = ports.listeners()
+        owners = ports.socket_owners([inode for _ip, number, inode in sockets if number == port])
+        text, container = ports.holder(port, "0.0.0.0", sockets, owners, [])  # noqa: S104
+        process.stdin.close()
+    assert f"(PID {process.pid}: " in text and text.startswith("process python")
+    assert container is None
+
+
+def test_a_listener_on_another_address_is_no_conflict() -> None:
+    sockets = [("10.0.0.5", 8866, "1")]
+    assert ports.holder(8866, "127.0.0.1", sockets, {}, []) is None
+    assert ports.holder(8866, "0.0.0.0", sockets, {}, []) is not None  # noqa: S104
+
+
+def test_names_the_container_behind_a_port_no_process_shows() -> None:
+    web = {"id": "f" * 64, "name": "web", "labels": [], "ports": [("0.0.0.0", 8866)]}  # noqa: S104
+    assert ports.holder(8866, "0.0.0.0", [], {}, [web]) == ("container web", web)  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "ours"),
+    [
+        ("ppocr", [], True),
+        ("ppocr-old", [LABEL], True),
+        ("ppocr-old", [], False),
+        ("ppocrat", [LABEL], False),
+        ("web", [LABEL], False),
+    ],
+)
+def test_knows_our_own_containers(name: str, labels: list[str], ours: bool) -> None:
+    container = {"name": name, "labels": labels}
+    assert ports.is_ours(container, "ppocr", ["ppocr"], LABEL) is ours
+
+
+@pytest.mark.parametrize(
+    "line", ["4:memory:/docker/{id}", "0::/system.slice/docker-{id}.scope", "1:cpu:/x/{id}"]
+)
+def test_finds_the_container_in_a_cgroup(line: str) -> None:
+    assert ports.container_id_in(line.format(id="ab" * 32)) == "ab" * 32
+    assert ports.container_id_in("0::/init.scope") == ""
+
+
+def test_no_engine_means_no_containers(tmp_path) -> None:
+    assert ports.containers(str(tmp_path / "none.sock")) == []
+    path = str(tmp_path / "mute.sock")
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(path)  # bound and not listening: refuses connections
+        assert ports.containers(path) == []
+        assert resources.engine_get(path, "/info") is None
+
+
+def test_disk_is_measured_where_docker_would_put_its_data(tmp_path) -> None:
+    assert resources.configured_root('{"data-root": "/srv/d"}') == "/srv/d"
+    assert resources.configured_root('{"data-root": ') == ""
+    assert resources.nearest_existing(str(tmp_path / "a/b/c")) == str(tmp_path)
+
+
+def test_memory_and_controllers() -> None:
+    assert resources.memory_mb("MemTotal:       2048000 kB\nMemFree: 1 kB\n") == 2000
+    v1 = "#subsys_name hierarchy num_cgroups enabled\nmemory 4 60 0\npids 5 60 1\n"
+    assert resources.cgroup_controllers(v1, "") == ["pids"]
+    assert resources.cgroup_controllers("", "cpu memory pids\n") == ["cpu", "memory", "pids"]
+
+
+def test_reads_what_the_probe_prints() -> None:
+    text = "Welcome!\nuser=ops\nuid=1000\nsudo=yes\npython=/usr/bin/python3 3.11\n"
+    assert access.parse_probe(text + "python=python3.9 3.9\n") == {
+        "user": "ops",
+        "uid": 1000,
+        "sudo": True,
+        "pythons": [("/usr/bin/python3", (3, 11)), ("python3.9", (3, 9))],
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "remedy"),
+    [
+        ("sh: 1: sudo: not found", "not installed", "install sudo there"),
+        ("Missing sudo password", "wants a password", "--ask-become-pass"),
+        ("sudo: a password is required", "wants a password", "NOPASSWD"),
+        ("Incorrect sudo password", "refused the password", "correct ansible_become_password"),
+        ("ops is not in the sudoers file.", "does not allow", "add ops to the sudoers"),
+        ("sudo: sorry, you must have a tty", "asks for a terminal", "requiretty"),
+        ("segmentation fault", "failed (segmentation fault)", "try `sudo id` as ops"),
+    ],
+)
+def test_one_sentence_for_each_way_sudo_refuses(said: str, cause: str, remedy: str) -> None:
+    sentence = access.become_remedy("ops", "sudo", said, False)
+    assert sentence.startswith("User ops cannot become root on this host: ")
+    assert cause in sentence and remedy in sentence and "\n" not in sentence
+
+
+def test_the_probe_runs_in_a_plain_shell() -> None:
+    probe = access._PROBE.replace("{pythons}", f"{sys.executable} /no/python").replace(
+        "{code}", access._VERSION_CODE
+    )
+    done = subprocess.run(["/bin/sh", "-c", probe], capture_output=True, text=True, check=True)
+    found = access.parse_probe(done.stdout)
+    assert found["uid"] == os.getuid()
+    assert found["pythons"] == [(sys.executable, sys.version_info[:2])]
