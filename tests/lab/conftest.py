@@ -55,7 +55,7 @@ def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
 def lab() -> Iterator[SessionLab]:
     """Hosts of this session, removed at its end (also when it is interrupted).
 
-    PPOCR_LAB_KEEP=1 leaves them: look at them with scripts/lab --name pytest-<pid>.
+    PPOCR_LAB_KEEP=1 leaves them: look at them with scripts/lab status --name pytest-<pid>.
     """
     session = Lab(SESSION)
     keep = os.environ.get("PPOCR_LAB_KEEP") == "1"

@@ -15,6 +15,7 @@ from typing import IO, Any
 from .engine import LABEL, LabError, docker
 from .network import Network
 from .spec import HostSpec
+from .waiting import until
 
 BOOT_SECONDS = 120
 SSH_SECONDS = 600
@@ -150,7 +151,7 @@ class Host:
             last = self.run(command, check=False, timeout=max(timeout, 30))
             return last.returncode == 0
 
-        if not _until(succeeds, timeout, every):
+        if not until(succeeds, timeout, every):
             raise LabError(
                 f"{self}: {command!r} still fails after {timeout:g} s:\n"
                 f"{last.stdout}{last.stderr}{self.journal()}"
@@ -159,11 +160,14 @@ class Host:
 
     def journal(self, lines: int = 40) -> str:
         """The host's last journal lines and failed units, for an error message."""
+        if not self.running:
+            state = docker("inspect", "--format", "{{json .State}}", self.container, check=False)
+            logs = docker("logs", "--tail", str(lines), self.container, check=False)
+            return f"--- {self.name} is off ---\n{state.stdout}{logs.stdout}{logs.stderr}"
         told = self.run(
             f"systemctl --no-pager --failed; journalctl --no-pager -n {lines}", check=False
         )
-        outer = "" if told.stdout else docker("logs", "--tail", "20", self.container, check=False)
-        return f"--- journal of {self.name} ---\n{told.stdout or told.stderr}{outer}"
+        return f"--- journal of {self.name} ---\n{told.stdout}{told.stderr}"
 
     # What happens to a host
 
@@ -254,7 +258,7 @@ class Host:
         if self.spec.engine == "installed":
             steps.append(("the host's own Docker engine does not answer", self._engine_answers))
         for trouble, ready in steps:
-            if not _until(ready, deadline - time.monotonic(), every=0.3):
+            if not until(ready, deadline - time.monotonic(), every=0.3):
                 raise LabError(
                     f"{self}: {trouble} {BOOT_SECONDS} s after the start\n{self.journal()}"
                 )
@@ -280,13 +284,3 @@ class Host:
     def running(self) -> bool:
         state = docker("inspect", "--format", "{{.State.Running}}", self.container, check=False)
         return state.stdout.strip() == "true"
-
-
-def _until(ready: Callable[[], bool], timeout: float, every: float) -> bool:
-    """Ask until the answer is yes; False when the time (seconds) is over."""
-    deadline = time.monotonic() + timeout
-    while not ready():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every)
-    return True

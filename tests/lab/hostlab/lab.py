@@ -135,7 +135,15 @@ class Lab:
             gone = docker(*remove, *found, check=False) if found else None
             if gone and docker(*find, "--filter", mine).stdout.split():
                 raise LabError(f"lab {self.name}: a {kind} would not go: {gone.stderr.strip()}")
-        self.inventory.unlink(missing_ok=True)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove the keys and the inventory; logs of runs stay to be read."""
+        for path in self.state.glob("*"):
+            if path.is_file():
+                path.unlink()
+        if self.state.is_dir() and not any(self.state.iterdir()):
+            self.state.rmdir()
 
 
 def all_labs() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -20,8 +21,10 @@ from . import inventory
 from .engine import LabError
 from .host import Host
 from .lab import ROOT
+from .waiting import until
 
 RUN_SECONDS = 1800
+SOCKETS = "ANSIBLE_SSH_CONTROL_PATH_DIR"
 RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$")
 TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.+)\] \**$")
 RESULT = re.compile(r"^(?P<status>ok|changed|fatal|failed): \[(?P<host>[^\] ]+)(?: -> [^\]]+)?\]")
@@ -108,7 +111,7 @@ class RunningPlaybook:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
-                env={**environment, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._sockets)},
+                env={**environment, SOCKETS: str(self._sockets)},
             )  # fmt: skip
 
     @property
@@ -118,13 +121,10 @@ class RunningPlaybook:
 
     def wait_for(self, text: str, timeout: float = 300) -> None:
         """Wait (seconds) until ``text`` was printed. Raises LabError if the run ends without."""
-        deadline = time.monotonic() + timeout
-        while text not in self.output:
-            ended = self.process.poll() is not None
-            if (ended and text not in self.output) or time.monotonic() > deadline:
-                self.kill()
-                raise LabError(f"{text!r} was not printed:\n{self.output[-6000:]}")
-            time.sleep(0.1)
+        until(lambda: text in self.output or self.process.poll() is not None, timeout, every=0.1)
+        if text not in self.output:
+            self.kill()
+            raise LabError(f"{text!r} was not printed:\n{self.output[-6000:]}")
 
     def wait(self, timeout: float = RUN_SECONDS) -> PlaybookRun:
         """Wait for the end (seconds). A run that takes longer is killed, and raises LabError."""
@@ -136,25 +136,35 @@ class RunningPlaybook:
         except BaseException:
             self.kill()
             raise
-        self._hang_up()
+        self._clean_up()
         return self._result(rc)
 
-    def kill(self, with_signal: int = signal.SIGKILL) -> PlaybookRun:
-        """End it as if the control node had died, or been interrupted (SIGINT)."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, with_signal)
+    def kill(self) -> PlaybookRun:
+        """End it, with all it started here, as if the control node had lost its power."""
+        self.process.kill()
         rc = self.process.wait(60)
-        self._hang_up()
+        self._clean_up()
         return self._result(rc)
 
-    def _hang_up(self) -> None:
-        """Close the connections ssh keeps for reuse; a control node that died has none."""
-        for socket in self._sockets.iterdir():
-            subprocess.run(
-                ["ssh", "-F", "/dev/null", "-o", f"ControlPath={socket}", "-O", "exit", "lab"],
-                capture_output=True, timeout=10,
-            )  # fmt: skip
+    def interrupt(self, timeout: float = 60) -> PlaybookRun:
+        """End it as Ctrl-C does, and wait (seconds) until it has ended."""
+        self.process.send_signal(signal.SIGINT)
+        return self.wait(timeout)
+
+    def _clean_up(self) -> None:
+        """End the connections ssh keeps for reuse, and workers that lost their parent.
+
+        Ansible's workers have sessions of their own: no signal to a process group reaches them.
+        """
+        until(self._all_ended, timeout=10, every=0.1)
         shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _all_ended(self) -> bool:
+        left = _started_with(f"{SOCKETS}={self._sockets}")
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return not left
 
     def _result(self, rc: int) -> PlaybookRun:
         output = self.output
@@ -225,6 +235,16 @@ class Playbooks:
             **(env or {}),
         }
         return RunningPlaybook(command, stem.with_suffix(".log"), environment)
+
+
+def _started_with(setting: str) -> list[int]:
+    """The live processes of this machine that have an environment setting (NAME=value)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
 
 
 def _ansible_playbook() -> str:

@@ -84,7 +84,7 @@ class Root:
 
     def _command(self, tar: Path) -> list[str]:
         command = [
-            "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+            "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
             *(f"--aptopt={option}" for option in self.apt_options),
             *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
             f"--customize-hook=upload {IN_ROOT / 'lab-init'} {INIT}",
