@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..config import ServingConfig
 from ..hubmodule import OcrModule
+from .signals import take_back
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,11 @@ log = logging.getLogger(__name__)
 def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
     """What Flask would answer with an HTML page, in the contract's shape."""
     status = "112" if error.code == 415 else "101"
-    return {"status": status, "msg": error.description or error.name, "results": ""}, error.code or 500
+    return {
+        "status": status,
+        "msg": error.description or error.name,
+        "results": "",
+    }, error.code or 500
 
 
 def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
@@ -28,6 +33,7 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     from paddlehub.commands.serving import ServingCommand
     from paddlehub.serving import app_compat
 
+    take_back()
     command = ServingCommand()
     command.modules_info = serving.modules
     command.preinstall_modules()
