@@ -105,6 +105,10 @@ class ActionModule(ActionBase):
             user=found["user"],
             pythons=[f"{path} {major}.{minor}" for path, (major, minor) in found["pythons"]],
         )
+        if found["uid"] < 0:
+            said = (answer["stderr"] or answer["stdout"]).strip()[-300:]
+            result.update(failed=True, msg=f"The host does not run plain shell commands: {said}")
+            return result
         problem = self._become_problem(found) or self._python_problem(found, wanted)
         if problem:
             result.update(failed=True, msg=problem)
@@ -136,7 +140,11 @@ class ActionModule(ActionBase):
             return become_remedy(user, become.name, str(error), has_password)
         if answer["stdout"].strip().splitlines()[-1:] == ["0"]:
             return ""
-        said = answer["stderr"] or answer["stdout"]
+        # ssh gives sudo a terminal, which puts its words into stdout, and adds a farewell.
+        lines = (answer["stdout"] + "\n" + answer["stderr"]).splitlines()
+        said = "\n".join(
+            line for line in lines if not re.match(r"Shared connection to .*closed", line)
+        )
         return become_remedy(user, become.name, said, has_password)
 
     def _python_problem(self, found: dict[str, Any], wanted: str) -> str:

@@ -126,7 +126,9 @@ class OcrModule(RunModule):
         limit = self.limits.images_limit
         if len(images) > limit:
             raise RequestError(
-                f"{len(images)} images are more than {limit} (hubserving_images_limit)", "images", 413
+                f"{len(images)} images are more than {limit} (hubserving_images_limit)",
+                "images",
+                413,
             )
         report.images = len(images)
         files = [from_base64(image) for image in images]
@@ -186,4 +188,10 @@ def debug(module: type[OcrModule]) -> None:
         if image is None:
             sys.exit(f"{path} is no image OpenCV can read, or does not exist")
         images.append(image)
-    print(json.dumps(loaded.arrange(loaded.predict(images), list(range(len(images)))), ensure_ascii=False, indent=1))
+    print(
+        json.dumps(
+            loaded.arrange(loaded.predict(images), list(range(len(images)))),
+            ensure_ascii=False,
+            indent=1,
+        )
+    )

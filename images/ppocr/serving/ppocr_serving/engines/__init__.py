@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 
-
 PRECISIONS = ("auto", "f32", "bf16")
 
 

@@ -39,8 +39,6 @@ class Classifier:
     def turn_upright(self, lines: list[np.ndarray]) -> list[np.ndarray]:
         """The lines, those turned by 180 with enough confidence turned back."""
         return [
-            cv2.rotate(line, cv2.ROTATE_180)
-            if "180" in label and score > self._threshold
-            else line
+            cv2.rotate(line, cv2.ROTATE_180) if "180" in label and score > self._threshold else line
             for line, (label, score) in zip(lines, self(lines), strict=True)
         ]

@@ -1,4 +1,5 @@
-"""Text detection: DB (Liao et al., Real-time Scene Text Detection with Differentiable Binarization).
+"""Text detection: DB (Liao et al., Real-time Scene Text Detection with
+Differentiable Binarization, 2019).
 
 Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put right here.
 """
@@ -25,10 +26,10 @@ class _Resize(DetPreProcess):
 
     def __init__(self, limit_side_len: int, limit_type: str) -> None:
         super().__init__(limit_side_len, limit_type, _MEAN, _STD)
-        # A byte's value after normalising, by channel: one look-up instead of arithmetic in float64.
+        # A byte's value after normalising, by channel: one look-up instead of float64 arithmetic.
         values = np.arange(256, dtype=np.float32)[:, None] * np.float32(1 / 255)
-        table = (values - np.float32(_MEAN)) / np.float32(_STD)
-        self._table = table.astype(np.float32).reshape(256, 1, 3)
+        table = (values - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
+        self._table = table.reshape(256, 1, 3)
 
     def __call__(self, img: np.ndarray) -> np.ndarray:
         """The network's input: float32 (1, 3, h, w)."""
@@ -44,8 +45,8 @@ class _Resize(DetPreProcess):
             img = padded
             height, width = img.shape[:2]
         side = max(height, width) if self.limit_type == "max" else min(height, width)
-        beyond = side > self.limit_side_len if self.limit_type == "max" else (
-            side < self.limit_side_len
+        beyond = (
+            side > self.limit_side_len if self.limit_type == "max" else (side < self.limit_side_len)
         )
         ratio = self.limit_side_len / side if beyond else 1.0
         ratio = min(ratio, max(1.0, _MAX_SIDE / max(height, width)))

@@ -40,7 +40,9 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
 class _Decode(CTCLabelDecode):
     """rapidocr's decoder with exactly the characters given."""
 
-    def get_character(self, character: list[str] | None = None, character_path: object = None) -> list[str]:
+    def get_character(
+        self, character: list[str] | None = None, character_path: object = None
+    ) -> list[str]:
         return ["blank", *(character or [])]
 
 
@@ -111,13 +113,13 @@ class Recognizer:
         size = self._batch
         return [part[i : i + size] for part in same for i in range(0, len(part), size)]
 
-    def __call__(
-        self, lines: list[np.ndarray], threads: Threads
-    ) -> list[tuple[str, float]]:
+    def __call__(self, lines: list[np.ndarray], threads: Threads) -> list[tuple[str, float]]:
         """(text, confidence) of each line of a page (BGR, uint8), in the order given."""
         return self.pages([lines], threads)[0]
 
-    def pages(self, pages: list[list[np.ndarray]], threads: Threads) -> list[list[tuple[str, float]]]:
+    def pages(
+        self, pages: list[list[np.ndarray]], threads: Threads
+    ) -> list[list[tuple[str, float]]]:
         """The same for several pages, whose lines are read side by side."""
         tasks = [task for lines in pages for task in self.tasks(lines)]
         batches = self.batches(tasks)

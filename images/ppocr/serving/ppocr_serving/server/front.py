@@ -161,7 +161,9 @@ class Front:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.05)  # the last answers leave
         if self.active:
-            event(log, "stopped before these requests finished", logging.ERROR, requests=self.active)
+            event(
+                log, "stopped before these requests finished", logging.ERROR, requests=self.active
+            )
 
 
 def serve(serving: ServingConfig, settings: Settings) -> int:

@@ -39,7 +39,9 @@ class Guard:
         self._watchdog = watchdog
         self._stock_status = stock_status
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         request_id = environ.get("HTTP_X_REQUEST_ID", "")
         answered: list[tuple[int, list[tuple[str, str]]]] = []
 
@@ -61,7 +63,9 @@ class Guard:
         )
         return [body]
 
-    def _judge(self, code: int, body: bytes, report: Report, request_id: str) -> tuple[int, bytes, str]:
+    def _judge(
+        self, code: int, body: bytes, report: Report, request_id: str
+    ) -> tuple[int, bytes, str]:
         """HTTP status, body and kind of error (empty for none) to answer with."""
         failed = report.images > 0 and len(report.unreadable) == report.images
         if code == 200 and not report.unreadable and body.find(b'"status":"000"') >= 0:
@@ -86,8 +90,16 @@ class Guard:
         elif isinstance(report.problem, RequestError):
             code, kind = report.problem.http, report.problem.kind
         elif code < 400:
-            event(log, "request failed", logging.ERROR, request=request_id, error=str(answer.get("msg")))
-            answer["msg"] = f"the service failed on this request; its log has more (request {request_id})"
+            event(
+                log,
+                "request failed",
+                logging.ERROR,
+                request=request_id,
+                error=str(answer.get("msg")),
+            )
+            answer["msg"] = (
+                f"the service failed on this request; its log has more (request {request_id})"
+            )
             code, kind = 500, "internal"
         else:
             kind = "request"

@@ -49,7 +49,6 @@ class Server(BaseApplication):
             "proc_name": "ppocr",
             "control_socket_disable": True,
             "child_exit": self._child_exit,
-            "loglevel": "warning",
             "logger_class": PlainLogger,
         }.items():
             if name in self.cfg.settings:

@@ -169,7 +169,7 @@ class Unknown(Handler):
 
 @web.stream_request_body
 class Predict(Handler):
-    """``POST /predict/<module>``: the body is taken in here, whole, before a worker sees any of it."""
+    """``POST /predict/<module>``: the whole body is taken in here before a worker sees it."""
 
     def initialize(self, front: Front) -> None:
         super().initialize(front)
@@ -213,7 +213,9 @@ class Predict(Handler):
 
     def _too_large(self) -> None:
         limit = self.front.settings.body_limit
-        self._later(413, f"the body is larger than {limit} MB (hubserving_body_limit)", kind="body_size")
+        self._later(
+            413, f"the body is larger than {limit} MB (hubserving_body_limit)", kind="body_size"
+        )
 
     def _busy(self, busy: Busy) -> None:
         self.set_header("Retry-After", str(busy.retry_after))
@@ -243,7 +245,9 @@ class Predict(Handler):
             self._refusal()
             return
         headers = {
-            "Content-Type": self.request.headers.get("Content-Type", "").encode("ascii", "ignore").decode(),
+            "Content-Type": self.request.headers.get("Content-Type", "")
+            .encode("ascii", "ignore")
+            .decode(),
             "X-Request-Id": self.request_id,
         }
         self.fields |= {"module": module, "bytes": self._size}

@@ -16,7 +16,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests answered", "module", "code")
         self.errors = self._counter("errors", "Requests that failed, by kind", "kind")
-        self.duration = self._histogram("request_seconds", "From a request's head to its answer", "module")
+        self.duration = self._histogram(
+            "request_seconds", "From a request's head to its answer", "module"
+        )
         self.stages = self._histogram("stage_seconds", "Work on a request, by stage", "stage")
         self.images = self._counter("images", "Images read", "module")
         self.lines = self._counter("lines", "Lines of text answered", "module")

@@ -100,8 +100,12 @@ class Workers:
         if self._renewal is None or self._renewal.done():
             due = [pid for pid, size in memory.items() if self._is_due(pid, size)]
             if due and len(found) == self._settings.workers:
-                reason = {"pid": due[0], "bytes": memory[due[0]], "answered": self._answered[due[0]]}
-                event(log, "worker is renewed", **reason)
+                cause = {
+                    "pid": due[0],
+                    "bytes": memory[due[0]],
+                    "answered": self._answered[due[0]],
+                }
+                event(log, "worker is renewed", **cause)
                 self._renewal = asyncio.ensure_future(self._renew())
 
     def _is_due(self, pid: int, size: int) -> bool:

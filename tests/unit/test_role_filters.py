@@ -1,0 +1,73 @@
+"""Filters of ppocr_image and hubserving."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def hubserving(load_plugin):
+    return load_plugin("hubserving/filter_plugins/hubserving.py")
+
+
+@pytest.fixture(scope="module")
+def lacking(load_plugin):
+    return load_plugin("ppocr_image/filter_plugins/ppocr_image.py").ppocr_image_lacking
+
+
+def test_folders_on_one_file_system_add_up(lacking):
+    lines = ["/   3000000000", "/   3000000000"]
+    assert lacking(lines, [1_000_000_000, 1_500_000_000]) == []
+    assert lacking(lines, [2_000_000_000, 1_500_000_000]) == ["/: needed 3500 MB, free 3000 MB"]
+
+
+def test_each_full_file_system_is_named(lacking):
+    lines = ["/var 100", "/data disk 5000000"]
+    assert lacking(lines, [1_000_000, 6_000_000]) == [
+        "/var: needed 1 MB, free 0 MB",
+        "/data disk: needed 6 MB, free 5 MB",
+    ]
+
+
+def test_config_must_agree_with_the_instance(hubserving):
+    text = json.dumps({"modules_info": {"ocr_det": {}}, "port": 8868})
+    checked = hubserving.hubserving_check_config(text, {"name": "ppocr", "port": 8866})
+    assert "config.json says port 8868, the instance 8866" in checked["error"]
+    assert not hubserving.hubserving_check_config(text, {"name": "a", "port": "8868"})["error"]
+
+
+def test_what_cannot_be_served_is_an_error_in_one_sentence(hubserving):
+    checked = hubserving.hubserving_check_config("{", {"name": "ppocr", "port": 8866})
+    assert checked["error"].startswith("config.json is not JSON")
+
+
+def test_unknown_parameter_names_the_setting(hubserving):
+    checked = hubserving.hubserving_check_params({"det_db_tresh": 0.2})
+    assert checked["error"].startswith("hubserving_params: unknown parameter det_db_tresh")
+    assert hubserving.hubserving_check_params({"rec_batch_num": 4}) == {
+        "data": {"rec_batch_num": 4},
+        "error": "",
+    }
+
+
+def test_an_own_module_gets_none_of_our_arguments(hubserving):
+    info = hubserving.hubserving_module_info
+    assert info("ocr_det", {"use_gpu": True}, ["ocr_det"])["init_args"] == {"use_gpu": True}
+    assert info("mine", {"use_gpu": True}, ["ocr_det"])["init_args"] == {}
+
+
+def test_status_rows_line_up(hubserving):
+    running = {
+        "Name": "/ppocr",
+        "RestartCount": 2,
+        "State": {"Status": "running", "Health": {"Status": "healthy"}, "OOMKilled": False},
+        "Config": {"Image": "ppocr:1.0.0", "Labels": {"org.ppocr.content": "0123456789abcdef"}},
+    }
+    rows = [
+        hubserving.hubserving_status_row({}, "absent-host", "20.10"),
+        hubserving.hubserving_status_row(running, "a", "20.10"),
+    ]
+    header, first, second = hubserving.hubserving_table(rows)
+    assert header.split()[:4] == ["host", "container", "state", "health"]
+    assert "absent" in first
+    assert second.split()[:5] == ["a", "ppocr", "running", "healthy", "2"]
