@@ -7,7 +7,7 @@ import io
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
 from rapidocr.utils.process_img import get_rotate_crop_image
 
 from ..report import RequestError
@@ -18,6 +18,9 @@ from ..report import RequestError
 FORMATS = ("PNG", "JPEG", "MPO", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _MAX_SIDE = 65_000  # pixels; also OpenCV's own arithmetic ends about there
 
+# Pillow knows the others by itself; asking it to learn all it can would load forty more.
+assert MpoImagePlugin and TiffImagePlugin and WebPImagePlugin
+Image.preinit()
 # Our own check comes before any decoding; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 

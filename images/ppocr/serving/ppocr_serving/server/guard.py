@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 REPORT_HEADER = "X-Ppocr-Report"
-#: HTTP statuses of the contract's own status codes.
-_HTTP = {"000": 200, "111": 404, "112": 415}
 
 
 class Guard:
@@ -85,8 +83,8 @@ class Guard:
                     answer["status"] = "101"
                     code = max(why.http for why in report.unreadable.values())
             kind = next(iter(report.unreadable.values())).kind if failed else ""
-        elif status in _HTTP:
-            code, kind = _HTTP[status], "module" if status == "111" else "content_type"
+        elif status == "111":
+            code, kind = 404, "module"
         elif isinstance(report.problem, RequestError):
             code, kind = report.problem.http, report.problem.kind
         elif code < 400:
