@@ -7,7 +7,7 @@ import zlib
 
 from PIL import Image, ImageDraw, ImageFont
 
-TEXT = "Invoice 20261122"
+TEXT = "SAMPLE 24687"
 
 
 def page(mode="RGB", size=(480, 120), text=TEXT):

@@ -79,7 +79,7 @@ def test_bodies_that_will_not_do(service, body, status):
 def test_content_type_path_and_method(service):
     body = json.dumps({"images": [encoded("line.png")]}).encode()
     got, answer = service.predict("ocr_system", body, {"Content-Type": "text/plain"})
-    assert got == 415 and error(answer)
+    assert (got, answer["status"]) == (415, "112")
     got, answer = service.predict("no_such_module", body)
     assert (got, answer["status"]) == (404, "111")
     for method, path, expected in (
@@ -106,7 +106,7 @@ def test_a_body_too_large_is_refused(service):
     connection = service.connection()
     connection.request("POST", "/predict/ocr_system", pieces(), headers, encode_chunked=True)
     assert connection.getresponse().status == 413
-    packed = gzip.compress(b'{"images": ["' + b"A" * 20_000_000 + b'"]}')
+    packed = gzip.compress(b'{"images": ["' + b"A" * 5_000_000 + b'"]}')
     got, answer = service.predict("ocr_system", packed, {"Content-Encoding": "gzip"})
     assert got == 413
     assert service.texts()

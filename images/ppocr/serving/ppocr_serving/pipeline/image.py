@@ -7,7 +7,7 @@ import io
 
 import cv2
 import numpy as np
-from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, TiffImagePlugin, WebPImagePlugin
 from rapidocr.utils.process_img import get_rotate_crop_image
 
 from ..report import RequestError
@@ -15,11 +15,11 @@ from ..report import RequestError
 #: What is read; everything else is refused by name. OpenCV decodes what it can (as in stock: alpha
 #: dropped, grey and palette and CMYK to colour, 16 bits to 8, EXIF orientation applied); of GIF,
 #: which it does not read, Pillow gives the first frame.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _MAX_SIDE = 65_000  # pixels; also OpenCV's own arithmetic ends about there
 
 # Pillow knows the others by itself; asking it to learn all it can would load forty more.
-assert MpoImagePlugin and TiffImagePlugin and WebPImagePlugin
+assert TiffImagePlugin and WebPImagePlugin
 Image.preinit()
 # Our own check comes before any decoding; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None

@@ -283,8 +283,12 @@ class Predict(Handler):
         if report.get("kind"):
             metrics.errors.labels(report["kind"]).inc()
             self.fields["error"] = report["kind"]
-        for stage, seconds in report.get("seconds", {}).items():
-            metrics.stages.labels(stage).observe(seconds)
+        seconds = report.get("seconds", {})
+        for stage, took in seconds.items():
+            metrics.stages.labels(stage).observe(took)
+        if seconds:
+            timings = (f"{stage};dur={took * 1000:.1f}" for stage, took in seconds.items())
+            self.set_header("Server-Timing", ", ".join(timings))
         if answer.code == 200:
             metrics.images.labels(module).inc(report.get("images", 0))
             metrics.lines.labels(module).inc(report.get("lines", 0))
