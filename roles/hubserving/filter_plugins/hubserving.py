@@ -71,7 +71,7 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
 
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as lines of a table with a header, columns as wide as their longest value."""
-    columns = list(max(rows, key=lambda row: len(row))) if rows else []
+    columns = list(sorted(rows, key=len)[-1]) if rows else []
     cells = [columns] + [[str(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return [
