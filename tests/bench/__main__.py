@@ -131,7 +131,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     requests = args.requests * (1 if kind == "page" else 0.5)
                     found = cell(subject, made[kind], clients, int(requests))
                     result["cells"][f"{name}|{kind}|{clients}"] = found
-                    print(f"{name:<22}{kind:<7}{clients} clients {found['rate']:6.2f} img/s", flush=True)
+                    print(
+                        f"{name:<22}{kind:<7}{clients} clients {found['rate']:6.2f} img/s",
+                        flush=True,
+                    )
         for name in ("ours", "stock"):
             peak = 0
             for _ in range(args.settle // 20):
@@ -198,7 +201,9 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--image", default="ppocr:1.0.0", help="image of our service")
     parser.add_argument("--quick", action="store_true", help="one kind of page only")
     parser.add_argument("--requests", type=int, default=40, help="requests of one measurement")

@@ -38,8 +38,8 @@ def free_port() -> int:
 def ask(url: str, page: str, timeout: float = 120) -> Any:
     """The lines of one page; raises when the answer is no success."""
     body = json.dumps({"images": [page]}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
         parsed = json.load(answer)
     if parsed["status"] != "000":
         raise RuntimeError(parsed)
@@ -109,7 +109,9 @@ def stock(page: str, mkldnn: bool) -> Iterator[Service]:
         )
         hub = str(python.parent / "hub")
         quiet: dict[str, Any] = {"cwd": work, "env": variables, "stdout": subprocess.DEVNULL}
-        subprocess.run([hub, "install", str(module)], check=True, stderr=subprocess.DEVNULL, **quiet)
+        subprocess.run(
+            [hub, "install", str(module)], check=True, stderr=subprocess.DEVNULL, **quiet
+        )
         options = ["-m", "ocr_system", "-p", str(port)]
         if mkldnn:
             config = Path(work) / "config.json"
@@ -117,7 +119,9 @@ def stock(page: str, mkldnn: bool) -> Iterator[Service]:
             config.write_text(
                 json.dumps(
                     {
-                        "modules_info": {"ocr_system": {"init_args": init_args, "predict_args": {}}},
+                        "modules_info": {
+                            "ocr_system": {"init_args": init_args, "predict_args": {}}
+                        },
                         "port": port,
                         "use_multiprocess": False,
                     }

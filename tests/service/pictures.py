@@ -16,7 +16,9 @@ def page(mode="RGB", size=(480, 120), text=TEXT):
     ImageDraw.Draw(picture).text((20, 35), text, "black", ImageFont.load_default(44))
     if mode == "I;16":
         return Image.frombytes(
-            "I;16", size, b"".join(struct.pack("<H", v * 257) for v in picture.convert("L").tobytes())
+            "I;16",
+            size,
+            b"".join(struct.pack("<H", v * 257) for v in picture.convert("L").tobytes()),
         )
     return picture.convert(mode)
 

@@ -30,7 +30,7 @@ def bearer(token):
 
 def test_tokens_are_needed_and_read_again(start, token_file):
     path, write = token_file
-    service = start(f"--volume={path.parent}:/run/secrets:ro", token_file="/run/secrets/tokens")
+    service = start(f"--volume={path.parent}:/run/secrets:ro", token_file="/run/secrets/tokens")  # noqa: S106
     service.ready()  # health needs none
     body = {"images": [encoded("line.png")]}
     for headers in ({}, bearer("wrong"), bearer(""), {"Authorization": "Basic first-token"}):
@@ -66,9 +66,7 @@ def test_tls_with_a_given_certificate(start, tmp_path):
     made += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run(made, check=True, capture_output=True)
     (folder / "key.pem").chmod(0o444)
-    service = start(
-        f"--volume={folder}:/tls:ro", tls_cert="/tls/cert.pem", tls_key="/tls/key.pem"
-    )
+    service = start(f"--volume={folder}:/tls:ro", tls_cert="/tls/cert.pem", tls_key="/tls/key.pem")
     context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
 
     def ready():

@@ -116,7 +116,9 @@ def test_chunked_and_gzip_bodies_are_taken(service):
     body = json.dumps({"images": [encoded("line.png")]}).encode()
     headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     connection = service.connection()
-    connection.request("POST", "/predict/ocr_rec", iter([body[:99], body[99:]]), headers, encode_chunked=True)
+    connection.request(
+        "POST", "/predict/ocr_rec", iter([body[:99], body[99:]]), headers, encode_chunked=True
+    )
     assert connection.getresponse().status == 200
     assert service.predict("ocr_rec", gzip.compress(body), {"Content-Encoding": "gzip"})[0] == 200
 
@@ -176,7 +178,9 @@ def test_logs_are_json_with_what_a_request_was_about(service):
     headers = {"X-Request-Id": "of-this-test"}
     service.texts(headers=headers)
     line = next(event for event in service.events() if event.get("id") == "of-this-test")
-    assert line["images"] == 1 and line["lines"] == 3 and line["code"] == 200 and line["bytes"] > 1000
+    assert (
+        line["images"] == 1 and line["lines"] == 3 and line["code"] == 200 and line["bytes"] > 1000
+    )
     assert {"decode", "detect", "recognize"} <= set(line["seconds"])
     assert encoded("mixed.jpg")[:40] not in service.logs()
 

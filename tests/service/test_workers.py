@@ -13,7 +13,7 @@ def ask_until(service, stop, failures):
     while not stop.is_set():
         try:
             status, answer = service.predict("ocr_rec", {"images": [encoded("line.png")]})
-            if status != 200 or answer["results"][0][0]["text"] != "单行识别2026":
+            if status != 200 or answer["results"][0][0]["text"].strip() != "单行识别2026":
                 failures.append((status, answer))
         except OSError as error:
             failures.append(repr(error))
@@ -54,9 +54,7 @@ def test_a_worker_that_dies_costs_nobody_else_anything(start):
 def test_workers_are_renewed_without_a_pause(start):
     service = start(max_requests=15, memory_ceiling=0).ready()
     stop, failures = threading.Event(), []
-    clients = [
-        threading.Thread(target=ask_until, args=(service, stop, failures)) for _ in range(3)
-    ]
+    clients = [threading.Thread(target=ask_until, args=(service, stop, failures)) for _ in range(3)]
     for client in clients:
         client.start()
     service.wait(lambda: service.metric("ppocr_worker_restarts_total") >= 2, 120)

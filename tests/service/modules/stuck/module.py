@@ -2,13 +2,14 @@
 
 import os
 import time
+from typing import ClassVar
 
 from paddlehub.module.module import RunModule, moduleinfo, serving
 
 
 @moduleinfo(name="stuck", version="1.0.0", summary="", author="", author_email="", type="test")
 class Stuck(RunModule):
-    _eaten = []
+    _eaten: ClassVar = []
 
     @serving
     def serving_method(self, sleep=0, eat=0, fail="", die=False):

@@ -61,13 +61,17 @@ class Front:
         self._port = serving.port
         self.access = Access(settings)
         self.metrics = Metrics()
-        self.upstream = Upstream(SOCKET, settings, self.metrics)
         self.workers = Workers(settings, self.metrics)
+        self.upstream = Upstream(SOCKET, settings, self.metrics, self.has_worker)
         self.page = Path(__file__).with_name("page.html").read_bytes()
         self.active = 0
         self._held = 0
         self._stopping = asyncio.Event()
         self._was_ready = False
+
+    def has_worker(self) -> bool:
+        """Whether a worker is ready."""
+        return self.workers.ready > 0
 
     def state(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from .guard import REPORT_HEADER
 from .metrics import Metrics
 from .settings import Settings
 
-#: How often a request is given to a worker: one lost worker may be another request's fault.
-_TRIES = 2
+#: Seconds a request waits for a worker when there is none.
+_START_LIMIT = 180.0
+_TICK = 0.25
 _CONNECT_TRIES = 40  # quarters of a second: between two workers nobody may be listening
 _MEAN_WEIGHT = 0.1
 
@@ -50,8 +51,12 @@ class Answer:
 class Upstream:
     """Gives requests to the workers behind a Unix socket, as many at once as they have threads."""
 
-    def __init__(self, socket: Path, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, socket: Path, settings: Settings, metrics: Metrics, has_worker: Callable[[], bool]
+    ) -> None:
         self._socket = str(socket)
+        self._has_worker = has_worker
+        self._again = asyncio.Lock()
         self._settings = settings
         self._metrics = metrics
         self._places = settings.workers * settings.threads
@@ -103,21 +108,32 @@ class Upstream:
             exchange.exception()  # seen, also when the client has left
 
     async def _tries(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        started = asyncio.get_running_loop().time()
         with self._metrics.working.track_inprogress():
-            for _ in range(_TRIES):
-                try:
-                    answer = await asyncio.wait_for(
-                        self._exchange(path, body, headers), self._settings.timeout
-                    )
-                except (asyncio.IncompleteReadError, ConnectionError):
-                    continue
-                except TimeoutError as error:
-                    raise TimedOut from error
-                took = asyncio.get_running_loop().time() - started
-                self._mean += _MEAN_WEIGHT * (took - self._mean)
-                return answer
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                return await self._try(path, body, headers)
+            # The worker died. That may be another request's doing, so each gets another try, one
+            # at a time: the one that kills workers meets nobody else who has lost one already.
+            async with self._again:
+                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                    return await self._try(path, body, headers)
         raise WorkerLost
+
+    async def _try(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
+        """Ask within the timeout; time in which there is no worker does not count."""
+        loop = asyncio.get_running_loop()
+        started, left = loop.time(), float(self._settings.timeout)
+        exchange = asyncio.ensure_future(self._exchange(path, body, headers))
+        while not exchange.done():
+            looked = loop.time()
+            await asyncio.wait({exchange}, timeout=min(_TICK, left))
+            if self._has_worker():
+                left -= loop.time() - looked
+            if not exchange.done() and (left <= 0 or loop.time() - started > _START_LIMIT):
+                exchange.cancel()
+                raise TimedOut
+        answer = exchange.result()
+        self._mean += _MEAN_WEIGHT * (loop.time() - started - self._mean)
+        return answer
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for _ in range(_CONNECT_TRIES):
