@@ -23,26 +23,26 @@ LOCK = HERE / "requirements.lock"
 SAMPLES_DIR = HERE.parents[1] / "smoke_tests" / "samples"
 
 
-def environment_dir() -> Path:
-    """Return the folder of the environment for the present lock, made or not."""
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+def environment_dir(lock: Path = LOCK) -> Path:
+    """Return the folder of the environment for a lock, made or not."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     return Path(os.environ.get("PPOCR_CACHE", "/var/cache/ppocr")) / f"stock-{digest}-py{version}"
 
 
-def stock_python() -> Path:
+def stock_python(lock: Path = LOCK) -> Path:
     """Return the environment's Python, after making the environment if it is not complete.
 
     Raises subprocess.CalledProcessError when pip fails; its output has been shown by then.
     """
-    folder = environment_dir()
+    folder = environment_dir(lock)
     python, complete = folder / "bin" / "python", folder / ".complete"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not complete.is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            print(f"making {folder} (about 1.1 GB, once)", file=sys.stderr)
+            print(f"making {folder} (one to two GB, once)", file=sys.stderr)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             # The lock is complete, and without the extra OpenCV builds paddleocr asks for.
             subprocess.run(
@@ -57,7 +57,7 @@ def stock_python() -> Path:
                     "--no-cache-dir",
                     "--require-hashes",
                     "-r",
-                    str(LOCK),
+                    str(lock),
                 ],
                 check=True,
                 stdout=sys.stderr,

@@ -2,7 +2,7 @@
 
 from paddlehub.module.module import moduleinfo, serving
 from ppocr_serving import runtime
-from ppocr_serving.hubmodule import OcrModule, debug, params_beside
+from ppocr_serving.hubmodule import SingleStageModule, debug, params_beside
 
 
 @moduleinfo(
@@ -13,7 +13,7 @@ from ppocr_serving.hubmodule import OcrModule, debug, params_beside
     author_email="",
     type="cv/text_recognition",
 )
-class OCRCls(OcrModule):
+class OCRCls(SingleStageModule):
     """Text direction."""
 
     def read_params(self):
@@ -23,14 +23,9 @@ class OCRCls(OcrModule):
         return runtime.classifier(self.params, self.options)
 
     def predict(self, images):
-        """One list for the request of {"angle", "confidence"}, one entry a line."""
-        classify = self.pipeline()
-        return self.together(
-            images,
-            lambda lines: [
-                {"angle": angle, "confidence": confidence} for angle, confidence in classify(lines)
-            ],
-        )
+        """For each image {"angle", "confidence"}."""
+        found = self.threads.run(self.pipeline(), images)
+        return [{"angle": angle, "confidence": confidence} for angle, confidence in found]
 
     @serving
     def serving_method(self, images=None, **kwargs):

@@ -24,11 +24,10 @@ class OCRDet(OcrModule):
 
     def predict(self, images):
         """Per image a list of {"text_region"}, in the detector's own order as in stock."""
-        detect = self.pipeline()
-        return self.each(
-            images,
-            lambda image: [{"text_region": box.astype(int).tolist()} for box in detect(image)],
-        )
+        return [
+            [{"text_region": box.astype(int).tolist()} for box in boxes]
+            for boxes in self.threads.map(self.pipeline(), images)
+        ]
 
     @serving
     def serving_method(self, images=None, **kwargs):

@@ -2,7 +2,7 @@
 
 from paddlehub.module.module import moduleinfo, serving
 from ppocr_serving import runtime
-from ppocr_serving.hubmodule import OcrModule, debug, params_beside
+from ppocr_serving.hubmodule import SingleStageModule, debug, params_beside
 
 
 @moduleinfo(
@@ -13,7 +13,7 @@ from ppocr_serving.hubmodule import OcrModule, debug, params_beside
     author_email="",
     type="cv/text_recognition",
 )
-class OCRRec(OcrModule):
+class OCRRec(SingleStageModule):
     """Text recognition."""
 
     def read_params(self):
@@ -23,14 +23,9 @@ class OCRRec(OcrModule):
         return runtime.recognizer(self.params, self.options)
 
     def predict(self, images):
-        """One list for the request of {"text", "confidence"}, one entry a line."""
-        recognize = self.pipeline()
-        return self.together(
-            images,
-            lambda lines: [
-                {"text": text, "confidence": confidence} for text, confidence in recognize(lines)
-            ],
-        )
+        """For each image {"text", "confidence"}."""
+        found = self.pipeline()(images, self.threads)
+        return [{"text": text, "confidence": confidence} for text, confidence in found]
 
     @serving
     def serving_method(self, images=None, **kwargs):

@@ -24,18 +24,17 @@ class OCRSystem(OcrModule):
 
     def predict(self, images):
         """Per image a list of {"text", "confidence", "text_region"}, in reading order."""
-        read_page = self.pipeline()
-        return self.each(
-            images,
-            lambda image: [
+        return [
+            [
                 {
                     "text": line.text,
                     "confidence": line.confidence,
                     "text_region": line.box.astype(int).tolist(),
                 }
-                for line in read_page(image)
-            ],
-        )
+                for line in lines
+            ]
+            for lines in self.pipeline()(images)
+        ]
 
     @serving
     def serving_method(self, images=None, **kwargs):

@@ -14,8 +14,9 @@ import os
 import sys
 from pathlib import Path
 
-from . import healthcheck, hubhome
-from .checks import StartError, preflight
+from . import healthcheck, hubhome, logs
+from .checks import StartError, config_file, preflight
+from .config import load
 from .supervisor import Supervisor, max_failures
 
 log = logging.getLogger(__package__)
@@ -28,7 +29,7 @@ def _hub_command() -> list[str]:
     return ["hub", "serving", "start", "-c", str(config)]
 
 
-def _run_server() -> None:
+def _run_server() -> int:
     serving = preflight()
     for note in serving.notes:
         log.warning("%s", note)
@@ -38,31 +39,33 @@ def _run_server() -> None:
         os.execvp(command[0], command)  # noqa: S606 - no shell wanted
     if server != "gunicorn":
         raise StartError(f"PPOCR_SERVER={server}: use gunicorn or hub (hubserving_server)")
-    from .server.gunicorn import serve
+    from .server.front import serve
     from .server.settings import Settings, SettingsError
 
     try:
-        settings = Settings.from_environment()
+        return serve(serving, Settings.from_environment())
     except SettingsError as error:
         raise StartError(str(error)) from error
-    serve(serving, settings)
+
+
+def _run_workers() -> None:
+    from .server.gunicorn import serve
+    from .server.settings import Settings
+
+    serve(load(config_file()), Settings.from_environment())
 
 
 def main(arguments: list[str]) -> int:
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    # By name: importing paddle sets the root logger back to WARNING.
-    log.setLevel(logging.INFO)
+    logs.set_up()
     hubhome.prepare()
     command = arguments[0] if arguments else "serve"
     try:
         if command == "serve":
             return Supervisor([sys.executable, "-m", "ppocr_serving", "run"], max_failures()).run()
         if command == "run":
-            _run_server()
+            return _run_server()
+        if command == "workers":
+            _run_workers()
             return 0
         if command == "check":
             print(json.dumps(preflight().data, indent=1))

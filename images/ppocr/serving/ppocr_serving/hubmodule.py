@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,14 @@ from .cpus import available_cpus
 from .engines import EngineOptions
 from .gpu import require_visible_device
 from .models import check_model
+from .pipeline.image import decode_image, from_base64
+from .report import Report, RequestError, current, stage
+from .server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: Pixels; see EngineOptions.width_step. Stock's texts on the samples stay as they are.
+_WIDTH_STEP = 32
 
 
 def params_beside(module_file: str) -> Any:
@@ -62,7 +68,10 @@ class OcrModule(RunModule):
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=available_cpus(),
+            precision=os.environ.get("PPOCR_PRECISION") or "auto",
+            width_step=int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP),
         )
+        self.limits = Settings.from_environment()
         # A missing model is told now; the predictors themselves are made after any fork.
         for name, value in vars(self.params).items():
             if name.endswith("_model_dir"):
@@ -72,52 +81,96 @@ class OcrModule(RunModule):
         """The module's parameters."""
         raise NotImplementedError
 
-    def pipeline(self) -> Callable[[Any], Any]:
-        """The loaded stage or system; called on the inference thread only."""
+    def pipeline(self) -> Any:
+        """The loaded stage or system."""
         raise NotImplementedError
 
-    def predict(self, images: Sequence[np.ndarray | None]) -> list[Any]:
-        """Answer decoded images (BGR, uint8; None where one was no image)."""
+    @property
+    def threads(self) -> runtime.Threads:
+        """The inference threads of this module's engine."""
+        return runtime.threads(self.options)
+
+    def predict(self, images: list[np.ndarray]) -> list[Any]:
+        """Answer decoded images (BGR, uint8): a result for each."""
         raise NotImplementedError
+
+    def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
+        """The answer's ``results``: one an image, an empty one for what is no image, as in stock.
+
+        ``places`` has, for each image of the request, the number of its result.
+        """
+        return [[] if place is None else results[place] for place in places]
 
     def answer(self, images: Any = None, **unknown: Any) -> list[Any]:
         """Answer a request's ``images`` (base64 strings).
 
         Raises:
-            ValueError: no images, bad base64, or a key the contract does not know; among them
-                ``paths``, with which stock modules open files of the server.
+            RequestError: no images or too many, bad base64, or a key the contract does not know;
+                among them ``paths``, with which stock modules open files of the server.
         """
-        from .pipeline.image import decode_image
+        report = current() or Report()
+        try:
+            return self._answer(report, images, unknown)
+        except Exception as error:
+            report.problem = error
+            if not isinstance(error, RequestError):
+                log.exception("%s failed", type(self).__name__)
+            raise
 
+    def _answer(self, report: Report, images: Any, unknown: dict[str, Any]) -> list[Any]:
         if unknown:
-            raise ValueError(f"unknown key {', '.join(sorted(unknown))}: only images is accepted")
+            names = ", ".join(sorted(name[:40] for name in unknown))
+            raise RequestError(f"unknown key {names}: only images is accepted", "key")
         if not isinstance(images, list) or not images:
-            raise ValueError("images must be a list of at least one base64 string")
-        decoded = [decode_image(image) for image in images]
-        return runtime.run(self.predict, decoded)
+            raise RequestError("images must be a list of at least one base64 string", "images")
+        limit = self.limits.images_limit
+        if len(images) > limit:
+            raise RequestError(
+                f"{len(images)} images are more than {limit} (hubserving_images_limit)",
+                "images",
+                413,
+            )
+        report.images = len(images)
+        files = [from_base64(image) for image in images]
+        decoded: list[np.ndarray] = []
+        places: list[int | None] = []
+        for number, image in enumerate(self.threads.map(self._decode, files)):
+            if isinstance(image, RequestError):
+                report.unreadable[number] = image
+                places.append(None)
+            else:
+                report.pixels += image.shape[0] * image.shape[1]
+                places.append(len(decoded))
+                decoded.append(image)
+        results = self.predict(decoded) if decoded else []
+        report.lines = sum(len(found) if isinstance(found, list) else 1 for found in results)
+        return self.arrange(results, places)
 
-    def each(
-        self, images: Sequence[np.ndarray | None], lines: Callable[[np.ndarray], list[Any]]
-    ) -> list[Any]:
-        """One list per image; an empty one for what is no image, as the stock modules do."""
-        return [[] if image is None else lines(image) for image in images]
-
-    def together(
-        self, images: Sequence[np.ndarray | None], rows: Callable[[list[np.ndarray]], list[Any]]
-    ) -> list[Any]:
-        """One outer list for the request; what is no image is passed over, as in stock."""
-        return [rows([image for image in images if image is not None])]
+    def _decode(self, data: bytes) -> np.ndarray | RequestError:
+        with stage("decode"):
+            try:
+                return decode_image(data, self.limits.pixels)
+            except RequestError as error:
+                return error
 
     def warm_up(self) -> None:
-        """Load the predictors and run them once."""
+        """Load the models and run them once."""
         page = np.full((64, 320, 3), 255, np.uint8)
         cv2.putText(page, "ready", (20, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
-        runtime.run(self.predict, [page])
+        self.predict([page])
 
     @property
     def device(self) -> str:
-        """Where the predictors run; loads them if need be."""
-        return runtime.run(lambda: self.pipeline().device)  # type: ignore[attr-defined]
+        """Where the models run; loads them if need be."""
+        device: str = self.pipeline().device
+        return device
+
+
+class SingleStageModule(OcrModule):
+    """A module that takes each image for one line: one outer list for the request, as in stock."""
+
+    def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
+        return [[results[place] for place in places if place is not None]]
 
 
 def debug(module: type[OcrModule]) -> None:
@@ -135,4 +188,10 @@ def debug(module: type[OcrModule]) -> None:
         if image is None:
             sys.exit(f"{path} is no image OpenCV can read, or does not exist")
         images.append(image)
-    print(json.dumps(runtime.run(loaded.predict, images), ensure_ascii=False, indent=1))
+    print(
+        json.dumps(
+            loaded.arrange(loaded.predict(images), list(range(len(images)))),
+            ensure_ascii=False,
+            indent=1,
+        )
+    )

@@ -1,17 +1,21 @@
-"""The predictors of this process, and the one thread that runs them.
+"""The models of this process, and the threads that run them.
 
-Predictors are not safe to share between threads, and do not survive a fork. So everything that
-touches one runs on a single thread of its own (:func:`run`), whichever thread a request came in on;
-a forked child starts with none and loads its own at first use. Modules that use the same model
-share it: det, cls and rec are loaded once for ocr_system and the single-stage modules together.
+Everything that takes a CPU (decoding, operators, inference) runs on the inference threads of an
+engine, whichever thread a request came in on: as many as the container has CPUs with OpenVINO, each
+with inference requests of its own, so several pages are worked on at once without more threads than
+CPUs; a single one with Paddle, whose predictors must stay on the thread that made them.
+Models do not survive a fork: a forked child starts with none and loads its own at first use.
+Modules that use the same model share it.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from .engines import EngineOptions
@@ -19,47 +23,78 @@ from .params import SystemParams
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+#: Held while something is loaded: two requests must not load it twice.
+_loading = threading.RLock()
 
 
-def _new_executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+class Threads:
+    """The inference threads of one engine."""
 
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="inference")
 
-_executor = _new_executor()
+    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call ``function`` on one of the threads, with the caller's context."""
+        context = contextvars.copy_context()
+        return self._pool.submit(lambda: context.run(function, *args, **kwargs))
 
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call ``function`` on one of the threads; wait for its result or exception."""
+        return self.start(function, *args, **kwargs).result()
 
-def run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call ``function`` on the inference thread; wait for its result or exception."""
-    return _executor.submit(function, *args, **kwargs).result()
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Results of ``function`` for each item, worked on at once; not to be called from them."""
+        return [future.result() for future in [self.start(function, item) for item in items]]
 
 
 @functools.cache
-def detector(params: Any, options: EngineOptions) -> Any:
-    """The :class:`~ppocr_serving.pipeline.detector.Detector` for these settings."""
-    from .pipeline.detector import Detector
+def _threads(engine: str, count: int) -> Threads:
+    return Threads(count)
 
-    return Detector(params, options)
+
+def threads(options: EngineOptions) -> Threads:
+    """The inference threads for these options."""
+    with _loading:
+        return _threads(options.engine, options.parallel)
 
 
 @functools.cache
-def classifier(params: Any, options: EngineOptions) -> Any:
-    """The :class:`~ppocr_serving.pipeline.classifier.Classifier` for these settings."""
+def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
+    # Imported when asked for: operators and engines take seconds to import.
     from .pipeline.classifier import Classifier
-
-    return Classifier(params, options)
-
-
-@functools.cache
-def recognizer(params: Any, options: EngineOptions) -> Any:
-    """The :class:`~ppocr_serving.pipeline.recognizer.Recognizer` for these settings."""
+    from .pipeline.detector import Detector
     from .pipeline.recognizer import Recognizer
 
-    return Recognizer(params, options)
+    makers: dict[str, Callable[..., Any]] = {
+        "det": Detector,
+        "cls": Classifier,
+        "rec": Recognizer,
+    }
+    return threads(options).run(makers[kind], params, options)
+
+
+def detector(params: Any, options: EngineOptions) -> Any:
+    """The :class:`~ppocr_serving.pipeline.detector.Detector` for these settings."""
+    with _loading:
+        return _stage("det", params, options)
+
+
+def classifier(params: Any, options: EngineOptions) -> Any:
+    """The :class:`~ppocr_serving.pipeline.classifier.Classifier` for these settings."""
+    with _loading:
+        return _stage("cls", params, options)
+
+
+def recognizer(params: Any, options: EngineOptions) -> Any:
+    """The :class:`~ppocr_serving.pipeline.recognizer.Recognizer` for these settings."""
+    with _loading:
+        return _stage("rec", params, options)
 
 
 @functools.cache
-def system(params: SystemParams, options: EngineOptions) -> Any:
-    """The :class:`~ppocr_serving.pipeline.system.System` for these settings."""
+def _system(params: SystemParams, options: EngineOptions) -> Any:
     from .pipeline.system import System
 
     return System(
@@ -67,13 +102,20 @@ def system(params: SystemParams, options: EngineOptions) -> Any:
         classifier(params.cls, options) if params.use_angle_cls else None,
         recognizer(params.rec, options),
         params.drop_score,
+        threads(options),
     )
 
 
+def system(params: SystemParams, options: EngineOptions) -> Any:
+    """The :class:`~ppocr_serving.pipeline.system.System` for these settings."""
+    with _loading:
+        return _system(params, options)
+
+
 def _after_fork() -> None:
-    global _executor
-    _executor = _new_executor()
-    for cached in (detector, classifier, recognizer, system):
+    global _loading
+    _loading = threading.RLock()
+    for cached in (_threads, _stage, _system):
         cached.cache_clear()
 
 

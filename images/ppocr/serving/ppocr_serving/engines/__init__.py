@@ -1,8 +1,8 @@
 """Engines: what turns a model folder into something that can be called.
 
 One small interface, so that the pipeline knows nothing of OpenVINO or Paddle: a
-:class:`Predictor` maps one float32 batch to one float32 output. A predictor belongs to the thread
-that made it (see :mod:`ppocr_serving.runtime`).
+:class:`Predictor` maps one float32 batch to one float32 output. It is called on the inference
+threads of its engine only (see :mod:`ppocr_serving.runtime`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+PRECISIONS = ("auto", "f32", "bf16")
 
 
 class EngineError(RuntimeError):
@@ -26,7 +28,10 @@ class Predictor(Protocol):
     device: str
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Run the model on a float32 array (N, C, H, W); return its first output."""
+        """Run the model on a float32 array (N, C, H, W); return its first output.
+
+        The output holds until the same thread calls the predictor again.
+        """
         ...
 
 
@@ -38,13 +43,23 @@ class EngineOptions:
         engine: ``openvino`` or ``paddle``.
         use_gpu: run on the card CUDA_VISIBLE_DEVICES leaves first.
         enable_mkldnn: let Paddle use oneDNN on a CPU.
-        threads: CPU threads of one inference.
+        threads: CPUs to use.
+        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it.
+        width_step: openvino only: widths of lines are rounded up to a multiple of this, which
+            bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """
 
     engine: str = "openvino"
     use_gpu: bool = False
     enable_mkldnn: bool = False
     threads: int = 1
+    precision: str = "auto"
+    width_step: int = 1
+
+    @property
+    def parallel(self) -> int:
+        """Inferences that run at once; each takes all CPUs with Paddle, one with OpenVINO."""
+        return self.threads if self.engine == "openvino" else 1
 
 
 def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
@@ -54,6 +69,8 @@ def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
         EngineError: unknown engine, or it cannot serve this model on this device.
         ppocr_serving.models.ModelError: the model folder is incomplete.
     """
+    if options.precision not in PRECISIONS:
+        raise EngineError(f"unknown precision {options.precision!r}: use {', '.join(PRECISIONS)}")
     if options.engine not in ("openvino", "paddle"):
         raise EngineError(f"unknown engine {options.engine!r}: use openvino or paddle")
     # Imported when asked for: each engine costs a second and a hundred megabytes.

@@ -8,6 +8,7 @@ from rapidocr.ch_ppocr_cls.utils import ClsPostProcess
 
 from ..engines import EngineOptions, load_predictor
 from ..params import ClsParams, image_shape
+from ..report import stage
 from .batches import by_width, resize_and_pad
 
 
@@ -29,9 +30,9 @@ class Classifier:
             batch = np.stack(
                 [resize_and_pad(lines[index], self._height, self._width) for index in indices]
             )
-            for index, (label, score) in zip(
-                indices, self._labels(self._predict(batch)), strict=True
-            ):
+            with stage("classify"):
+                output = self._predict(batch)
+            for index, (label, score) in zip(indices, self._labels(output), strict=True):
                 results[index] = (label, float(score))
         return results
 

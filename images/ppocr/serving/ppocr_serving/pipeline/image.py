@@ -3,27 +3,79 @@
 from __future__ import annotations
 
 import base64
+import io
 
 import cv2
 import numpy as np
+from PIL import Image, TiffImagePlugin, WebPImagePlugin
 from rapidocr.utils.process_img import get_rotate_crop_image
 
+from ..report import RequestError
 
-def decode_image(encoded: str) -> np.ndarray | None:
-    """Decode a base64 image file to BGR, uint8 (H, W, 3); None where it is no image.
+#: What is read; everything else is refused by name. OpenCV decodes what it can (as in stock: alpha
+#: dropped, grey and palette and CMYK to colour, 16 bits to 8, EXIF orientation applied); of GIF,
+#: which it does not read, Pillow gives the first frame.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+_MAX_SIDE = 65_000  # pixels; also OpenCV's own arithmetic ends about there
+
+# Pillow knows the others by itself; asking it to learn all it can would load forty more.
+assert TiffImagePlugin and WebPImagePlugin
+Image.preinit()
+# Our own check comes before any decoding; Pillow's would only warn.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def _unreadable(message: str, http: int = 422) -> RequestError:
+    return RequestError(message, "pixels" if http == 413 else "image", http)
+
+
+def _header(data: bytes) -> Image.Image:
+    """The image's head: format and size. Nothing is decoded."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # Pillow's parsers raise whatever they meet
+        known = "PNG, JPEG, BMP, TIFF, WebP, GIF, PPM"
+        raise _unreadable(f"not an image of a format this service reads ({known})") from error
+
+
+def from_base64(encoded: object) -> bytes:
+    """The bytes of an image file.
 
     Raises:
-        ValueError: not base64, or not a string.
+        RequestError: not base64, or not a string.
     """
     if not isinstance(encoded, str):
-        raise ValueError("images: each image must be a base64 string")
+        raise RequestError("images: each image must be a base64 string", "base64")
     try:
-        data = base64.b64decode(encoded)
+        return base64.b64decode(encoded)
     except ValueError as error:
-        raise ValueError(f"images: not base64: {error}") from error
-    if not data:
-        return None
-    image: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        raise RequestError(f"images: not base64: {error}", "base64") from error
+
+
+def decode_image(data: bytes, pixels_limit: int) -> np.ndarray:
+    """Decode an image file to BGR, uint8 (H, W, 3).
+
+    Raises:
+        RequestError: no image, a damaged one, or one of more than ``pixels_limit`` pixels.
+    """
+    head = _header(data)
+    width, height = head.size
+    if width * height > pixels_limit or max(width, height) > _MAX_SIDE:
+        raise _unreadable(
+            f"{width} x {height} pixels are more than the {pixels_limit // 1_000_000} million "
+            "allowed (hubserving_pixels_limit)",
+            413,
+        )
+    image: np.ndarray | None
+    try:
+        if head.format == "GIF":
+            image = np.ascontiguousarray(np.asarray(head.convert("RGB"))[:, :, ::-1])
+        else:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except Exception as error:  # whatever a decoder makes of a damaged file
+        raise _unreadable("the image is damaged") from error
+    if image is None:
+        raise _unreadable("the image is damaged, or of a kind this service does not read")
     return image
 
 

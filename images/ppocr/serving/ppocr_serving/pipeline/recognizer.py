@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
@@ -10,7 +15,14 @@ from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 from ..engines import EngineOptions, load_predictor
 from ..models import ModelError
 from ..params import RecParams, image_shape
+from ..report import stage
 from .batches import aspect, by_width, resize_and_pad
+
+if TYPE_CHECKING:
+    from ..runtime import Threads
+
+#: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
+_MAX_WIDTH = 4800
 
 
 def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
@@ -34,40 +46,87 @@ class _Decode(CTCLabelDecode):
         return ["blank", *(character or [])]
 
 
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A line and the width to read it at (pixels)."""
+
+    line: np.ndarray
+    width: int
+
+
 class Recognizer:
     """Reads lines."""
 
     def __init__(self, params: RecParams, options: EngineOptions) -> None:
         dictionary = read_dictionary(Path(params.rec_char_dict_path), params.use_space_char)
         self._predict = load_predictor(params.rec_model_dir, options)
+        self._threads = options.parallel
         _, self._height, self._width = image_shape(params.rec_image_shape)
         self._batch = params.rec_batch_num
+        self._step = options.width_step
         self._decode = _Decode(dictionary)
         self._classes = len(dictionary) + 1
         self._dictionary = params.rec_char_dict_path
         self.device = self._predict.device
 
-    def __call__(self, lines: list[np.ndarray]) -> list[tuple[str, float]]:
-        """(text, confidence) of each line (BGR, uint8), in the order given.
+    def tasks(self, lines: list[np.ndarray]) -> list[Task]:
+        """The lines of a page with their widths, in the order given.
+
+        Lines are grouped as PaddleOCR groups them in batches: each is read as wide as the widest
+        of its batch, at least as the model was trained for, since the padding bears on the answer.
+        """
+        found: list[Task | None] = [None] * len(lines)
+        for indices in by_width(lines, self._batch):
+            widest = max(self._width / self._height, *(aspect(lines[index]) for index in indices))
+            width = math.ceil(int(self._height * widest) / self._step) * self._step
+            for index in indices:
+                found[index] = Task(lines[index], min(width, _MAX_WIDTH))
+        return [task for task in found if task is not None]
+
+    def read(self, tasks: Sequence[Task]) -> list[tuple[str, float]]:
+        """(text, confidence) of lines of one width, on an inference thread.
 
         Raises:
             ModelError: the dictionary is not the one the model was trained with.
         """
-        results: list[tuple[str, float]] = [("", 0.0)] * len(lines)
-        for indices in by_width(lines, self._batch):
-            # As wide as the widest line of the batch, at least as the model was trained for.
-            widest = max(self._width / self._height, *(aspect(lines[index]) for index in indices))
-            width = int(self._height * widest)
-            batch = np.stack(
-                [resize_and_pad(lines[index], self._height, width) for index in indices]
-            )
+        batch = np.stack([resize_and_pad(task.line, self._height, task.width) for task in tasks])
+        with stage("recognize"):
             output = self._predict(batch)
-            if output.shape[-1] != self._classes:
-                raise ModelError(
-                    f"{self._dictionary} has {self._classes - 1} characters, the recognition model "
-                    f"{output.shape[-1] - 1}: rec_char_dict_path names another model's dictionary"
-                )
-            decoded, _ = self._decode(output)
-            for index, (text, score) in zip(indices, decoded, strict=True):
-                results[index] = (text, float(score))
-        return results
+        if output.shape[-1] != self._classes:
+            raise ModelError(
+                f"{self._dictionary} has {self._classes - 1} characters, the recognition model "
+                f"{output.shape[-1] - 1}: rec_char_dict_path names another model's dictionary"
+            )
+        decoded, _ = self._decode(output)
+        return [(text, float(score)) for text, score in decoded]
+
+    def batches(self, tasks: list[Task]) -> list[list[int]]:
+        """Indices of tasks to read in one call, widest first.
+
+        One by one where inferences run side by side (a batch does not fit the cache of a CPU and
+        is slower), all of one width together where each takes the whole device.
+        """
+        order = sorted(range(len(tasks)), key=lambda index: -tasks[index].width)
+        if self._threads > 1:
+            return [[index] for index in order]
+        same = (list(group) for _, group in groupby(order, key=lambda index: tasks[index].width))
+        size = self._batch
+        return [part[i : i + size] for part in same for i in range(0, len(part), size)]
+
+    def __call__(self, lines: list[np.ndarray], threads: Threads) -> list[tuple[str, float]]:
+        """(text, confidence) of each line of a page (BGR, uint8), in the order given."""
+        return self.pages([lines], threads)[0]
+
+    def pages(
+        self, pages: list[list[np.ndarray]], threads: Threads
+    ) -> list[list[tuple[str, float]]]:
+        """The same for several pages, whose lines are read side by side."""
+        tasks = [task for lines in pages for task in self.tasks(lines)]
+        batches = self.batches(tasks)
+        results: list[tuple[str, float]] = [("", 0.0)] * len(tasks)
+        answers = threads.map(lambda part: self.read([tasks[index] for index in part]), batches)
+        for part, answer in zip(batches, answers, strict=True):
+            for index, result in zip(part, answer, strict=True):
+                results[index] = result
+        flat = iter(results)
+        return [[next(flat) for _ in lines] for lines in pages]

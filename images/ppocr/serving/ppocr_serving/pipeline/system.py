@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..report import stage
 from .classifier import Classifier
 from .detector import Detector, reading_order
 from .image import crop_line
 from .recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from ..runtime import Threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Line:
 
 
 class System:
-    """Reads a page."""
+    """Reads pages."""
 
     def __init__(
         self,
@@ -30,21 +35,36 @@ class System:
         classifier: Classifier | None,
         recognizer: Recognizer,
         drop_score: float,
+        threads: Threads,
     ) -> None:
         self._detect = detector
         self._classify = classifier
         self._recognize = recognizer
         self._drop_score = drop_score
+        self._threads = threads
         self.device = recognizer.device
 
-    def __call__(self, image: np.ndarray) -> list[Line]:
-        """The lines of ``image`` (BGR, uint8) in reading order, unsure ones left out."""
+    def __call__(self, images: list[np.ndarray]) -> list[list[Line]]:
+        """Per image (BGR, uint8) its lines in reading order, unsure ones left out.
+
+        Images are searched, then all their lines read, side by side on the inference threads.
+        """
+        found = self._threads.map(self._find, images)
+        texts = self._recognize.pages([lines for _, lines in found], self._threads)
+        return [
+            [
+                Line(text, confidence, box)
+                for (text, confidence), box in zip(page, boxes, strict=True)
+                if confidence >= self._drop_score
+            ]
+            for page, (boxes, _) in zip(texts, found, strict=True)
+        ]
+
+    def _find(self, image: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Boxes of a page in reading order, and the pictures of their lines, upright."""
         boxes = reading_order(self._detect(image))
-        lines = [crop_line(image, box) for box in boxes]
+        with stage("crop"):
+            lines = [crop_line(image, box) for box in boxes]
         if self._classify is not None and lines:
             lines = self._classify.turn_upright(lines)
-        return [
-            Line(text, confidence, box)
-            for (text, confidence), box in zip(self._recognize(lines), boxes, strict=True)
-            if confidence >= self._drop_score
-        ]
+        return boxes, lines

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask
-from werkzeug.exceptions import HTTPException
+from flask import Flask, request
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..config import ServingConfig
 from ..hubmodule import OcrModule
@@ -24,6 +24,22 @@ def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
     }, error.code or 500
 
 
+def _check_body() -> None:
+    """Refuse what PaddleHub would stumble over; Flask keeps the parsed body, so it is parsed once.
+
+    Raises:
+        BadRequest: the body is no JSON object, or would pass for an argument of Python's own.
+    """
+    try:
+        body = request.get_json()
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    if "self" in body:
+        raise BadRequest("unknown key self: only images is accepted")
+
+
 def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     """Load the configured modules and make PaddleHub's app around them.
 
@@ -38,6 +54,7 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     command.modules_info = serving.modules
     command.preinstall_modules()
     app = app_compat.create_app(init_flag=False, configs=command.modules_info)
+    app.before_request(_check_body)
     app.register_error_handler(HTTPException, _as_contract)
     loaded = [info["module"] for info in command.modules_info.values()]
     return app, [module for module in loaded if isinstance(module, OcrModule)]

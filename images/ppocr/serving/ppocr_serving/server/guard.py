@@ -1,68 +1,119 @@
-"""The WSGI guard in front of PaddleHub's app: health, and nothing but what the contract names."""
+"""The WSGI guard around PaddleHub's app in a worker.
+
+It tells the truth in the HTTP status, keeps faults of ours from telling clients of our insides, and
+hands the front what was noted of the request, in a header the front takes out again.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
+import os
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
+
+from ..logs import event
+from ..report import Report, RequestError, of_request
+from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Response = Iterable[bytes]
+REPORT_HEADER = "X-Ppocr-Report"
 
 
 class Guard:
-    """Answers ``/livez`` and ``/readyz`` itself, passes ``/`` and ``POST /predict/<module>`` on.
+    """Wraps PaddleHub's app.
 
     Args:
         app: PaddleHub's app.
-        readiness: what ``/readyz`` shows; its ``ready`` decides between 200 and 503.
+        watchdog: ends this process when a request hangs.
+        stock_status: answer errors as stock does: HTTP 200, and no image is an error.
     """
 
-    def __init__(self, app: WsgiApp, readiness: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, app: WsgiApp, watchdog: Watchdog, stock_status: bool) -> None:
         self._app = app
-        self._readiness = readiness
+        self._watchdog = watchdog
+        self._stock_status = stock_status
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Response:
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
-        if path == "/livez":
-            return _json(start_response, "200 OK", {"live": True})
-        if path == "/readyz":
-            state = self._readiness()
-            status = "200 OK" if state.get("ready") else "503 Service Unavailable"
-            return _json(start_response, status, state)
-        if path.startswith("/predict/"):
-            if method != "POST":
-                return _refuse(start_response, "405 Method Not Allowed", "use POST")
-            return self._logged(environ, start_response, path)
-        if path == "/":
-            return self._app(environ, start_response)
-        return _refuse(start_response, "404 Not Found", f"no such path {path}")
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        request_id = environ.get("HTTP_X_REQUEST_ID", "")
+        answered: list[tuple[int, list[tuple[str, str]]]] = []
 
-    def _logged(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], path: str
-    ) -> Response:
-        started = time.monotonic()
-        answered = []
+        def keep(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
+            answered.append((int(status.partition(" ")[0]), headers))
 
-        def keep_status(status: str, *rest: Any) -> Any:
-            answered.append(status.partition(" ")[0])
-            return start_response(status, *rest)
+        with of_request() as report, self._watchdog.watching(request_id):
+            parts = self._app(environ, keep)
+            try:
+                body = b"".join(parts)
+            finally:
+                getattr(parts, "close", lambda: None)()
+        code, headers = answered[-1]
+        code, body, kind = self._judge(code, body, report, request_id)
+        kept = [(k, v) for k, v in headers if k.lower() != "content-length"]
+        start_response(
+            f"{code} {HTTPStatus(code).phrase}",
+            [*kept, ("Content-Length", str(len(body))), (REPORT_HEADER, _summary(report, kind))],
+        )
+        return [body]
 
-        response = self._app(environ, keep_status)
-        log.info("POST %s %s %.0f ms", path, *answered[:1], (time.monotonic() - started) * 1000)
-        return response
+    def _judge(
+        self, code: int, body: bytes, report: Report, request_id: str
+    ) -> tuple[int, bytes, str]:
+        """HTTP status, body and kind of error (empty for none) to answer with."""
+        failed = report.images > 0 and len(report.unreadable) == report.images
+        if code == 200 and not report.unreadable and body.find(b'"status":"000"') >= 0:
+            return 200, body, ""
+        try:
+            answer = json.loads(body)
+        except ValueError:  # not PaddleHub's shape: a module's own route
+            return code, body, "" if code < 400 else "http"
+        status, kind = str(answer.get("status")), ""
+        if status == "000":
+            if report.unreadable and not self._stock_status:
+                # Their places in results stay as the contract has them; msg says why.
+                answer["msg"] = "; ".join(
+                    f"images[{number}]: {why}" for number, why in sorted(report.unreadable.items())
+                )
+                if failed:
+                    answer["status"] = "101"
+                    code = max(why.http for why in report.unreadable.values())
+            kind = next(iter(report.unreadable.values())).kind if failed else ""
+        elif status == "111":
+            code, kind = 404, "module"
+        elif isinstance(report.problem, RequestError):
+            code, kind = report.problem.http, report.problem.kind
+        elif code < 400:
+            event(
+                log,
+                "request failed",
+                logging.ERROR,
+                request=request_id,
+                error=str(answer.get("msg")),
+            )
+            answer["msg"] = (
+                f"the service failed on this request; its log has more (request {request_id})"
+            )
+            code, kind = 500, "internal"
+        else:
+            kind = "request"
+        code = 200 if self._stock_status else code
+        return code, json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), kind
 
 
-def _json(start_response: Callable[..., Any], status: str, body: dict[str, Any]) -> Response:
-    data = json.dumps(body, ensure_ascii=False).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-    start_response(status, headers)
-    return [data]
-
-
-def _refuse(start_response: Callable[..., Any], status: str, message: str) -> Response:
-    return _json(start_response, status, {"status": "101", "msg": message, "results": ""})
+def _summary(report: Report, kind: str) -> str:
+    return json.dumps(
+        {
+            "pid": os.getpid(),
+            "kind": kind,
+            "images": report.images,
+            "unreadable": len(report.unreadable),
+            "lines": report.lines,
+            "pixels": report.pixels,
+            "seconds": {stage: round(value, 4) for stage, value in report.seconds.items()},
+        }
+    )

@@ -1,10 +1,21 @@
-"""Settings of the server process; the role passes them as environment variables."""
+"""Settings of the server processes; the role passes them as environment variables."""
 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: The page's and the workers' meeting places; a tmpfs in the container.
+RUN_DIR = Path(os.environ.get("PPOCR_RUN_DIR", "/run/ppocr"))
+
+_MEGA = 1_000_000
+#: Zero means "no such limit" for these.
+_MAY_BE_ZERO = {"max_requests", "memory_ceiling"}
+_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 class SettingsError(ValueError):
@@ -13,39 +24,97 @@ class SettingsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How gunicorn runs the app. Each field is read from ``PPOCR_<FIELD>``.
+    """How the service is run. Each field is read from ``PPOCR_<FIELD>``.
 
     Attributes:
         workers: processes, each with its own models.
-        threads: requests a worker takes in at once (inference itself runs on one thread).
-        timeout: seconds after which a worker that shows no sign of life is replaced.
+        threads: requests a worker takes in at once.
+        queue: requests that wait while all threads are busy; the next one is refused (503).
+        timeout: seconds a worker has for one request; then it is killed and replaced.
         graceful_timeout: seconds requests in flight have to finish after SIGTERM.
         max_requests: requests after which a worker is replaced by a fresh one; 0 for never.
-        backlog: connections that wait while all threads are busy.
+        memory_ceiling: MB of resident memory beyond which a worker is replaced; 0 for never.
+        body_limit: MB of a request's body, as sent and unpacked.
+        images_limit: images of one request.
+        pixels_limit: millions of pixels of one image, looked at before decoding it.
+        buffer_limit: MB of request bodies held at once, over all clients.
+        header_timeout: seconds a client has to send a request's head; idle connections end then.
+        body_timeout: seconds a client has to send a request's body.
+        connections: clients connected at once.
+        stock_status: answer errors with HTTP 200 as stock PaddleHub does.
+        token_file: bearer tokens, one a line; empty for none.
+        tls_cert, tls_key: PEM files; empty for plain HTTP.
+        allow_networks: networks clients may come from, separated by commas; empty for all.
     """
 
     workers: int = 1
     threads: int = 4
+    queue: int = 64
     timeout: int = 60
     graceful_timeout: int = 30
     max_requests: int = 5000
-    backlog: int = 128
+    memory_ceiling: int = 1500
+    body_limit: int = 64
+    images_limit: int = 32
+    pixels_limit: int = 50
+    buffer_limit: int = 512
+    header_timeout: int = 30
+    body_timeout: int = 60
+    connections: int = 512
+    stock_status: bool = False
+    token_file: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    allow_networks: str = ""
+
+    @property
+    def body_bytes(self) -> int:
+        return self.body_limit * _MEGA
+
+    @property
+    def buffer_bytes(self) -> int:
+        return self.buffer_limit * _MEGA
+
+    @property
+    def pixels(self) -> int:
+        return self.pixels_limit * _MEGA
+
+    @property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        names = (name.strip() for name in self.allow_networks.split(","))
+        return tuple(ipaddress.ip_network(name) for name in names if name)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings.
 
         Raises:
-            SettingsError: a value is no number, or too small.
+            SettingsError: a value is no number, too small, or names what cannot be.
         """
         values = {}
         for field in dataclasses.fields(cls):
             name = f"PPOCR_{field.name.upper()}"
             text = environment.get(name, "").strip()
-            if not text:
-                continue
-            least = 0 if field.name == "max_requests" else 1
-            if not text.isdigit() or int(text) < least:
-                raise SettingsError(f"{name}={text}: not a whole number of at least {least}")
-            values[field.name] = int(text)
-        return cls(**values)
+            if text:
+                values[field.name] = _parsed(name, field, text)
+        settings = cls(**values)
+        try:
+            _ = settings.networks
+        except ValueError as error:
+            raise SettingsError(f"PPOCR_ALLOW_NETWORKS: {error}") from error
+        if bool(settings.tls_cert) != bool(settings.tls_key):
+            raise SettingsError("PPOCR_TLS_CERT and PPOCR_TLS_KEY: set both, or neither")
+        return settings
+
+
+def _parsed(name: str, field: dataclasses.Field[Any], text: str) -> Any:
+    if isinstance(field.default, bool):
+        if text.lower() not in _TRUE | _FALSE:
+            raise SettingsError(f"{name}={text}: not true or false")
+        return text.lower() in _TRUE
+    if isinstance(field.default, int):
+        least = 0 if field.name in _MAY_BE_ZERO else 1
+        if not text.isdigit() or int(text) < least:
+            raise SettingsError(f"{name}={text}: not a whole number of at least {least}")
+        return int(text)
+    return text

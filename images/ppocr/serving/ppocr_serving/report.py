@@ -1,0 +1,72 @@
+"""What is noted of one request while it is worked on: counts, times by stage, what went wrong.
+
+A context variable carries the report from the request to the inference threads
+(:mod:`ppocr_serving.runtime` copies the context), so nothing has to be passed through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+
+@dataclasses.dataclass
+class Report:
+    """One request: pictures, lines, pixels, seconds by stage, and its problem if it has one."""
+
+    images: int = 0
+    lines: int = 0
+    pixels: int = 0
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    #: Why images of the request could not be read, by their number.
+    unreadable: dict[int, RequestError] = dataclasses.field(default_factory=dict)
+    problem: Exception | None = None
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
+
+    def add(self, stage: str, seconds: float) -> None:
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+class RequestError(ValueError):
+    """The client's fault; ``kind`` names it in metrics, ``http`` is the status that says so."""
+
+    def __init__(self, message: str, kind: str, http: int = 400) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.http = http
+
+
+_current: ContextVar[Report | None] = ContextVar("report", default=None)
+
+
+def current() -> Report | None:
+    """The report of the request at hand; none outside a request."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def of_request() -> Iterator[Report]:
+    """Make a report the current one."""
+    report = Report()
+    token = _current.set(report)
+    try:
+        yield report
+    finally:
+        _current.reset(token)
+
+
+@contextlib.contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Add the time the block takes to the current report."""
+    report = _current.get()
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        if report is not None:
+            report.add(name, time.perf_counter() - started)

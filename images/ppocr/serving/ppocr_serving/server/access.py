@@ -1,0 +1,84 @@
+"""Who may ask: bearer tokens from a file, networks from a list."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import time
+from pathlib import Path
+
+from .settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN = 1.0  # seconds between looks at the token file
+
+
+class Tokens:
+    """Bearer tokens, one a line ("#" starts a comment); the file is read again when it changes.
+
+    Raises:
+        SettingsError: the file cannot be read, or names no token.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looked = 0.0
+        self._seen: tuple[int, int, int] | None = None
+        self._tokens: list[bytes] = []
+        self._look()
+        if not self._tokens:
+            raise SettingsError(f"PPOCR_TOKEN_FILE: {path} cannot be read, or holds no token")
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        try:
+            stat = self._path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen == self._seen:
+                return
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            log.error("token file: %s; the tokens read before stay valid", error)
+            return
+        tokens = [line.strip() for line in lines]
+        self._tokens = [token.encode() for token in tokens if token and not token.startswith("#")]
+        self._seen = seen
+        log.info("%d tokens read", len(self._tokens))
+
+    def accept(self, authorization: str) -> bool:
+        """Whether an Authorization header carries one of the tokens."""
+        if time.monotonic() - self._looked > _LOOK_AGAIN:
+            self._look()
+        scheme, _, token = authorization.partition(" ")
+        given = token.strip().encode()
+        # Every token is compared, whichever fits: the time taken tells nothing.
+        fits = [hmac.compare_digest(given, known) for known in self._tokens]
+        return scheme.lower() == "bearer" and any(fits)
+
+
+class Access:
+    """Decides on a client by its address and its Authorization header."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._networks = settings.networks
+        self._tokens = Tokens(Path(settings.token_file)) if settings.token_file else None
+
+    def from_allowed_network(self, address: str) -> bool:
+        """Whether the address is in an allowed network; this container itself always is."""
+        if not self._networks:
+            return True
+        try:
+            client = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        client = getattr(client, "ipv4_mapped", None) or client
+        return client.is_loopback or any(client in network for network in self._networks)
+
+    def has_token(self, authorization: str) -> bool:
+        return self._tokens is None or self._tokens.accept(authorization)
+
+    @property
+    def token_needed(self) -> bool:
+        return self._tokens is not None

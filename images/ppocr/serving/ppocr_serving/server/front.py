@@ -1,0 +1,183 @@
+"""The front: takes requests in, whole and within limits, before a worker is given one.
+
+Tornado, since it has deadlines for heads and bodies, streams bodies to be counted as they come,
+unpacks them within the limit, speaks TLS, and needs nothing else. One process, one thread: what
+takes time is done by the workers (:mod:`.gunicorn`), which it starts and watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+from pathlib import Path
+from typing import Any
+
+from tornado import httpserver, iostream, web
+
+from ..config import ServingConfig
+from ..logs import event
+from . import handlers
+from .access import Access
+from .gunicorn import SOCKET
+from .metrics import Metrics
+from .settings import Settings, SettingsError
+from .upstream import Busy, Upstream
+from .workers import Workers
+
+log = logging.getLogger(__name__)
+
+_MODULE_PATH = r"/predict/([A-Za-z0-9_.-]{1,100})"
+#: Bodies are counted by the handler, which can say what is wrong; Tornado's own limit is not met.
+_NO_LIMIT = 1 << 50
+_HEAD_BYTES = 16384
+_STARTING_RETRY = 5
+
+
+class _Server(httpserver.HTTPServer):
+    """Tornado's server with a bound on connections."""
+
+    front: Front
+
+    def handle_stream(self, stream: iostream.IOStream, address: Any) -> None:
+        if len(self._connections) >= self.front.settings.connections:
+            stream.close()
+            return
+        super().handle_stream(stream, address)
+        self.front.metrics.connections.set(len(self._connections))
+
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        self.front.metrics.connections.set(len(self._connections))
+
+
+class Front:
+    """The service as its clients see it."""
+
+    def __init__(self, serving: ServingConfig, settings: Settings) -> None:
+        self.settings = settings
+        self.modules = frozenset(serving.modules)
+        self._port = serving.port
+        self.access = Access(settings)
+        self.metrics = Metrics()
+        self.workers = Workers(settings, self.metrics)
+        self.upstream = Upstream(SOCKET, settings, self.metrics, self.has_worker)
+        self.page = Path(__file__).with_name("page.html").read_bytes()
+        self.active = 0
+        self._held = 0
+        self._stopping = asyncio.Event()
+        self._was_ready = False
+
+    def has_worker(self) -> bool:
+        """Whether a worker is ready."""
+        return self.workers.ready > 0
+
+    def state(self) -> dict[str, Any]:
+        """What ``/readyz`` shows."""
+        ready = self.workers.ready > 0 and not self._stopping.is_set()
+        return {"ready": ready, "modules": self.workers.devices, "workers": self.workers.ready}
+
+    def busy(self) -> Busy | None:
+        """Why no further request can be taken in now."""
+        if self._stopping.is_set():
+            return Busy("the service is stopping", _STARTING_RETRY)
+        # Once started, requests wait for a worker that is being replaced: none is refused.
+        self._was_ready = self._was_ready or self.workers.ready > 0
+        if not self._was_ready:
+            return Busy("the service is starting", _STARTING_RETRY)
+        return self.upstream.refusal() if self.upstream.full else None
+
+    def hold(self, size: int) -> bool:
+        """Account for bytes of a body; False when there is no room for them."""
+        if self._held + size > self.settings.buffer_bytes:
+            return False
+        self._held += size
+        self.metrics.buffered.set(self._held)
+        return True
+
+    def release(self, size: int) -> None:
+        """Give back what :meth:`hold` took."""
+        self._held -= size
+        self.metrics.buffered.set(self._held)
+
+    def _application(self) -> web.Application:
+        shared = {"front": self}
+        return web.Application(
+            [
+                ("/livez", handlers.Live, shared),
+                ("/readyz", handlers.Ready, shared),
+                ("/metrics", handlers.MetricsPage, shared),
+                ("/", handlers.Page, shared),
+                (_MODULE_PATH, handlers.Predict, shared),
+            ],
+            default_handler_class=handlers.Unknown,
+            default_handler_args=shared,
+            log_function=lambda handler: None,
+        )
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self.settings.tls_cert:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(self.settings.tls_cert, self.settings.tls_key)
+        except OSError as error:
+            raise SettingsError(f"PPOCR_TLS_CERT, PPOCR_TLS_KEY: {error}") from error
+        return context
+
+    async def run(self) -> int:
+        """Serve until SIGTERM; return the exit status."""
+        settings = self.settings
+        server = _Server(
+            self._application(),
+            ssl_options=self._tls(),
+            max_header_size=_HEAD_BYTES,
+            max_body_size=_NO_LIMIT,
+            idle_connection_timeout=settings.header_timeout,
+            body_timeout=settings.body_timeout,
+            decompress_request=True,
+        )
+        server.front = self
+        server.listen(self._port, backlog=settings.connections)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self.workers.start()
+        watching = loop.create_task(self.workers.watch())
+        ended = loop.create_task(self.workers.ended())
+        stopping = loop.create_task(self._stopping.wait())
+        await asyncio.wait({ended, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._stopping.is_set():
+            log.error("the workers ended by themselves; the cause is logged above")
+            return ended.result() or 1 if ended.done() else 1
+        await self._drain(server)
+        watching.cancel()
+        await self.workers.stop(settings.graceful_timeout)
+        return 0
+
+    async def _drain(self, server: _Server) -> None:
+        """Take no new connection; let requests in flight finish."""
+        server.stop()
+        event(log, "stopping", in_flight=self.active)
+        deadline = asyncio.get_running_loop().time() + self.settings.graceful_timeout
+        while self.active and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the last answers leave
+        if self.active:
+            event(
+                log, "stopped before these requests finished", logging.ERROR, requests=self.active
+            )
+
+
+def serve(serving: ServingConfig, settings: Settings) -> int:
+    """Run until SIGTERM; return the exit status.
+
+    Raises:
+        SettingsError: a certificate or the token file cannot be used.
+    """
+
+    async def main() -> int:
+        return await Front(serving, settings).run()
+
+    return asyncio.run(main())

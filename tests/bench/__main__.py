@@ -1,0 +1,223 @@
+"""Measures our service beside what people run today, in one run, and prints ratios.
+
+    scripts/bench [--quick] [--image ppocr:1.0.0] [--out reports/bench]
+
+All are started first and asked in turn, so that a machine whose speed drifts treats all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from . import pages, plot
+from .services import HERE, LOCK, Service, ask, ours, stock, stock_python, stock_variables
+
+Cell = dict[str, float]
+#: Figure, ours, the other, what is compared, target, and whether more is better.
+TARGETS = (
+    ("img/s, 4 clients / stock", "stock", "rate", 5.0, True),
+    ("img/s, 4 clients / stock with mkldnn", "stock mkldnn", "rate", 3.5, True),
+    ("img/s, 4 clients / rapidocr openvino in process", "rapidocr openvino", "rate", 1.25, True),
+    ("p95, 4 clients / stock", "stock", "p95", 0.25, False),
+    ("memory when settled / stock", "stock", "memory", 0.35, False),
+    ("start to ready / stock", "stock", "ready", 0.4, False),
+)
+
+
+class Remote:
+    """A service, asked by several clients at once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.ready = service.ready_after
+
+    def measure(self, made: list[str], clients: int, requests: int) -> list[float]:
+        """Seconds of each request."""
+        number = count()
+
+        def client() -> list[float]:
+            seconds = []
+            while (mine := next(number)) < requests:
+                started = time.monotonic()
+                ask(self._service.url, made[mine % len(made)])
+                seconds.append(time.monotonic() - started)
+            return seconds
+
+        with ThreadPoolExecutor(clients) as pool:
+            started = [pool.submit(client) for _ in range(clients)]
+            return [seconds for future in started for seconds in future.result()]
+
+    def memory(self) -> int:
+        return self._service.memory()
+
+
+class InProcess:
+    """rapidocr in a process of its own, one page after the other whatever the clients."""
+
+    def __init__(self, engine: str, stack: contextlib.ExitStack, made: list[str]) -> None:
+        started = time.monotonic()
+        self._process = stack.enter_context(
+            subprocess.Popen(
+                [str(stock_python(LOCK)), str(HERE / "in_process.py"), engine],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=stock_variables(),
+                text=True,
+            )
+        )
+        stack.callback(self._process.kill)
+        self._memory = 0
+        self.measure(made, 1, 1)
+        self.ready = time.monotonic() - started
+
+    def measure(self, made: list[str], clients: int, requests: int) -> list[float]:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps({"pages": made, "count": requests}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        self._memory = answer["memory"]
+        seconds: list[float] = answer["seconds"]
+        return seconds
+
+    def memory(self) -> int:
+        return self._memory
+
+
+def cell(subject: Any, made: list[str], clients: int, requests: int) -> Cell:
+    """Images a second, median and 95th percentile (seconds) of one measurement."""
+    started = time.monotonic()
+    seconds = sorted(subject.measure(made, clients, requests))
+    elapsed = time.monotonic() - started
+    return {
+        "rate": requests / elapsed,
+        "p50": statistics.median(seconds),
+        "p95": seconds[min(len(seconds) - 1, round(0.95 * len(seconds)))],
+    }
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure all; return machine, subjects and cells."""
+    kinds = ["page"] if args.quick else list(pages.KINDS)
+    made = {kind: pages.make(kind, 24) for kind in kinds}
+    first = made["page"][0]
+    result: dict[str, Any] = {"machine": machine(), "cells": {}, "memory": {}, "ready": {}}
+    with contextlib.ExitStack() as stack:
+        subjects: dict[str, Any] = {
+            "ours": Remote(stack.enter_context(ours(first, args.image))),
+            "ours f32": Remote(stack.enter_context(ours(first, args.image, precision="f32"))),
+            "stock": Remote(stack.enter_context(stock(first, False))),
+            "stock mkldnn": Remote(stack.enter_context(stock(first, True))),
+            "rapidocr openvino": InProcess("openvino", stack, [first]),
+            "rapidocr onnxruntime": InProcess("onnxruntime", stack, [first]),
+        }
+        for name, subject in subjects.items():
+            subject.measure(made["page"], 2, 6)  # warm
+            result["ready"][name] = subject.ready
+        for kind in kinds:
+            for clients in (4,) if kind != "page" else (1, 2, 4, 8):
+                for name, subject in subjects.items():
+                    requests = args.requests * (1 if kind == "page" else 0.5)
+                    found = cell(subject, made[kind], clients, int(requests))
+                    result["cells"][f"{name}|{kind}|{clients}"] = found
+                    print(
+                        f"{name:<22}{kind:<7}{clients} clients {found['rate']:6.2f} img/s",
+                        flush=True,
+                    )
+        for name in ("ours", "stock"):
+            peak = 0
+            for _ in range(args.settle // 20):
+                subjects[name].measure(made["page"], 4, 20)
+                peak = max(peak, subjects[name].memory())
+            result["memory"][name] = {"peak": peak, "settled": subjects[name].memory()}
+        for name, subject in subjects.items():
+            memory = subject.memory()
+            result["memory"].setdefault(name, {"peak": memory, "settled": memory})
+    return result
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on, and when."""
+    model = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    return {
+        "cpu": model,
+        "cpus": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "load": os.getloadavg()[0],
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def ratios(result: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
+    """Figure, ratio, target, and whether it is met."""
+    rows = []
+    for figure, other, what, target, more in TARGETS:
+        if what == "memory":
+            ratio = result["memory"]["ours"]["settled"] / result["memory"][other]["settled"]
+        elif what == "ready":
+            ratio = result["ready"]["ours"] / result["ready"][other]
+        else:
+            ratio = result["cells"]["ours|page|4"][what] / result["cells"][f"{other}|page|4"][what]
+        rows.append((figure, ratio, target, ratio >= target if more else ratio <= target))
+    return rows
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    about = result["machine"]
+    lines = [
+        f"{about['cpus']} CPUs ({about['cpu']}), {about['date']}, load {about['load']:.1f} at start",
+        "",
+        "| figure | measured | target | |",
+        "| --- | --- | --- | --- |",
+    ]
+    for figure, ratio, target, met in ratios(result):
+        lines.append(f"| {figure} | {ratio:.2f} | {target} | {'met' if met else 'missed'} |")
+    lines += ["", "| what | pages | clients | img/s | p50 s | p95 s |", "| --- " * 6 + "|"]
+    for key, found in result["cells"].items():
+        name, kind, clients = key.split("|")
+        speed = f"{found['rate']:.2f} | {found['p50']:.2f} | {found['p95']:.2f}"
+        lines.append(f"| {name} | {kind} | {clients} | {speed} |")
+    lines += ["", "| what | ready after s | settled MB | peak MB |", "| --- " * 4 + "|"]
+    for name, memory in result["memory"].items():
+        sizes = f"{memory['settled'] / 1e6:.0f} | {memory['peak'] / 1e6:.0f}"
+        lines.append(f"| {name} | {result['ready'][name]:.1f} | {sizes} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--image", default="ppocr:1.0.0", help="image of our service")
+    parser.add_argument("--quick", action="store_true", help="one kind of page only")
+    parser.add_argument("--requests", type=int, default=40, help="requests of one measurement")
+    parser.add_argument("--settle", type=int, default=500, help="requests before memory is read")
+    parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder to write")
+    args = parser.parse_args()
+    result = run(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+    (args.out / "bench.md").write_text(table(result) + "\n")
+    plot.draw(result, args.out / "bench.svg")
+    print("\n" + table(result))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

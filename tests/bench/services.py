@@ -1,0 +1,157 @@
+"""The things compared: each is started fresh, asked in the same way, and measured from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "stock"))
+
+from stock_environment import stock_python, stock_variables  # noqa: E402
+
+LOCK = HERE / "requirements.lock"
+_START_LIMIT = 180  # seconds
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ask(url: str, page: str, timeout: float = 120) -> Any:
+    """The lines of one page; raises when the answer is no success."""
+    body = json.dumps({"images": [page]}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        parsed = json.load(answer)
+    if parsed["status"] != "000":
+        raise RuntimeError(parsed)
+    return parsed["results"][0]
+
+
+class Service:
+    """A service that answers at ``url``.
+
+    Attributes:
+        url: where to POST.
+        ready_after: seconds from its start to its first answer.
+    """
+
+    def __init__(self, url: str, pid: int, page: str) -> None:
+        self.url = url
+        self._pid = pid
+        started = time.monotonic()
+        while True:
+            try:
+                ask(url, page)
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                if time.monotonic() - started > _START_LIMIT:
+                    raise
+                time.sleep(0.1)
+        self.ready_after = time.monotonic() - started
+
+    def memory(self) -> int:
+        """Resident bytes of the process and all below it, memory they share counted once."""
+        return sum(_proportional(pid) for pid in _family(self._pid))
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += _family(int(child))
+    return found
+
+
+def _proportional(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextlib.contextmanager
+def stock(page: str, mkldnn: bool) -> Iterator[Service]:
+    """``hub serving start -m ocr_system``, or ``-c`` with enable_mkldnn."""
+    python = stock_python(LOCK)
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="ppocr-bench-") as work:
+        home = Path(work) / "hub"
+        variables = stock_variables() | {"HUB_HOME": str(home), "HOME": work}
+        module = Path(work) / "ocr_system"
+        shutil.copytree(HERE / "ocr_system", module)
+        source = (module / "module.py").read_text().replace("@BENCH@", str(HERE))
+        (module / "module.py").write_text(source)
+        # No call home: a host that does not answer would be waited for.
+        (home / "conf").mkdir(parents=True)
+        (home / "conf/config.yaml").write_text(
+            "server: http://127.0.0.1:9\nlog:\n  enable: true\n  level: INFO\n"
+        )
+        hub = str(python.parent / "hub")
+        quiet: dict[str, Any] = {"cwd": work, "env": variables, "stdout": subprocess.DEVNULL}
+        subprocess.run(
+            [hub, "install", str(module)], check=True, stderr=subprocess.DEVNULL, **quiet
+        )
+        options = ["-m", "ocr_system", "-p", str(port)]
+        if mkldnn:
+            config = Path(work) / "config.json"
+            init_args = {"version": "1.0.0", "enable_mkldnn": True}
+            config.write_text(
+                json.dumps(
+                    {
+                        "modules_info": {
+                            "ocr_system": {"init_args": init_args, "predict_args": {}}
+                        },
+                        "port": port,
+                        "use_multiprocess": False,
+                    }
+                )
+            )
+            options = ["-c", str(config)]
+        with (Path(work) / "log").open("w") as log:
+            process = subprocess.Popen(
+                [hub, "serving", "start", *options], stderr=log, start_new_session=True, **quiet
+            )
+        try:
+            yield Service(f"http://127.0.0.1:{port}/predict/ocr_system", process.pid, page)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextlib.contextmanager
+def ours(page: str, image: str, **settings: str) -> Iterator[Service]:
+    """Our container with default settings, changed by ``settings`` (PPOCR_* without prefix)."""
+    port = free_port()
+    name = f"ppocr-bench-{port}"
+    variables = [f"--env=PPOCR_{key.upper()}={value}" for key, value in settings.items()]
+    command = ["docker", "run", "--detach", "--rm", "--init", "--name", name, "--memory=4g"]
+    command += [f"--publish=127.0.0.1:{port}:8866", "--tmpfs=/tmp"]
+    command += ["--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001", *variables, image]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    try:
+        inspect = ["docker", "inspect", "--format={{.State.Pid}}", name]
+        pid = int(subprocess.run(inspect, check=True, capture_output=True, text=True).stdout)
+        yield Service(f"http://127.0.0.1:{port}/predict/ocr_system", pid, page)
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=False, stdout=subprocess.DEVNULL)

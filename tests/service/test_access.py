@@ -1,0 +1,86 @@
+"""Tokens, networks, TLS."""
+
+import http.client
+import ssl
+import subprocess
+import time
+
+import pytest
+from conftest import encoded
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    path = folder / "tokens"
+
+    def write(text):
+        path.write_text(text)
+        path.chmod(0o400)
+        subprocess.run(["chown", "10001:10001", str(path), str(folder)], check=True)
+
+    write("# of this test\nfirst-token\nsecond-token\n")
+    return path, write
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_tokens_are_needed_and_read_again(start, token_file):
+    path, write = token_file
+    service = start(f"--volume={path.parent}:/run/secrets:ro", token_file="/run/secrets/tokens")  # noqa: S106
+    service.ready()  # health needs none
+    body = {"images": [encoded("line.png")]}
+    for headers in ({}, bearer("wrong"), bearer(""), {"Authorization": "Basic first-token"}):
+        status, answer = service.predict("ocr_rec", body, headers)
+        assert status == 401 and answer["status"] == "101", headers
+    assert service.request("GET", "/metrics")[0] == 401
+    assert service.request("GET", "/")[0] == 200  # the page asks for it
+    for token in ("first-token", "second-token"):
+        assert service.texts(headers=bearer(token))
+    path.unlink()
+    write("third-token\n")
+    time.sleep(1.5)
+    assert service.predict("ocr_rec", body, bearer("first-token"))[0] == 401
+    assert service.texts(headers=bearer("third-token"))
+    assert "third-token" not in service.logs()
+
+
+def test_networks_are_allowed_by_name(start):
+    service = start(allow_networks="192.0.2.0/24")
+    service.wait(lambda: "worker ready" in service.logs())
+    status, answer = service.predict("ocr_rec", {"images": []})
+    assert status == 403 and "network" in answer["msg"]
+    inside = 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:8866/readyz").status)'
+    command = ["docker", "exec", service.name, "python", "-c", inside]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "200"
+
+
+def test_tls_with_a_given_certificate(start, tmp_path):
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(made, check=True, capture_output=True)
+    (folder / "key.pem").chmod(0o444)
+    service = start(f"--volume={folder}:/tls:ro", tls_cert="/tls/cert.pem", tls_key="/tls/key.pem")
+    context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+
+    def ready():
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", service.port, context=context, timeout=5
+        )
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    service.wait(ready)
+    command = ["docker", "exec", service.name, "python", "-m", "ppocr_serving.healthcheck"]
+    assert subprocess.run(command, capture_output=True).returncode == 0

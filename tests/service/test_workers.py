@@ -1,0 +1,113 @@
+"""Workers that hang, die, grow or are replaced: requests are answered all the same."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from conftest import docker, encoded
+
+
+def ask_until(service, stop, failures):
+    """Ask in a loop; note what was not answered rightly."""
+    while not stop.is_set():
+        try:
+            status, answer = service.predict("ocr_rec", {"images": [encoded("line.png")]})
+            if status != 200 or answer["results"][0][0]["text"].strip() != "单行识别2026":
+                failures.append((status, answer))
+        except OSError as error:
+            failures.append(repr(error))
+
+
+def test_a_hung_worker_is_killed_and_replaced(start):
+    service = start(timeout=4, threads=3).ready()
+    service.texts()
+    with ThreadPoolExecutor(4) as clients:
+        started = time.monotonic()
+        hung = clients.submit(service.predict, "stuck", {"sleep": 3600})
+        time.sleep(2.5)
+        # These are with the worker, or are given to it, when it is killed.
+        others = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(2)]
+        status, answer = hung.result()
+        assert status == 504 and "4 s" in answer["msg"]
+        assert time.monotonic() - started < 8
+        service.wait(lambda: not service.is_ready(), 5)  # not ready meanwhile
+        assert [other.result()[0] for other in others] == [200, 200]
+    service.ready()
+    assert service.texts()
+    assert service.metric("ppocr_worker_restarts_total") == 1
+    assert any(event["message"] == "worker hangs: killed" for event in service.events())
+
+
+def test_a_worker_that_dies_costs_nobody_else_anything(start):
+    service = start(threads=3).ready()
+    with ThreadPoolExecutor(2) as clients:
+        other = clients.submit(service.predict, "stuck", {"sleep": 1})
+        time.sleep(0.3)
+        status, answer = service.predict("stuck", {"die": True})
+        assert status == 500 and answer["results"] == ""
+        assert other.result()[0] == 200
+    service.ready()
+    assert service.texts()
+
+
+def test_workers_are_renewed_without_a_pause(start):
+    service = start(max_requests=15, memory_ceiling=0).ready()
+    stop, failures = threading.Event(), []
+    clients = [threading.Thread(target=ask_until, args=(service, stop, failures)) for _ in range(3)]
+    for client in clients:
+        client.start()
+    service.wait(lambda: service.metric("ppocr_worker_restarts_total") >= 2, 120)
+    stop.set()
+    for client in clients:
+        client.join()
+    assert failures == []
+    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 0
+
+
+def test_a_worker_that_grows_is_renewed(start):
+    service = start(memory_ceiling=900).ready()
+    assert service.predict("stuck", {"eat": 600})[0] == 200
+    assert service.metric("ppocr_worker_memory_bytes") > 9e8 or service.texts()
+    service.wait(lambda: service.metric("ppocr_worker_restarts_total") == 1, 60)
+    service.wait(lambda: 0 < service.metric("ppocr_worker_memory_bytes") < 9e8, 30)
+    assert service.texts()
+
+
+def test_beyond_the_containers_memory_the_worker_dies_not_the_service(start):
+    service = start(memory_ceiling=0, memory="1g").ready()
+    status, answer = service.predict("stuck", {"eat": 2000})
+    assert status == 500, answer
+    service.ready()
+    assert service.texts()
+    state = json.loads(docker("inspect", "--format={{json .State}}", service.name).stdout)
+    assert state["Running"]
+    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') >= 1
+
+
+def test_a_full_queue_is_told_at_once(start):
+    service = start(threads=1, queue=2).ready()
+    with ThreadPoolExecutor(3) as clients:
+        waiting = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(3)]
+        time.sleep(0.7)
+        started = time.monotonic()
+        status, headers, data = service.request(
+            "POST", "/predict/stuck", b"{}", {"Content-Type": "application/json"}
+        )
+        assert time.monotonic() - started < 0.5
+        assert status == 503 and int(headers["Retry-After"]) >= 1
+        assert json.loads(data)["status"] == "101"
+        assert service.metric("ppocr_queue_requests") == 2
+        assert [answer.result()[0] for answer in waiting] == [200, 200, 200]
+
+
+def test_requests_in_flight_finish_when_it_stops(start):
+    service = start(threads=1).ready()
+    with ThreadPoolExecutor(3) as clients:
+        answers = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(2)]
+        time.sleep(0.5)
+        started = time.monotonic()
+        docker("stop", "--time", "35", service.name)
+        assert [answer.result()[0] for answer in answers] == [200, 200]  # one of them had waited
+    assert time.monotonic() - started < 15
+    assert docker("inspect", "--format={{.State.ExitCode}}", service.name).stdout.strip() == "0"
