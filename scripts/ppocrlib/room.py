@@ -1,0 +1,28 @@
+"""Room an image needs on a host's file systems."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+
+def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
+    """Say which file systems are too small.
+
+    Args:
+        df_lines: ``df --block-size=1 --output=target,avail`` of the folders, without its header.
+        needed_bytes: what each of those folders needs; folders on one file system add up.
+
+    Returns:
+        One phrase for each file system that lacks room, with needed and free in MB.
+    """
+    free: dict[str, int] = {}
+    needed: dict[str, int] = defaultdict(int)
+    for line, amount in zip(df_lines, needed_bytes, strict=True):
+        mount, _, available = line.rpartition(" ")
+        free[mount.strip()] = int(available)
+        needed[mount.strip()] += int(amount)
+    return [
+        f"{mount}: needed {needed[mount] / 1e6:.0f} MB, free {free[mount] / 1e6:.0f} MB"
+        for mount in needed
+        if needed[mount] > free[mount]
+    ]
