@@ -214,6 +214,28 @@ class ArchiveSource:
         except (tarfile.TarError, EOFError) as error:
             raise Refused(f"{self.path} is truncated: {error}") from error
 
+    def prove(self, progress: Progress) -> None:
+        """Check every layer's content; raises Refused for what is damaged or missing."""
+        try:
+            for diff_id in dict.fromkeys(self.image.diff_ids):
+                self._prove_one(diff_id, progress)
+        except KeyError as error:
+            raise Refused(f"{self.path} lacks a layer: {error}") from error
+        except (Trouble, tarfile.TarError, EOFError) as error:
+            raise Refused(f"{self.path}: {error}") from error
+
+    def _prove_one(self, diff_id: str, progress: Progress) -> None:
+        stream = self._member(self._files[diff_id])
+        codec = codecs.detect(stream.read(4))
+        part, size = diff_id[7:19], stream.seek(0, 2)
+        stream.seek(0)
+        progress.start(part, size)
+        digest = hashlib.sha256()
+        for block in codecs.decompress(_copied(read_blocks(stream), progress, part), codec):
+            digest.update(block)
+        if f"sha256:{digest.hexdigest()}" != diff_id:
+            raise Refused(f"{self.path}: layer {part} was altered")
+
     def _fill_one(self, store: LayerStore, diff_id: str, codec: str, progress: Progress) -> None:
         stream = self._member(self._files[diff_id])
         found = codecs.detect(stream.read(4))

@@ -16,7 +16,7 @@ import fabric
 import paramiko  # type: ignore[import-untyped]
 from paramiko.config import SSHConfig  # type: ignore[import-untyped]
 
-from .outcome import LinkLost, Refused, Unreachable
+from .outcome import LinkLost, Refused, Trouble, Unreachable
 from .transport import Answer, write_at
 
 #: Seconds without a byte moving after which a connection counts as lost.
@@ -290,6 +290,24 @@ class SshHost:
             yield from blocks
 
         self._execute(command, everything(), patient=False).checked(f"{self.name}: writing {path}")
+
+    def read(self, path: str, offset: int) -> Iterator[bytes]:
+        """A file's bytes from ``offset`` on. Raises LinkLost or Trouble."""
+        command, first = self._command(f"tail -c +{offset + 1} -- {shlex.quote(path)}")
+        channel = self._channel(command)
+        try:
+            for block in first:
+                channel.sendall(block)
+            channel.shutdown_write()
+            while data := channel.recv(1 << 18):
+                yield data
+            if channel.recv_exit_status():
+                raise Trouble(f"{self.name}: reading {path}: {channel.recv_stderr(4096).decode()}")
+        except _BROKEN as error:
+            self.close()
+            raise LinkLost(f"{self.name}: the connection broke ({error})") from error
+        finally:
+            channel.close()
 
     @property
     def is_root(self) -> bool:
