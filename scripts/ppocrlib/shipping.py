@@ -12,7 +12,7 @@ from typing import Any
 from . import codec as codecs
 from .hostimage import HostState, Shipment, probe
 from .imagearchive import Image
-from .layersource import Source, blobs_of
+from .layersource import Source
 from .layerstore import Blob, LayerStore
 from .outcome import LinkLost, Refused, Trouble
 from .progress import Progress, megabytes
@@ -54,14 +54,13 @@ class Result:
         return asdict(self)
 
 
-def needed(state: HostState, image: Image, store: LayerStore, codec: str, mode: str) -> list[str]:
+def needed(state: HostState, image: Image, mode: str) -> list[str]:
     """The layers that have to be in the store before a host can be served, lowest first."""
     if state.find(image):
         return []
-    blobs = blobs_of(store, image, codec)
     if mode == "whole" or state.store == "containerd":
-        return [diff_id for diff_id in image.diff_ids if diff_id not in blobs]
-    return state.missing(image, blobs)
+        return image.diff_ids  # every compressed form has to be known to describe the image
+    return state.missing(image, {})
 
 
 def prepare(
@@ -70,10 +69,18 @@ def prepare(
     """Bring what any host lacks into the store, compressed once; returns the codec."""
     states = [state for state in states if not state.find(source.image)]
     codec = codecs.choose(state.version for state in states)
-    wanted = {d for state in states for d in needed(state, source.image, store, codec, mode)}
+    wanted = {diff_id for state in states for diff_id in needed(state, source.image, mode)}
+    fill(source, store, wanted, codec, progress)
+    return codec
+
+
+def fill(
+    source: Source, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress
+) -> None:
+    """Bring layers into the store, lowest first, unless they are there in a usable form."""
+    wanted = set(diff_ids)
     ordered = [d for d in source.image.diff_ids if d in wanted and not _kept(store, d, codec)]
     source.fill(store, ordered, codec, progress)
-    return codec
 
 
 def _kept(store: LayerStore, diff_id: str, codec: str) -> Blob | None:
@@ -212,7 +219,9 @@ class _Fleet:
         self.progress.say(f"{why}; sending the whole image instead")
         try:
             with self.lock:
-                self.source.fill(self.store, self.source.image.diff_ids, self.codec, self.progress)
+                fill(
+                    self.source, self.store, self.source.image.diff_ids, self.codec, self.progress
+                )
             result = self._deliver(host, "whole", None)
         except Trouble as error:
             return _failed(host, error)
