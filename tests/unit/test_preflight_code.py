@@ -24,7 +24,7 @@ LABEL = "org.ppocr.content"
 
 
 def test_reads_listening_sockets_only() -> None:
-    assert ports.parse_listeners(TCP) == [("127.0.0.1", 8866, "4711"), ("0.0.0.0", 22, "4712")]  # noqa: S104
+    assert ports.parse_listeners(TCP) == [("127.0.0.1", 8866, "4711"), ("0.0.0.0", 22, "4712")]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_finds_the_process_that_listens() -> None:
         port = int(process.stdout.readline())
         sockets = ports.listeners()
         owners = ports.socket_owners([inode for _ip, number, inode in sockets if number == port])
-        text, container = ports.holder(port, "0.0.0.0", sockets, owners, [])  # noqa: S104
+        text, container = ports.holder(port, "0.0.0.0", sockets, owners, [])
         process.stdin.close()
     assert f"(PID {process.pid}: " in text and text.startswith("process python")
     assert container is None
@@ -59,12 +59,12 @@ def test_finds_the_process_that_listens() -> None:
 def test_a_listener_on_another_address_is_no_conflict() -> None:
     sockets = [("10.0.0.5", 8866, "1")]
     assert ports.holder(8866, "127.0.0.1", sockets, {}, []) is None
-    assert ports.holder(8866, "0.0.0.0", sockets, {}, []) is not None  # noqa: S104
+    assert ports.holder(8866, "0.0.0.0", sockets, {}, []) is not None
 
 
 def test_names_the_container_behind_a_port_no_process_shows() -> None:
-    web = {"id": "f" * 64, "name": "web", "labels": [], "ports": [("0.0.0.0", 8866)]}  # noqa: S104
-    assert ports.holder(8866, "0.0.0.0", [], {}, [web]) == ("container web", web)  # noqa: S104
+    web = {"id": "f" * 64, "name": "web", "labels": [], "ports": [("0.0.0.0", 8866)]}
+    assert ports.holder(8866, "0.0.0.0", [], {}, [web]) == ("container web", web)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_every_shared_setting_in_use_is_declared() -> None:
     for role in role_docs.find_roles([]):
         known |= set(role.options)
     used = set()
-    for pattern in ("roles/*/defaults/*.yml", "playbooks/**/*.yml", "inventory/**/*.yml"):
+    for pattern in ("roles/*/defaults/*.yml", "playbooks/**/*.yml", "inventory/**/*_vars/**/*.yml"):
         for path in ROOT.glob(pattern):
             used |= _settings_in(path.read_text(encoding="utf-8"))
     assert used - known - {"ppocr_hosts", *ROLES} == set()

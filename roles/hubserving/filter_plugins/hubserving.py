@@ -1,4 +1,4 @@
-"""Filters of the role hubserving: config.json and parameters, by the rules the container applies."""
+"""Filters of the role hubserving: config.json and parameters, by the container's own rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 # The rules are written once, in the package that runs in the image (standard library only there).
 sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
 
-from ppocr_serving import config, params  # noqa: E402
+from ppocr_serving import config, params
 
 
 def hubserving_module_info(
@@ -75,7 +75,7 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
 
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as lines of a table with a header, columns as wide as their longest value."""
-    columns = list(max(rows, key=len)) if rows else []
+    columns = list(max(rows, key=lambda row: len(row))) if rows else []
     cells = [columns] + [[str(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return [

@@ -136,7 +136,11 @@ class ActionModule(ActionBase):
             return become_remedy(user, become.name, str(error), has_password)
         if answer["stdout"].strip().splitlines()[-1:] == ["0"]:
             return ""
-        said = answer["stderr"] or answer["stdout"]
+        # ssh gives sudo a terminal, which puts its words into stdout, and adds a farewell.
+        lines = (answer["stdout"] + "\n" + answer["stderr"]).splitlines()
+        said = "\n".join(
+            line for line in lines if not re.match(r"Shared connection to .*closed", line)
+        )
         return become_remedy(user, become.name, said, has_password)
 
     def _python_problem(self, found: dict[str, Any], wanted: str) -> str:

@@ -50,7 +50,9 @@ def _run_server() -> None:
 
 def main(arguments: list[str]) -> int:
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     # By name: importing paddle sets the root logger back to WARNING.
     log.setLevel(logging.INFO)

@@ -11,7 +11,7 @@ import json
 import logging
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class OcrModule(RunModule):
         """The loaded stage or system; called on the inference thread only."""
         raise NotImplementedError
 
-    def predict(self, images: list[np.ndarray | None]) -> list[Any]:
+    def predict(self, images: Sequence[np.ndarray | None]) -> list[Any]:
         """Answer decoded images (BGR, uint8; None where one was no image)."""
         raise NotImplementedError
 
@@ -96,11 +96,15 @@ class OcrModule(RunModule):
         decoded = [decode_image(image) for image in images]
         return runtime.run(self.predict, decoded)
 
-    def each(self, images: list[np.ndarray | None], lines: Callable[[np.ndarray], list[Any]]) -> list[Any]:
+    def each(
+        self, images: Sequence[np.ndarray | None], lines: Callable[[np.ndarray], list[Any]]
+    ) -> list[Any]:
         """One list per image; an empty one for what is no image, as the stock modules do."""
         return [[] if image is None else lines(image) for image in images]
 
-    def together(self, images: list[np.ndarray | None], rows: Callable[[list[np.ndarray]], list[Any]]) -> list[Any]:
+    def together(
+        self, images: Sequence[np.ndarray | None], rows: Callable[[list[np.ndarray]], list[Any]]
+    ) -> list[Any]:
         """One outer list for the request; what is no image is passed over, as in stock."""
         return [rows([image for image in images if image is not None])]
 

@@ -29,15 +29,15 @@ class Classifier:
             batch = np.stack(
                 [resize_and_pad(lines[index], self._height, self._width) for index in indices]
             )
-            for index, (label, score) in zip(indices, self._labels(self._predict(batch)), strict=True):
+            for index, (label, score) in zip(
+                indices, self._labels(self._predict(batch)), strict=True
+            ):
                 results[index] = (label, float(score))
         return results
 
     def turn_upright(self, lines: list[np.ndarray]) -> list[np.ndarray]:
         """The lines, those turned by 180 with enough confidence turned back."""
         return [
-            cv2.rotate(line, cv2.ROTATE_180)
-            if "180" in label and score > self._threshold
-            else line
+            cv2.rotate(line, cv2.ROTATE_180) if "180" in label and score > self._threshold else line
             for line, (label, score) in zip(lines, self(lines), strict=True)
         ]

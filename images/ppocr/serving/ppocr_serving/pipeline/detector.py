@@ -1,4 +1,5 @@
-"""Text detection: DB (Liao et al., Real-time Scene Text Detection with Differentiable Binarization).
+"""Text detection: DB (Liao et al., Real-time Scene Text Detection with
+Differentiable Binarization, 2019).
 
 Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put right here.
 """
@@ -29,8 +30,8 @@ class _Resize(DetPreProcess):
             img = padded
             height, width = img.shape[:2]
         side = max(height, width) if self.limit_type == "max" else min(height, width)
-        beyond = side > self.limit_side_len if self.limit_type == "max" else (
-            side < self.limit_side_len
+        beyond = (
+            side > self.limit_side_len if self.limit_type == "max" else (side < self.limit_side_len)
         )
         ratio = self.limit_side_len / side if beyond else 1.0
         sides = (int(length * ratio) for length in (width, height))

@@ -28,7 +28,9 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
 class _Decode(CTCLabelDecode):
     """rapidocr's decoder with exactly the characters given."""
 
-    def get_character(self, character: list[str] | None = None, character_path: object = None) -> list[str]:
+    def get_character(
+        self, character: list[str] | None = None, character_path: object = None
+    ) -> list[str]:
         return ["blank", *(character or [])]
 
 

@@ -16,7 +16,11 @@ log = logging.getLogger(__name__)
 def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
     """What Flask would answer with an HTML page, in the contract's shape."""
     status = "112" if error.code == 415 else "101"
-    return {"status": status, "msg": error.description or error.name, "results": ""}, error.code or 500
+    return {
+        "status": status,
+        "msg": error.description or error.name,
+        "results": "",
+    }, error.code or 500
 
 
 def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:

@@ -42,7 +42,9 @@ class Guard:
             return self._app(environ, start_response)
         return _refuse(start_response, "404 Not Found", f"no such path {path}")
 
-    def _logged(self, environ: dict[str, Any], start_response: Callable[..., Any], path: str) -> Response:
+    def _logged(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], path: str
+    ) -> Response:
         started = time.monotonic()
         answered = []
 

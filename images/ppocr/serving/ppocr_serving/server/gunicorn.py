@@ -27,7 +27,7 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         settings = self._settings
         for name, value in {
-            "bind": f"0.0.0.0:{self._serving.port}",  # noqa: S104 - the container's own address
+            "bind": f"0.0.0.0:{self._serving.port}",
             "worker_class": "gthread",
             "workers": settings.workers,
             "threads": settings.threads,

@@ -1,0 +1,165 @@
+"""The image as plain docker runs it: health, offline, engines, modules, bad input, stopping."""
+
+import json
+import re
+import threading
+import time
+import urllib.request
+
+import pytest
+from conftest import PORT, docker
+
+
+def texts(container, body):
+    status, data = container.post("ocr_system", body)
+    assert status == 200, data
+    return [line["text"] for line in json.loads(data)["results"][0]]
+
+
+def test_without_a_network_it_becomes_healthy_and_reaches_for_nothing(run):
+    container = run("--network", "none").healthy()
+    logs = container.logs()
+    assert not re.search(r"error|refused|Traceback|unreachable", logs, re.IGNORECASE), logs
+
+
+def test_hub_list_and_check_show_the_modules(gunicorn):
+    listed = gunicorn.execute("hub", "list").stdout
+    for module in ("ocr_det", "ocr_cls", "ocr_rec", "ocr_system"):
+        assert module in listed
+    checked = json.loads(gunicorn.execute("python", "-m", "ppocr_serving", "check").stdout)
+    assert set(checked["modules_info"]) == {"ocr_det", "ocr_cls", "ocr_rec", "ocr_system"}
+
+
+def test_hub_serving_start_with_m(run, request_body):
+    container = run(
+        *PORT, "--env", "PPOCR_SERVER=hub", command="hub serving start -m ocr_system".split()
+    )
+    assert texts(container.healthy(), request_body)
+
+
+def test_a_module_runs_on_its_own(run):
+    sample = "/opt/ppocr/serving/ppocr_serving/ready.png"
+    container = run(
+        "--network", "none", command=("python", "/opt/ppocr/modules/ocr_rec/module.py", sample)
+    )
+    assert container.ended() == 0, container.logs()
+    assert '"text": "ready"' in container.logs()
+
+
+@pytest.mark.parametrize("mkldnn", [False, True])
+def test_engines_give_the_same_text(run, write_config, request_body, gunicorn, mkldnn):
+    init_args = {"version": "1.0.0", "engine": "paddle", "enable_mkldnn": mkldnn}
+    config = {"modules_info": {"ocr_system": {"init_args": init_args}}}
+    container = run(*PORT, *write_config(config)).healthy()
+    assert texts(container, request_body) == texts(gunicorn, request_body)
+
+
+def test_readyz_and_livez(gunicorn):
+    container = gunicorn
+    with urllib.request.urlopen(f"{container.url}/readyz", timeout=10) as answer:
+        state = json.load(answer)
+    assert state["ready"] is True and state["modules"]["ocr_system"] == "cpu"
+    with urllib.request.urlopen(f"{container.url}/livez", timeout=10) as answer:
+        assert json.load(answer) == {"live": True}
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{container.url}/gradio/ocr_system", timeout=10)
+
+
+BAD_START = [
+    ({"config": '{"modules_info": {'}, "config.json is not JSON"),
+    ({"config": {"modules_info": {"ocr_sytem": {}}}}, "module ocr_sytem is not in the image"),
+    ({"config": {"modules_info": {"ocr_det": {}}, "use_gpu": True}}, "use_gpu at the top level"),
+    (
+        {"config": {"modules_info": {"ocr_det": {"init_args": {"use_gpu": True}}}}},
+        "CUDA_VISIBLE_DEVICES is not set",
+    ),
+    ({"params": {"det_db_tresh": 0.3}}, "did you mean det_db_thresh"),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), BAD_START)
+def test_what_cannot_be_served_is_refused_at_once_with_one_sentence(
+    run, write_config, files, message
+):
+    container = run(*write_config(**files))
+    assert container.ended() == 2
+    logs = container.logs()
+    assert message in logs and "Traceback" not in logs
+
+
+@pytest.mark.parametrize(
+    "params", [{"rec_model_dir": "/nowhere"}, {"rec_char_dict_path": "/no.txt"}]
+)
+def test_a_model_that_is_not_there_is_named(run, write_config, params):
+    container = run(*write_config(params=params))
+    assert container.ended() != 0
+    assert next(iter(params.values())) in container.logs()
+
+
+def test_an_altered_model_is_refused(run, tmp_path):
+    # `-v` of a file that does not exist makes a folder: the trap of mounting a model by hand.
+    container = run("--volume", f"{tmp_path}/missing:/opt/ppocr/models/det")
+    assert container.ended() == 2
+    assert "det/inference.pdmodel is missing" in container.logs()
+
+
+def test_a_crash_loop_stops_by_itself_and_keeps_its_log(run, write_config):
+    container = run(*write_config(params={"nonsense": 1}), "--env", "PPOCR_MAX_FAILURES=3")
+    deadline = time.monotonic() + 60
+    while "gave up after 3 failures" not in container.logs():
+        assert time.monotonic() < deadline and container.state["Running"], container.logs()
+        time.sleep(0.5)
+    assert container.logs().count("unknown parameter nonsense") == 3
+    time.sleep(3)
+    assert container.logs().count("unknown parameter nonsense") == 3
+    assert container.state["Running"]
+
+
+def test_a_request_in_flight_is_answered_when_the_service_stops(run, request_body):
+    container = run(*PORT).healthy()
+    many = {"images": request_body["images"] * 12}
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(container.post("ocr_system", many)))
+    asking.start()
+    time.sleep(0.4)
+    started = time.monotonic()
+    docker("stop", "--time", "35", container.name)
+    asking.join(40)
+    assert answers and answers[0][0] == 200 and len(json.loads(answers[0][1])["results"]) == 12
+    assert time.monotonic() - started < 30
+    assert container.state["ExitCode"] == 0
+
+
+def test_a_worker_is_replaced_after_its_share_of_requests(run, request_body):
+    container = run(*PORT, "--env", "PPOCR_MAX_REQUESTS=5", "--env", "PPOCR_WORKERS=1").healthy()
+    expected = texts(container, request_body)
+    for _ in range(14):
+        assert texts(container, request_body) == expected
+    assert container.logs().count("Booting worker") >= 2
+
+
+def test_it_needs_no_privilege_and_leaves_nothing_of_the_build(image):
+    config = json.loads(docker("image", "inspect", image).stdout)[0]
+    assert config["Config"]["User"] == "10001:10001"
+    assert config["Config"]["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert re.fullmatch(r"[0-9a-f]{64}", config["Config"]["Labels"]["org.ppocr.content"])
+    history = docker("history", "--no-trunc", "--format={{.CreatedBy}}", image).stdout
+    assert "index" not in history.lower()
+    listing = docker(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        image,
+        "sh",
+        "-c",
+        "command -v gcc make git curl; "
+        "ls -d /build /root/.cache /opt/ppocr/.cache /var/lib/apt/lists/*Packages* 2>/dev/null; true",
+    ).stdout
+    assert listing == ""
+
+
+def test_it_is_as_small_as_promised(image):
+    size = json.loads(docker("image", "inspect", image).stdout)[0]["Size"]
+    print(f"image size: {size / 1e6:.0f} MB uncompressed")
+    assert size <= 1.2e9

@@ -1,0 +1,132 @@
+"""Models: sources, unpacking, what is missing, what was altered."""
+
+import io
+import tarfile
+import zipfile
+
+import pytest
+from ppocr_serving.models import ModelError, check_model, verify_manifest
+from ppocrlib import models, unpack
+
+FILES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
+
+
+def make_tar(path, members):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(content, tarfile.TarInfo):
+                info = content
+                archive.addfile(info)
+                continue
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def model_folder(path, files=FILES):
+    path.mkdir(parents=True)
+    for name in files:
+        (path / name).write_bytes(name.encode())
+    return path
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Sources that need no network: three folders and a dictionary."""
+    dictionary = tmp_path / "dict.txt"
+    dictionary.write_text("a\nb\n")
+    sources = {
+        stage: {"path": str(model_folder(tmp_path / stage))} for stage in ("det", "cls", "rec")
+    }
+    sources["rec"]["dict"] = str(dictionary)
+    return sources
+
+
+def test_folders_are_laid_out_with_a_manifest(own, tmp_path):
+    target = tmp_path / "models"
+    manifest = models.lay_out(models.resolve(own), target, tmp_path / "cache")
+    assert "det/inference.pdmodel" in manifest and "rec/dict.txt" in manifest
+    verify_manifest(target)
+    (target / "rec/dict.txt").write_text("c\n")
+    (target / "det/inference.pdmodel").unlink()
+    with pytest.raises(
+        ModelError, match=r"det/inference.pdmodel is missing; rec/dict.txt is not the"
+    ):
+        verify_manifest(target)
+
+
+def test_the_guides_archive_with_dot_underscore_files(own, tmp_path):
+    members = {f"ch_PP-OCRv3_rec_infer/{name}": b"x" for name in FILES}
+    members |= {f"ch_PP-OCRv3_rec_infer/._{name}": b"junk" for name in FILES}
+    own["rec"]["path"] = str(make_tar(tmp_path / "rec.tar", members))
+    target = tmp_path / "models"
+    models.lay_out(models.resolve(own), target, tmp_path / "cache")
+    names = {path.name for path in (target / "rec").iterdir()}
+    assert names == {*FILES, "dict.txt"}
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
+def test_no_path_escapes(own, tmp_path, name):
+    own["det"]["path"] = str(make_tar(tmp_path / "det.tar", {name: b"x"}))
+    with pytest.raises(ModelError, match="would be written outside"):
+        models.lay_out(models.resolve(own), tmp_path / "models", tmp_path / "cache")
+
+
+def test_links_are_refused(tmp_path):
+    link = tarfile.TarInfo("inference.pdmodel")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    archive = make_tar(tmp_path / "x.tar", {"l": link})
+    with pytest.raises(unpack.UnsafeArchive, match="link or a device"):
+        list(unpack.members(archive))
+
+
+def test_truncated_archive_is_refused(own, tmp_path):
+    whole = make_tar(tmp_path / "w.tar", {f"m/{name}": b"x" * 50_000 for name in FILES})
+    own["det"]["path"] = str(tmp_path / "cut.tar")
+    (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:-40])
+    with pytest.raises(ModelError, match=r"ppocr_models\.det: cut.tar is no whole tar"):
+        models.lay_out(models.resolve(own), tmp_path / "models", tmp_path / "cache")
+
+
+def test_zip_archives_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        archive.writestr("m/inference.pdmodel", "x")
+        archive.writestr("__MACOSX/m/inference.pdmodel", "x")
+    assert [str(path) for path, _ in unpack.members(tmp_path / "m.zip")] == ["m/inference.pdmodel"]
+
+
+def test_all_missing_files_are_named(tmp_path):
+    folder = model_folder(tmp_path / "m", files=FILES[:1])
+    with pytest.raises(ModelError, match=r"lacks inference.pdiparams, inference.pdiparams.info"):
+        check_model(folder)
+    (folder / FILES[0]).unlink()
+    with pytest.raises(ModelError, match=r"inference.pdmodel or inference.json"):
+        check_model(folder)
+
+
+def test_paddle_3_models_need_no_info_file(tmp_path):
+    folder = model_folder(tmp_path / "m", files=("inference.json", "inference.pdiparams"))
+    assert check_model(folder).name == "inference.json"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dec": {}}, "ppocr_models: unknown dec"),
+        ({"det": {"url": "https://example.com/m.tar"}}, "url needs its sha256"),
+        ({"det": {"path": "/no/such"}}, r"ppocr_models.det.path: /no/such does not exist"),
+        ({"det": {"path": "/", "dict": "/"}}, "unknown dict"),
+        ({"rec": {"sha256": "0" * 64}}, "needs one of package, url or path"),
+    ],
+)
+def test_sources_are_checked(values, message):
+    with pytest.raises(ModelError, match=message):
+        models.resolve(values)
+
+
+def test_fingerprint_follows_the_bytes(own, tmp_path):
+    before = models.fingerprint(models.resolve(own))
+    (tmp_path / "det" / FILES[1]).write_bytes(b"trained on")
+    after = models.fingerprint(models.resolve(own))
+    assert before["det"] != after["det"] and before["rec"] == after["rec"]

@@ -1,0 +1,65 @@
+"""Parameters under PaddleOCR's names."""
+
+import json
+
+import pytest
+from ppocr_serving import params
+
+
+def test_defaults_are_the_stock_pipelines():
+    system = params.SystemParams()
+    assert (system.det_db_thresh, system.det_db_box_thresh, system.det_db_unclip_ratio) == (
+        0.3,
+        0.6,
+        1.5,
+    )
+    assert (system.det_limit_side_len, system.det_limit_type) == (960, "max")
+    assert system.rec_image_shape == "3, 48, 320"
+    assert system.drop_score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"det_db_tresh": 0.2}, "did you mean det_db_thresh?"),
+        ({"nonsense": 1}, "unknown parameter nonsense"),
+        ({"det_limit_side_len": "960"}, "is not int"),
+        ({"det_limit_side_len": True}, "is not int"),
+        ({"use_angle_cls": 1}, "is not bool"),
+        ({"drop_score": -0.1}, "is negative"),
+        ({"det_algorithm": "EAST"}, "is not one of DB"),
+        ({"rec_image_shape": "48, 320"}, "three numbers"),
+    ],
+)
+def test_what_will_not_do_is_named(values, message):
+    with pytest.raises(params.ParamsError) as error:
+        params.check(values)
+    assert message in str(error.value)
+
+
+def test_a_whole_number_is_a_fraction_too():
+    assert params.check({"det_db_unclip_ratio": 2}) == {"det_db_unclip_ratio": 2.0}
+
+
+def test_operators_file_beats_the_modules_own_changes(tmp_path, monkeypatch):
+    file = tmp_path / "params.json"
+    file.write_text(json.dumps({"drop_score": 0.2, "rec_batch_num": 4}))
+    monkeypatch.setenv("PPOCR_PARAMS", str(file))
+    system = params.read("ocr_system", drop_score=0.9, use_angle_cls=False)
+    assert (system.drop_score, system.use_angle_cls, system.rec_batch_num) == (0.2, False, 4)
+    # A module takes what concerns it; the rest of the file is for the others.
+    assert params.read("ocr_rec").rec_batch_num == 4
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "params.json"
+    file.write_text("{")
+    monkeypatch.setenv("PPOCR_PARAMS", str(file))
+    with pytest.raises(params.ParamsError, match=r"params\.json is not JSON"):
+        params.read("ocr_det")
+
+
+def test_stages_of_a_system_equal_the_single_modules():
+    # Equal parameters are what makes ocr_system and ocr_det share one predictor.
+    assert params.SystemParams().det == params.DetParams()
+    assert hash(params.SystemParams().rec) == hash(params.RecParams())
