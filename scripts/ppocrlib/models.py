@@ -62,6 +62,12 @@ def _check_source(stage: str, source: Any) -> None:
         raise ModelError(
             f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256"
         )
+    own = "path" in source and "package" not in source and "url" not in source
+    if own and Path(source["path"]).is_dir():
+        try:
+            check_model(Path(source["path"]))
+        except ModelError as error:
+            raise ModelError(f"{name}.path: {error}") from error
     for key in ("path", "dict"):
         if key in source and "package" not in source and not Path(source[key]).exists():
             raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")

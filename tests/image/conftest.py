@@ -15,9 +15,13 @@ SAMPLES = Path(__file__).parents[2] / "smoke_tests/samples"
 _LABEL = "org.ppocr.test=image"
 #: The protections of the role's container.
 _LOCKED_DOWN = (
-    "--init --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp "
-    "--tmpfs /run/ppocr:mode=0755,uid=10001,gid=10001"
-).split()
+    "--init",
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp",
+    "--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001",
+)
 
 
 def docker(*arguments, check=True):

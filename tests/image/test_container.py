@@ -1,5 +1,6 @@
 """The image as plain docker runs it: health, offline, engines, modules, bad input, stopping."""
 
+import base64
 import json
 import re
 import threading
@@ -7,7 +8,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import PORT, docker
+from conftest import PORT, SAMPLES, docker
 
 
 def texts(container, body):
@@ -32,7 +33,7 @@ def test_hub_list_and_check_show_the_modules(gunicorn):
 
 def test_hub_serving_start_with_m(run, request_body):
     container = run(
-        *PORT, "--env", "PPOCR_SERVER=hub", command="hub serving start -m ocr_system".split()
+        *PORT, "--env", "PPOCR_SERVER=hub", command=["hub", "serving", "start", "-m", "ocr_system"]
     )
     assert texts(container.healthy(), request_body)
 
@@ -115,18 +116,19 @@ def test_a_crash_loop_stops_by_itself_and_keeps_its_log(run, write_config):
     assert container.state["Running"]
 
 
-def test_a_request_in_flight_is_answered_when_the_service_stops(run, request_body):
+def test_a_request_in_flight_is_answered_when_the_service_stops(run):
     container = run(*PORT).healthy()
-    many = {"images": request_body["images"] * 12}
+    page = base64.b64encode((SAMPLES / "large.png").read_bytes()).decode()
     answers = []
-    asking = threading.Thread(target=lambda: answers.append(container.post("ocr_system", many)))
+    body = {"images": [page] * 6}  # seconds of work
+    asking = threading.Thread(target=lambda: answers.append(container.post("ocr_system", body)))
     asking.start()
-    time.sleep(0.4)
-    started = time.monotonic()
+    time.sleep(1.5)
+    assert not answers
     docker("stop", "--time", "35", container.name)
     asking.join(40)
-    assert answers and answers[0][0] == 200 and len(json.loads(answers[0][1])["results"]) == 12
-    assert time.monotonic() - started < 30
+    assert answers and answers[0][0] == 200
+    assert len(json.loads(answers[0][1])["results"]) == 6
     assert container.state["ExitCode"] == 0
 
 
@@ -153,8 +155,7 @@ def test_it_needs_no_privilege_and_leaves_nothing_of_the_build(image):
         image,
         "sh",
         "-c",
-        "command -v gcc make git curl; "
-        "ls -d /build /root/.cache /opt/ppocr/.cache /var/lib/apt/lists/*Packages* 2>/dev/null; true",
+        "command -v gcc make git curl; ls -d /build /root/.cache /opt/ppocr/.cache; true",
     ).stdout
     assert listing == ""
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +31,23 @@ def test_each_full_file_system_is_named(lacking):
 
 def test_config_must_agree_with_the_instance(hubserving):
     text = json.dumps({"modules_info": {"ocr_det": {}}, "port": 8868})
-    instance = {"name": "ppocr", "port": 8866}
-    with pytest.raises(AnsibleFilterError, match="config.json says port 8868, the instance 8866"):
-        hubserving.hubserving_check_config(text, instance)
+    checked = hubserving.hubserving_check_config(text, {"name": "ppocr", "port": 8866})
+    assert "config.json says port 8868, the instance 8866" in checked["error"]
+    assert not hubserving.hubserving_check_config(text, {"name": "a", "port": "8868"})["error"]
+
+
+def test_what_cannot_be_served_is_an_error_in_one_sentence(hubserving):
+    checked = hubserving.hubserving_check_config("{", {"name": "ppocr", "port": 8866})
+    assert checked["error"].startswith("config.json is not JSON")
 
 
 def test_unknown_parameter_names_the_setting(hubserving):
-    with pytest.raises(
-        AnsibleFilterError, match="hubserving_params: unknown parameter det_db_tresh"
-    ):
-        hubserving.hubserving_check_params({"det_db_tresh": 0.2})
+    checked = hubserving.hubserving_check_params({"det_db_tresh": 0.2})
+    assert checked["error"].startswith("hubserving_params: unknown parameter det_db_tresh")
+    assert hubserving.hubserving_check_params({"rec_batch_num": 4}) == {
+        "data": {"rec_batch_num": 4},
+        "error": "",
+    }
 
 
 def test_an_own_module_gets_none_of_our_arguments(hubserving):

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 # The rules are written once, in the package that runs in the image (standard library only there).
 sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
 
@@ -22,33 +20,31 @@ def hubserving_module_info(
 
 
 def hubserving_check_config(text: str, instance: dict[str, Any]) -> dict[str, Any]:
-    """Check a config.json for an instance; return ``data`` (as PaddleHub reads it) and ``notes``.
+    """Check a config.json for an instance.
 
-    Raises:
-        AnsibleFilterError: a rule is broken; the message names the key and the remedy.
+    Returns:
+        ``data`` as PaddleHub reads it, ``notes`` for the operator, and ``error``: empty, or one
+        sentence that names the key and the remedy.
     """
     try:
         checked = config.check(text)
     except config.ConfigError as error:
-        raise AnsibleFilterError(f"{instance['name']}: {error}") from error
+        return {"data": {}, "notes": [], "error": str(error)}
+    problem = ""
     if checked.port != int(instance["port"]):
-        raise AnsibleFilterError(
-            f"{instance['name']}: config.json says port {checked.port}, the instance "
-            f"{instance['port']}: make hubserving_port and hubserving_config_file agree"
+        problem = (
+            f"config.json says port {checked.port}, the instance {instance['port']}: "
+            "make hubserving_port and hubserving_config_file agree"
         )
-    return {"data": checked.data, "notes": list(checked.notes)}
+    return {"data": checked.data, "notes": list(checked.notes), "error": problem}
 
 
 def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
-    """Check ``hubserving_params``.
-
-    Raises:
-        AnsibleFilterError: an unknown name or a value that will not do.
-    """
+    """Check ``hubserving_params``: ``data`` with values in their types, and ``error`` or empty."""
     try:
-        return params.check(dict(values))
+        return {"data": params.check(dict(values)), "error": ""}
     except params.ParamsError as error:
-        raise AnsibleFilterError(f"hubserving_params: {error}") from error
+        return {"data": {}, "error": f"hubserving_params: {error}"}
 
 
 def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
@@ -75,7 +71,7 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
 
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as lines of a table with a header, columns as wide as their longest value."""
-    columns = list(max(rows, key=lambda row: len(row))) if rows else []
+    columns = list(sorted(rows, key=len)[-1]) if rows else []
     cells = [columns] + [[str(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return [

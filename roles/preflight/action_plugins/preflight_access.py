@@ -105,6 +105,10 @@ class ActionModule(ActionBase):
             user=found["user"],
             pythons=[f"{path} {major}.{minor}" for path, (major, minor) in found["pythons"]],
         )
+        if found["uid"] < 0:
+            said = (answer["stderr"] or answer["stdout"]).strip()[-300:]
+            result.update(failed=True, msg=f"The host does not run plain shell commands: {said}")
+            return result
         problem = self._become_problem(found) or self._python_problem(found, wanted)
         if problem:
             result.update(failed=True, msg=problem)

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..config import ServingConfig
 from ..hubmodule import OcrModule
+from .signals import take_back
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     from paddlehub.commands.serving import ServingCommand
     from paddlehub.serving import app_compat
 
+    take_back()
     command = ServingCommand()
     command.modules_info = serving.modules
     command.preinstall_modules()

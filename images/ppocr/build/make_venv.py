@@ -1,0 +1,93 @@
+"""Makes the image's Python environment. Runs in the Dockerfile's first stage, standard library only.
+
+Reads beside itself: ``requirements.lock`` (with hashes), ``extra-requirements.txt`` (the operator's,
+may be empty), ``ca-bundle.crt`` (of a proxy that re-signs TLS, may be empty), ``prune.txt`` (what the
+packages bring and serving never opens). Index and proxies come from the environment as pip knows them.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
+#: What the lock was made for.
+PYTHON = (3, 11)
+#: Needed to build the lock's source-only package without fetching anything besides.
+BUILD_TOOLS = ("setuptools", "wheel")
+
+
+def check_base() -> None:
+    """End with one sentence where this base image cannot carry the lock."""
+    name = "ppocr_image_base"
+    found = ".".join(map(str, sys.version_info[:2]))
+    if sys.version_info[:2] != PYTHON:
+        sys.exit(
+            f"{name}: the image has Python {found}, the locked packages need 3.11 (the guide's "
+            "paddle:2.3.2 image has 3.7): name an image with python3.11, or leave it empty"
+        )
+    if platform.machine() != "x86_64":
+        sys.exit(f"{name}: the image is for {platform.machine()}, paddlepaddle 2.6.2 for x86_64")
+    if not ctypes.util.find_library("gomp"):
+        sys.exit(f"{name}: the image lacks libgomp.so.1 (Debian's libgomp1), which paddle needs")
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        sys.exit(f"{name}: the image lacks ensurepip (Debian's python3-venv)")
+
+
+def pip(*arguments: str) -> None:
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if value or not key.startswith("PIP_")  # build arguments that were not given
+    }
+    bundle = HERE / "ca-bundle.crt"
+    if bundle.stat().st_size:
+        environment["PIP_CERT"] = str(bundle)
+    command = [str(VENV / "bin/python"), "-m", "pip", "install", "--quiet", *arguments]
+    result = subprocess.run(command, env=environment, check=False)
+    if result.returncode:
+        sys.exit(
+            "pip failed (its message is above). Without a route to a package index set "
+            "ppocr_pip_index_url, ppocr_proxy or, behind a proxy that re-signs TLS, ppocr_ca_bundle"
+        )
+
+
+def install() -> None:
+    lock = (HERE / "requirements.lock").read_text()
+    # One requirement: from its first line to the last of its hashes.
+    requirements = re.findall(r"^[a-z].*(?:\n +--hash=.*)*", lock, re.MULTILINE)
+    tools = HERE / "tools.lock"
+    tools.write_text("\n".join(r for r in requirements if r.partition("==")[0] in BUILD_TOOLS))
+    pip("--require-hashes", "--no-deps", "-r", str(tools))
+    pip("--require-hashes", "--no-deps", "--no-build-isolation", "-r", str(HERE / "requirements.lock"))
+    extra = HERE / "extra-requirements.txt"
+    if extra.read_text().strip():
+        pip("-r", str(extra))
+
+
+def prune() -> None:
+    site_packages = next(VENV.glob("lib/python3*/site-packages"))
+    for line in (HERE / "prune.txt").read_text().splitlines():
+        pattern = line.partition("#")[0].strip()
+        for path in site_packages.glob(pattern) if pattern else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+if __name__ == "__main__":
+    check_base()
+    venv.create(VENV, with_pip=True)
+    install()
+    prune()

@@ -1,0 +1,266 @@
+"""The whole deploy on two hosts: check, converge, idempotence, verify; then what it survives.
+
+a (bookworm, root, port 22) and z (trixie, a user with sudo, port 2222) start without Docker. The
+image comes from this machine's engine (scripts/deploy builds it). Tests build on one another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hostlab import Host, HostSpec, Playbooks
+from hostlab.playbook import PlaybookRun
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = "playbooks/deploy.yml"
+SAMPLE = ROOT / "smoke_tests/samples/image.json"
+SERVE_ONLY = ("--tags", "ppocr_image,hubserving")
+
+
+@pytest.fixture(scope="module")
+def pair(lab) -> list[Host]:
+    return lab.hosts(
+        HostSpec("a", suite="bookworm", engine="none"),
+        HostSpec("z", suite="trixie", engine="none", user="ops", port=2222),
+    )
+
+
+@pytest.fixture
+def a(pair: list[Host]) -> Host:
+    return pair[0]
+
+
+@pytest.fixture
+def z(pair: list[Host]) -> Host:
+    return pair[1]
+
+
+def words(run: PlaybookRun) -> str:
+    """The output with line breaks and blanks made one, since messages are wrapped."""
+    return " ".join(run.stdout.split())
+
+
+def ask(host: Host, port: int = 8866, module: str = "ocr_system") -> dict:
+    """POST the shipped image.json with curl, as the README does."""
+    command = ["curl", "-sS", "--max-time", "60", "-H", "Content-Type: application/json"]
+    command += ["-X", "POST", "-d", f"@{SAMPLE}", f"http://{host.address}:{port}/predict/{module}"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return json.loads(answer)
+
+
+def serves(host: Host, port: int = 8866) -> bool:
+    try:
+        return ask(host, port)["status"] == "000"
+    except (subprocess.CalledProcessError, ValueError):
+        return False
+
+
+def wait_until_serving(host: Host, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not serves(host):
+        assert time.monotonic() < deadline, host.journal()
+        time.sleep(2)
+
+
+def container(host: Host, name: str = "ppocr") -> dict:
+    return json.loads(host.run(f"docker container inspect {name}").stdout)[0]
+
+
+# --- check mode, converge, idempotence, verify
+
+
+def test_check_mode_before_there_is_anything(pair, playbook: Playbooks) -> None:
+    run = playbook(DEPLOY, pair, check=True)
+    for host in pair:
+        assert f"http://{host.address}:8866" in words(run)  # the host's own, not this machine's
+        assert host.run("test -e /usr/sbin/dockerd -o -e /etc/ppocr", check=False).returncode
+
+
+def test_deploy_gives_a_verdict_for_each_host(pair, playbook: Playbooks) -> None:
+    run = playbook(DEPLOY, pair)
+    for host in pair:
+        assert re.search(rf"PASSED {host.name}/ppocr \(http://{host.address}:8866\)", words(run))
+        assert ask(host)["status"] == "000"
+
+
+def test_a_second_deploy_changes_nothing(pair, playbook: Playbooks) -> None:
+    playbook(DEPLOY, pair).assert_unchanged()
+
+
+def test_check_mode_afterwards_promises_nothing(pair, playbook: Playbooks) -> None:
+    playbook(DEPLOY, pair, check=True).assert_unchanged()
+
+
+def test_the_container_is_locked_down(pair) -> None:
+    for host in pair:
+        settings = container(host)["HostConfig"]
+        assert settings["ReadonlyRootfs"] and settings["Init"] and not settings["Privileged"]
+        assert [name.removeprefix("CAP_") for name in settings["CapDrop"]] == ["ALL"]
+        assert "no-new-privileges" in settings["SecurityOpt"][0]
+        assert settings["Memory"] == 4 * 2**30 and settings["PidsLimit"] == 512
+        assert settings["RestartPolicy"]["Name"] == "unless-stopped"
+        assert settings["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}
+        assert host.run("docker exec ppocr id -u").stdout.strip() == "10001"
+        assert host.run("docker exec ppocr date +%Z").stdout.strip() == "CST"
+        assert host.run("date +%Z").stdout.strip() == "CST"
+        assert not host.run("ls /var/lib/ppocr/staging").stdout
+
+
+def test_status_has_a_row_a_host(pair, playbook: Playbooks) -> None:
+    rows = words(playbook("playbooks/status.yml", pair))
+    for host in pair:
+        assert re.search(rf"{host.name} ppocr running healthy 0 False ppocr:1\.0\.0", rows), rows
+
+
+def test_stop_and_start(a: Host, playbook: Playbooks) -> None:
+    playbook("playbooks/stop.yml", [a])
+    assert not serves(a)
+    playbook("playbooks/stop.yml", [a]).assert_unchanged()
+    playbook("playbooks/start.yml", [a])
+    assert serves(a)
+
+
+# --- what it survives
+
+
+def test_a_reboot_and_a_docker_restart(a: Host) -> None:
+    a.run("systemctl restart docker")
+    wait_until_serving(a)
+    a.reboot()
+    wait_until_serving(a)
+
+
+def test_an_unreachable_host_is_named_and_the_other_is_deployed(a, z, playbook: Playbooks) -> None:
+    z.unplug()
+    try:
+        run = playbook(DEPLOY, [a, z], *SERVE_ONLY, expect_rc=None, env={"ANSIBLE_TIMEOUT": "5"})
+    finally:
+        z.plug()
+    assert run.rc != 0
+    assert run.recap[z.name].unreachable and run.recap[a.name].ok and not run.recap[a.name].failed
+
+
+def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playbook) -> None:
+    before = container(a)["Id"]
+    starved = {"hubserving_memory_limit": "96m", "hubserving_wait_timeout": 90}
+    run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
+    assert "the old container serves on unchanged" in words(run)
+    assert "ppocr-candidate:" in words(run)  # its last log lines
+    assert container(a)["Id"] == before and serves(a)
+    assert a.run("docker ps -aq --filter name=candidate").stdout == ""
+
+
+def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playbooks) -> None:
+    started = container(a)["State"]["StartedAt"]
+    cases = {
+        "unknown parameter det_db_tresh: did you mean det_db_thresh": {
+            "hubserving_params": {"det_db_tresh": 0.2}
+        },
+        "unknown: ocr_sistem": {"hubserving_modules": ["ocr_sistem"]},
+        "lacks inference.pdmodel or inference.json": {"ppocr_models": {"det": {"path": "/etc"}}},
+        "no image is defined for 'gpu'": {"ppocr_device": "gpu"},
+    }
+    for message, extra_vars in cases.items():
+        run = playbook(DEPLOY, [a], extra_vars=extra_vars, expect_rc=2)
+        assert message in words(run), run.tail()
+        assert not run.changed
+        assert run.recap[a.name].ok < 20  # long before the image and the container
+    assert container(a)["State"]["StartedAt"] == started
+
+
+def test_changed_parameters_replace_the_container(a: Host, playbook: Playbooks) -> None:
+    before = container(a)["Id"]
+    extra = {"hubserving_params": {"drop_score": 0.0, "use_angle_cls": False}}
+    playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=extra)
+    assert container(a)["Id"] != before and serves(a)
+    names = a.run("docker ps -a --format '{{.Names}}'").stdout.split()
+    assert names == ["ppocr"]
+
+
+def test_killed_in_the_middle_a_rerun_ends_well(a: Host, playbook: Playbooks) -> None:
+    run = playbook.start(DEPLOY, [a], *SERVE_ONLY)
+    run.wait_for("Keep it under another name")
+    run.kill()
+    playbook(DEPLOY, [a], *SERVE_ONLY)
+    assert serves(a)
+    assert a.run("docker ps -a --format '{{.Names}}'").stdout.split() == ["ppocr"]
+    playbook(DEPLOY, [a], *SERVE_ONLY).assert_unchanged()
+
+
+def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks) -> None:
+    playbook("playbooks/remove.yml", [a], extra_vars={"confirm": "yes"})
+    assert a.run("docker ps -aq").stdout == ""
+    assert a.run("test -e /etc/ppocr", check=False).returncode
+    instances = [
+        {"name": "ppocr_det", "port": 8866, "modules": ["ocr_det"]},
+        {"name": "ppocr_rec", "port": 8867, "modules": ["ocr_rec"], "server": "hub"},
+        {"name": "ppocr_system", "port": 8868, "modules": ["ocr_system"], "engine": "paddle"},
+    ]
+    run = playbook(DEPLOY, [a], extra_vars={"hubserving_instances": instances})
+    assert len(re.findall(r"PASSED a/ppocr_\w+ ", words(run))) == 3
+    assert set(ask(a, 8866, "ocr_det")["results"][0][0]) == {"text_region"}
+    assert set(ask(a, 8867, "ocr_rec")["results"][0][0]) == {"text", "confidence"}
+    assert ask(a, 8868)["status"] == "000" and ask(a, 8868, "ocr_det")["status"] == "111"
+    playbook(DEPLOY, [a], extra_vars={"hubserving_instances": instances}).assert_unchanged()
+
+
+# --- what is refused before a byte is sent
+
+
+def test_a_disk_too_small_is_refused(lab, playbook: Playbooks) -> None:
+    host = lab.host(HostSpec("small", disks={"/var/lib/docker": 900}))
+    extra = {"preflight_min_free_mb": 100}  # let it come to the image's own check
+    run = playbook(DEPLOY, [host], extra_vars=extra, expect_rc=2)
+    assert re.search(r"Not enough room for ppocr:1\.0\.0: .*needed \d+ MB, free \d+ MB", words(run))
+    assert host.run("docker images -q").stdout == ""
+    assert host.run("find /var/lib/ppocr -type f").stdout == ""
+
+
+def test_an_image_for_another_architecture_is_refused(z: Host, playbook: Playbooks) -> None:
+    plan = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts/image_context.py",
+            "plan",
+            "--settings",
+            '{"version": "arm-test"}',
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    content = json.loads(plan.stdout)["content"]
+    change = f"LABEL org.ppocr.content={content}"
+    importing = [
+        "docker",
+        "import",
+        "--platform",
+        "linux/arm64",
+        "-c",
+        change,
+        "-",
+        "ppocr:arm-test",
+    ]
+    empty = subprocess.run(["tar", "-c", "-T", "/dev/null"], capture_output=True, check=True).stdout
+    subprocess.run(importing, input=empty, capture_output=True, check=True)
+    try:
+        run = playbook(DEPLOY, [z], extra_vars={"ppocr_version": "arm-test"}, expect_rc=2)
+    finally:
+        subprocess.run(["docker", "rmi", "ppocr:arm-test"], capture_output=True, check=True)
+    assert "ppocr:arm-test is built for arm64, this host is amd64" in words(run)
+    assert serves(z)
+
+
+def test_an_image_that_cannot_be_built_leaves_the_service_alone(z, playbook: Playbooks) -> None:
+    extra = {"ppocr_version": "no-net", "ppocr_pip_index_url": "http://127.0.0.1:9/simple"}
+    extra["ppocr_image_extra_requirements"] = ["no-such-package==1"]
+    run = playbook(DEPLOY, [z], extra_vars=extra, expect_rc=2)
+    assert "The image ppocr:no-net could not be built on localhost" in words(run)
+    assert "ppocr_pip_index_url" in words(run)
+    assert serves(z)

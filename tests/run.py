@@ -1,0 +1,171 @@
+"""Runs every layer of tests: what can overlap at once, the slowest steps named at the end.
+
+Called by scripts/test, which makes the environment. Each step writes to build/test-logs/NAME.log; its
+output is printed when it ends, whole if it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "build/test-logs"
+#: Steps at once: the machine has two cores, and one of them is busy with the lab.
+PARALLEL = 2
+_COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One command. It starts when the steps it needs have passed."""
+
+    name: str
+    command: Sequence[str]
+    needs: tuple[str, ...] = ()
+    timeout: int = 1500  # seconds
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def pytest(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider", *arguments]
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    return ["/bin/sh", str(ROOT / "scripts" / name), *arguments]
+
+
+SERVICE = "http://127.0.0.1:8866"
+STEPS = [
+    Step("deploy", script("deploy")),
+    Step("ruff", ["ruff", "check", "."]),
+    Step("format", ["ruff", "format", "--check", "."]),
+    Step("yamllint", ["yamllint", "--strict", "."]),
+    Step("types", ["mypy"]),
+    Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
+    Step("ansible-lint", ["ansible-lint", "--quiet"]),
+    Step("unit", pytest("tests/unit")),
+    Step("deploy-again", script("deploy"), needs=("deploy",)),
+    Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
+    Step("lab", pytest("tests/lab"), needs=("deploy",), timeout=2700),
+    Step("image", pytest("tests/image"), needs=("deploy-again",)),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    step: Step
+    status: int
+    seconds: float
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Tests by outcome, from pytest's closing line; a step without one counts as one test."""
+        found = {name.rstrip("s"): int(n) for n, name in _COUNTS.findall(self.output[-300:])}
+        if "pytest" in self.step.command and found:
+            return {
+                "passed": found.get("passed", 0),
+                "failed": found.get("failed", 0) + found.get("error", 0) or int(not self.ok),
+                "skipped": found.get("skipped", 0),
+            }
+        return {"passed": int(self.ok), "failed": int(not self.ok), "skipped": 0}
+
+
+def run(step: Step) -> Result:
+    started = time.monotonic()
+    log = LOGS / f"{step.name}.log"
+    with log.open("w") as file:
+        try:
+            status = subprocess.run(
+                step.command,
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=step.timeout,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **step.environment},
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            file.write(f"\nstopped: took longer than {step.timeout} s\n")
+            status = 124
+    output = log.read_text(errors="replace")
+    if step.name == "deploy-again" and status == 0 and not re.search(r"changed=0 .*failed=0", output):
+        output += "\na second deploy changed something\n"
+        status = 1
+    return Result(step, status, time.monotonic() - started, output)
+
+
+def show(result: Result) -> None:
+    print(f"--- {result.step.name}: {'ok' if result.ok else 'FAILED'} in {result.seconds:.0f} s", flush=True)
+    lines = result.output.splitlines()
+    print("\n".join(lines[-12:] if result.ok else lines[-250:]), flush=True)
+
+
+def run_all(steps: Sequence[Step]) -> list[Result]:
+    """Run the steps, PARALLEL at once; those whose needs failed are not run and count as failed."""
+    waiting = list(steps)
+    results: dict[str, Result] = {}
+    chosen = {step.name for step in steps}
+    running: dict[Future[Result], Step] = {}
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        while waiting or running:
+            for step in list(waiting):
+                needs = [need for need in step.needs if need in chosen]
+                if any(need in results and not results[need].ok for need in needs):
+                    waiting.remove(step)
+                    results[step.name] = Result(step, 1, 0, f"not run: {', '.join(needs)} failed")
+                    show(results[step.name])
+                elif len(running) < PARALLEL and all(need in results for need in needs):
+                    waiting.remove(step)
+                    print(f"... {step.name}", flush=True)
+                    running[pool.submit(run, step)] = step
+            if running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    step = running.pop(future)
+                    results[step.name] = future.result()
+                    show(results[step.name])
+    return list(results.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__)
+    parser.add_argument("steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}")
+    parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
+    args = parser.parse_args()
+    unknown = set(args.steps) - {step.name for step in STEPS}
+    if unknown:
+        parser.error(f"no such step: {', '.join(sorted(unknown))}")
+    quick = {"ruff", "format", "yamllint", "types", "role-docs", "ansible-lint", "unit"}
+    wanted = set(args.steps) or (quick if args.quick else {step.name for step in STEPS})
+    LOGS.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    results = run_all([step for step in STEPS if step.name in wanted])
+
+    print("\nslowest steps:")
+    for result in sorted(results, key=lambda result: -result.seconds)[:6]:
+        print(f"  {result.seconds:6.0f} s  {result.step.name}")
+    print(f"  {time.monotonic() - started:6.0f} s  in all")
+    failed = [result.step.name for result in results if not result.ok]
+    if failed:
+        print(f"failed steps: {', '.join(failed)} (logs in {LOGS.relative_to(ROOT)})")
+    total = {key: sum(r.counts[key] for r in results) for key in ("passed", "failed", "skipped")}
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
