@@ -24,7 +24,7 @@ EPILOG = """\
 examples:
   scripts/build_image.py                             ppocr:1.0.0
   scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
-  scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec", "dict": "/models/dict.txt"}}}'
+  scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
 """
 
 

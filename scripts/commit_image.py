@@ -2,7 +2,7 @@
 """Makes an image of a running container, as docker commit does, and says what it will not hold.
 
 What lies in volumes and bind mounts is left out; passwords in the environment are kept in the image
-for everybody to read. Both are named. The container's command, environment, ports and user are kept.
+for everybody to read. Both are named. The container's command, environment, ports and user stay.
 """
 
 from __future__ import annotations

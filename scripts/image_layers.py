@@ -30,7 +30,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("--layers", nargs="*", help="diff IDs to prepare (default: all)")
     parser.add_argument("--engines", nargs="*", default=[], help="versions of the hosts' engines")
     parser.add_argument(
-        "--cache-limit", type=float, default=20, metavar="GB", help="size of the store (default: 20)"
+        "--cache-limit", type=float, default=20, metavar="GB", help="of the store (default: 20)"
     )
     commandline.add_store(parser)
     return parser.parse_args(arguments)

@@ -24,7 +24,7 @@ from ppocrlib.progress import Progress, megabytes
 EPILOG = """\
 examples:
   scripts/make_bundle.py --image ppocr:1.0.0 --out /srv/ppocr-bundle
-  scripts/make_bundle.py --image ppocr:1.0.1 --out /srv/update --since /srv/ppocr-bundle --sign ~/.ssh/id_ed25519
+  scripts/make_bundle.py --image ppocr:1.0.1 --out /srv/update --since /srv/bundle --sign ~/.ssh/key
 """
 
 
@@ -33,15 +33,17 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("--image", required=True, help="name of an image here, or a saved one")
     parser.add_argument("--tag", help="its name on hosts (default: the same name)")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument("--release", action="append", help="hosts' releases, such as debian-bookworm (repeat)")
+    parser.add_argument("--release", action="append", help="such as debian-bookworm (repeat)")
     parser.add_argument("--package", action="append", default=[], help="a further package (repeat)")
-    parser.add_argument("--debs", type=json.loads, default={}, help='{"debian-bookworm": ["/path/own.deb"]}')
+    parser.add_argument(
+        "--debs", type=json.loads, default={}, help='{"debian-bookworm": ["own.deb"]}'
+    )
     parser.add_argument("--python", action="append", help="control nodes' Python (default: 3.11)")
     parser.add_argument("--apt-mirror", default="", help="default: the bootstrapping tool's own")
     parser.add_argument("--pip-index-url", default="", help="default: what pip is configured with")
     parser.add_argument("--since", type=Path, help="leave out what this bundle (or manifest) holds")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="SSH private key to sign with")
-    parser.add_argument("--tar", action="store_true", help="also write OUT.tar, to carry in one piece")
+    parser.add_argument("--tar", action="store_true", help="also write OUT.tar")
     commandline.add_store(parser)
     return parser.parse_args(arguments)
 

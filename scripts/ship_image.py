@@ -40,15 +40,26 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "hosts", nargs="+", metavar="HOST", help="[user@]host[:port], or a name of your SSH config"
     )
-    parser.add_argument("--mode", choices=MODES, default="auto", help="delta: what the host lacks (auto does "
-                        "that); whole: everything, which works with anything")  # fmt: skip
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="auto",
+        help="delta (auto does that): what the host lacks; whole: everything, for any engine",
+    )
     parser.add_argument(
         "--tag", action="append", help="name to give it there (default: the names it has here)"
     )
-    parser.add_argument("--staging", help="folder on hosts for layers on their way "
-                        f"(default: {ROOTS_STAGING}, without root ~/.cache/ppocr/staging)")  # fmt: skip
-    parser.add_argument("--little-room", action="store_true", help="remove staged layers while they load "
-                        "(done by itself where room is short; a failure then sends them again)")  # fmt: skip
+    parser.add_argument(
+        "--staging",
+        help="folder on hosts for layers on their way "
+        f"(default: {ROOTS_STAGING}; without root ~/.cache/ppocr/staging)",
+    )
+    parser.add_argument(
+        "--little-room",
+        action="store_true",
+        help="remove staged layers while they load, as is done by itself where room is short; "
+        "a failure then sends them again",
+    )
     parser.add_argument(
         "--at-once", type=int, default=20, metavar="N", help="hosts at a time (default: 20)"
     )

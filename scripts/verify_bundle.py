@@ -18,6 +18,7 @@ from ppocrlib.bundle import incremental, manifest
 from ppocrlib.outcome import OK, Refused
 from ppocrlib.progress import Progress
 
+_TOLD = ("version", "created", "architecture", "image", "releases")
 EPILOG = """\
 examples:
   scripts/verify_bundle.py /srv/ppocr-bundle --public-key release.pub
@@ -29,7 +30,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser = commandline.parser(__doc__, EPILOG)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--public-key", type=Path, help="SSH public key it has to be signed with")
-    parser.add_argument("--complete", type=Path, metavar="OLD", help="the bundle this one builds on")
+    parser.add_argument("--complete", type=Path, metavar="OLD", help="the bundle it builds on")
     parser.add_argument("--out", type=Path, help="with --complete: the folder to make")
     args = parser.parse_args(arguments)
     if bool(args.complete) != bool(args.out):
@@ -37,7 +38,9 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     return args
 
 
-def check(folder: Path, public_key: Path | None, progress: Progress) -> tuple[dict[str, Any], list[str]]:
+def check(
+    folder: Path, public_key: Path | None, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
     """The manifest of a bundle that is as it should be, and things worth a word.
 
     Raises Refused naming what is wrong.
@@ -63,14 +66,15 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             incremental.complete(args.bundle, args.complete, args.out, progress)
         elif described.get("since"):
             absent = len(described["since"]["absent"])
-            notes.append(f"incremental: {absent} files are in the bundle of {described['since']['created']}")
+            made = described["since"]["created"]
+            notes.append(f"incremental: {absent} files are in the bundle of {made}")
     finally:
         progress.close()
     result = {
         "bundle": str(args.out or args.bundle),
         "incremental": bool(described.get("since")) and not args.complete,
         "notes": notes,
-        **{key: described[key] for key in ("version", "created", "architecture", "image", "releases")},
+        **{key: described[key] for key in _TOLD},
     }
     signed = ", signature good" if args.public_key else ""
     words = f"{result['bundle']}: {len(described['files'])} files as they should be{signed}"

@@ -1,4 +1,4 @@
-"""Compressing layers: gzip on every core, which any engine reads, or zstd where it is understood."""
+"""Compressing layers: gzip on every core, for any engine, or zstd where it is understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of scripts/ have in common: --json, --quiet, exit status, errors for a person."""
+"""What the commands of scripts/ have in common: --json, --quiet, exit status, errors in words."""
 
 from __future__ import annotations
 

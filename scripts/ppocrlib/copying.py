@@ -115,7 +115,10 @@ class There:
 
     def kind(self, path: str) -> str:
         name = shlex.quote(path)
-        script = f"if [ -d {name} ]; then echo folder; elif [ -f {name} ]; then echo file; else echo nothing; fi"
+        script = (
+            f"if [ -d {name} ]; then echo folder; elif [ -f {name} ]; then echo file; "
+            "else echo nothing; fi"
+        )
         return self._run(script).strip()
 
     def entries(self, path: str) -> list[Entry]:
@@ -215,8 +218,8 @@ def _copy_one(
         progress.start(entry.path or PurePosixPath(path).name, entry.size)
     for entry in entries:
         _copy_file(
-            origin, str(PurePosixPath(path) / entry.path), target, str(PurePosixPath(root) / entry.path),
-            entry, progress, done,
+            origin, str(PurePosixPath(path) / entry.path),
+            target, str(PurePosixPath(root) / entry.path), entry, progress, done,
         )  # fmt: skip
 
 

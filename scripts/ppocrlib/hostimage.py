@@ -26,9 +26,11 @@ say() { printf '%s\t%s\n' "$1" "$2"; }
 command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
 version=$(docker version --format '{{.Server.Version}}' 2>&1) || { echo "$version" >&2; exit 9; }
 say version "$version"
+image='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
+image=$image'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
 say info "$(docker info --format '{{json .}}' 2>/dev/null)"
 docker image ls --all --quiet --no-trunc | sort -u | xargs -r docker image inspect \
-  --format '{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},"created":{{json .Created}},"labels":{{json .Config.Labels}}}' 2>/dev/null |
+  --format "$image" 2>/dev/null |
   while IFS= read -r line; do say image "$line"; done
 for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
   [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
@@ -120,8 +122,8 @@ def probe(host: Transport, staging: str) -> HostState:
     answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(staging)))
     if answer.status:
         raise Refused(
-            f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one with "
-            "playbooks/deploy.yml --tags docker_engine, or start it"
+            f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
+            "with playbooks/deploy.yml --tags docker_engine, or start it"
         )
     return HostState.parse(answer.out)
 
@@ -161,7 +163,8 @@ class Shipment:
         if self.image.architecture != self.state.architecture:
             raise Refused(
                 f"{self.host.name}: the image is for {self.image.architecture}, the host is "
-                f"{self.state.architecture}: Docker would load it and it would not run. Nothing was sent"
+                f"{self.state.architecture}: Docker would load it, and it would not "
+                "run. Nothing was sent"
             )
         blobs = [self.blobs[diff_id] for diff_id in missing]
         packed = sum(blob.size for blob in blobs)
@@ -176,8 +179,8 @@ class Shipment:
         short = room.lacking(list(self.state.df), [to_send, tight if same else packed + unpacked])
         if short:
             raise Refused(
-                f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Make room "
-                "there (docker image prune), or stage on a larger file system "
+                f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Make "
+                "room there (docker image prune), or stage on a larger file system "
                 "(ppocr_image_staging_dir, --staging)"
             )
         return True
@@ -291,5 +294,6 @@ class Shipment:
     def clean(self) -> None:
         """Remove the staged layers."""
         self.host.run(
-            f"rm -rf {shlex.quote(self.folder)}; rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
+            f"rm -rf {shlex.quote(self.folder)}; "
+            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
         )

@@ -100,7 +100,7 @@ class EngineSource:
             self._saved.fill(store, missing, codec, progress)
 
     def _direct(self, store: LayerStore, diff_id: str, codec: str, progress: Progress) -> bool:
-        """Read a layer from the engine's own files: quicker than ``docker save``, which writes all."""
+        """Read a layer from the engine's own files: ``docker save`` would write all of them."""
         layer = overlay.find(self._info, self._diffs, diff_id)
         if layer is None:
             return False
@@ -143,7 +143,7 @@ class SavedLayers:
 
 
 def _roomy() -> str | None:
-    """/var/tmp where there is one: /tmp is often memory."""
+    """Where much fits: the usual place for temporary files is often memory."""
     return "/var/tmp" if Path("/var/tmp").is_dir() else None  # noqa: S108
 
 
@@ -174,14 +174,14 @@ class ArchiveSource:
             with path.open("rb") as file:
                 codec = codecs.detect(file.read(4))
             if codec == "none":
-                return tarfile.open(path)  # noqa: SIM115 - open as long as this source
+                return tarfile.open(path)
             # Layers are read in an order of their own, so a compressed whole is laid out plainly.
             self._plain = tempfile.TemporaryDirectory(prefix="ppocr-archive.", dir=_roomy())
             plain = Path(self._plain.name) / "image.tar"
             with path.open("rb") as packed, plain.open("wb") as file:
                 for block in codecs.decompress(read_blocks(packed), codec):
                     file.write(block)
-            return tarfile.open(plain)  # noqa: SIM115
+            return tarfile.open(plain)
         except (OSError, tarfile.TarError, Trouble) as error:
             raise Refused(f"{path} cannot be read as a saved image: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Layers read straight from a classic engine's own files, byte for byte as ``docker save`` gives them.
+"""Layers read straight from a classic engine's own files, as ``docker save`` gives them.
 
 The engine keeps each layer as a folder of files and, in tar-split.json.gz, everything else of the
 tar it came in (headers, padding). Put together they are that tar again; its sha256 proves it. This

@@ -219,9 +219,7 @@ class _Fleet:
         self.progress.say(f"{why}; sending the whole image instead")
         try:
             with self.lock:
-                fill(
-                    self.source, self.store, self.source.image.diff_ids, self.codec, self.progress
-                )
+                fill(self.source, self.store, self.source.image.diff_ids, self.codec, self.progress)
             result = self._deliver(host, "whole", None)
         except Trouble as error:
             return _failed(host, error)

@@ -60,9 +60,9 @@ def ask(login_asked: bool, sudo_asked: bool) -> tuple[str | None, str | None]:
 class _UnknownKey(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:
         raise Unreachable(
-            f"{hostname}: its host key {key.get_name()} {key.fingerprint} is not among the known hosts. "
-            "Compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), "
-            "then log in once with ssh to accept it"
+            f"{hostname}: its host key {key.get_name()} {key.fingerprint} is not among the known "
+            "hosts. Compare it with the host's own (there: ssh-keygen -lf "
+            "/etc/ssh/ssh_host_ed25519_key.pub), then log in once with ssh to accept it"
         )
 
 
@@ -251,7 +251,8 @@ class SshHost:
         mode = self._login.sudo
         probe = (
             'printf \'%s\\n%s\\n\' "$(id -u)" "$HOME"; '
-            "docker version >/dev/null 2>&1 && echo docker; sudo -k -n true 2>/dev/null && echo free"
+            "docker version >/dev/null 2>&1 && echo docker; "
+            "sudo -k -n true 2>/dev/null && echo free"
         )
         user, home, *said = self._execute(
             f"sh -c {shlex.quote(probe)}", iter(()), False

@@ -61,7 +61,7 @@ def write_at(path: str, offset: int) -> str:
 
 
 def blocks_from(path: Path, offset: int, count: Callable[[int], None]) -> Iterator[bytes]:
-    """A local file from ``offset`` on; ``count`` is told the length of each block once it is taken."""
+    """A local file from ``offset`` on; ``count`` is told of each block once it is taken."""
     with path.open("rb") as file:
         file.seek(offset)
         while block := file.read(CHUNK):

@@ -24,7 +24,7 @@ MB = 1_000_000
 
 
 def image(tag: str, layers: Iterable[bytes], content: str = "parcel") -> str:
-    """An image in this machine's engine with one layer for each of the contents; returns its tag."""
+    """An image in this machine's engine, a layer for each of the contents; returns its tag."""
     client = docker.from_env()
     base = f"{tag}-base"
     layers = list(layers)

@@ -87,7 +87,9 @@ def test_a_kill_costs_no_byte(pair: list[Host], ship: Shipper) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["cable", "reboot"])
-def test_goes_on_after_a_broken_link_by_itself(pair: list[Host], ship: Shipper, trouble: str) -> None:
+def test_goes_on_after_a_broken_link_by_itself(
+    pair: list[Host], ship: Shipper, trouble: str
+) -> None:
     host = pair[0]
     with link.slowed(host, mbit=80):
         running = ship.start(BIG, "ship1")
@@ -116,7 +118,8 @@ def test_bytes_altered_on_the_host_are_sent_again(pair: list[Host], ship: Shippe
         running.kill()
         running.wait()
     time.sleep(1)
-    host.run(f"f=$(ls -S {STAGING}/*/* | head -1); printf altered | dd of=$f conv=notrunc bs=1 seek=5000")
+    write = "printf altered | dd of=$f conv=notrunc bs=1 seek=5000"
+    host.run(f"f=$(ls -S {STAGING}/*/* | head -1); {write}")
     row = ship(BIG, "ship1")["ship1"]
     assert row["sent"] > 39 * MB
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
@@ -124,8 +127,10 @@ def test_bytes_altered_on_the_host_are_sent_again(pair: list[Host], ship: Shippe
 
 def test_what_a_failure_leaves_is_bounded(pair: list[Host], ship: Shipper) -> None:
     host = pair[0]
-    host.run(f"mkdir -p {STAGING}/0123456789abcdef; head -c 1M /dev/zero >{STAGING}/0123456789abcdef/x")
-    host.run(f"touch -d '2 hours ago' {STAGING}/*/x {STAGING}/*")
+    left = f"{STAGING}/0123456789abcdef"
+    host.run(
+        f"mkdir -p {left}; head -c 1M /dev/zero >{left}/x; touch -d '2 hours ago' {left}/x {left}"
+    )
     ship(ONE, "ship1")
     assert host.run(f"ls {STAGING}", check=False).stdout == ""
 
@@ -205,8 +210,8 @@ def test_files_and_the_guides_own_way_fit_each_other(
     host = pair[1]
     ours = tmp_path / "ours.tar"
     for compress in ("none", "gzip"):
-        command = ship.command("save_image.py", ONE, "-o", str(ours), "--force", "--compress", compress)
-        subprocess.run(command, check=True, capture_output=True)
+        how = ("-o", str(ours), "--force", "--compress", compress)
+        subprocess.run(ship.command("save_image.py", ONE, *how), check=True, capture_output=True)
         host.put("/home/ops/ours.tar", ours)
         host.run("docker load --input /home/ops/ours.tar")
         assert parcel.layers(host, ONE) == parcel.layers(None, ONE)

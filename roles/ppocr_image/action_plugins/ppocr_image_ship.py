@@ -1,4 +1,4 @@
-"""Bring an image to a host over Ansible's own connection: whatever login, jump host or sudo it uses.
+"""Bring an image to a host over Ansible's own connection, with its logins, jump hosts and sudo.
 
 step: look says what the host lacks; step: deliver sends it. The work is done by scripts/ppocrlib.
 """
@@ -16,14 +16,14 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from ppocrlib import shipping  # noqa: E402
-from ppocrlib.hostimage import probe  # noqa: E402
-from ppocrlib.imagearchive import Image  # noqa: E402
-from ppocrlib.layersource import open_source  # noqa: E402
-from ppocrlib.layerstore import LayerStore  # noqa: E402
-from ppocrlib.outcome import LinkLost, Trouble  # noqa: E402
-from ppocrlib.progress import Progress  # noqa: E402
-from ppocrlib.transport import Answer, write_at  # noqa: E402
+from ppocrlib import shipping
+from ppocrlib.hostimage import probe
+from ppocrlib.imagearchive import Image
+from ppocrlib.layersource import open_source
+from ppocrlib.layerstore import LayerStore
+from ppocrlib.outcome import LinkLost, Trouble
+from ppocrlib.progress import Progress
+from ppocrlib.transport import Answer, write_at
 
 # One call of the connection carries this much; a lost call costs no more than that.
 _CALL_BYTES = 16 << 20
@@ -84,7 +84,9 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         host = AnsibleHost(self, str((task_vars or {}).get("inventory_hostname", "host")))
         args = self._task.args

@@ -29,8 +29,10 @@ def _blobs(described: dict[str, Any]) -> dict[str, Blob]:
     return {layer["diff_id"]: Blob(**layer) for layer in described["image"]["layers"]}
 
 
-def leave_out(folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore) -> dict[str, Any]:
-    """Remove from a new bundle what an earlier one holds; returns what its manifest says of that."""
+def leave_out(
+    folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore
+) -> dict[str, Any]:
+    """Remove from a new bundle what an earlier one holds; returns what the manifest says of it."""
     known = {entry["sha256"] for entry in old["files"].values()}
     absent = [name for name, entry in described["files"].items() if entry["sha256"] in known]
     path = described["image"]["path"]
@@ -69,7 +71,7 @@ def _write_delta(
 
 
 def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str, Any]:
-    """Put an incremental bundle and the one it builds on together; returns the whole one's manifest.
+    """Put an incremental bundle and the one it builds on together; returns the manifest.
 
     Raises:
         Refused: they do not belong together, or a file is altered.
@@ -119,7 +121,9 @@ def _link(origin: Path, target: Path) -> None:
         shutil.copy2(origin, target)
 
 
-def _join(new: Path, old: Path, output: Path, described: dict[str, Any], before: dict[str, Any]) -> None:
+def _join(
+    new: Path, old: Path, output: Path, described: dict[str, Any], before: dict[str, Any]
+) -> None:
     """Write the new image's archive from the layers of both."""
     target = output / described["image"]["path"]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,8 @@ def _fill(order: Order, folder: Path, store: LayerStore, progress: Progress) -> 
         "architecture": image.architecture,
         "image": {
             "path": path, "tag": order.tag, "id": image.id,
-            "content": image.labels.get(CONTENT_LABEL, image.id), "layers": incremental.layers(image, blobs),
+            "content": image.labels.get(CONTENT_LABEL, image.id),
+            "layers": incremental.layers(image, blobs),
         },
         "releases": releases,
         "project": {"path": "project", "revision": revision()},

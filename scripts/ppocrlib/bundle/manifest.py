@@ -81,7 +81,8 @@ def sign(folder: Path, key: Path) -> None:
         Trouble: ssh-keygen could not sign.
     """
     (folder / SIGNATURE).unlink(missing_ok=True)
-    command = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", _NAMESPACE, str(folder / NAME)]
+    command = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", _NAMESPACE]
+    command.append(str(folder / NAME))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Trouble(f"ssh-keygen could not sign with {key}: {done.stderr.strip()}")
@@ -111,12 +112,14 @@ def check_signature(folder: Path, public_key: Path) -> None:
             "-n", _NAMESPACE, "-s", str(signature),
         ]  # fmt: skip
         with (folder / NAME).open("rb") as manifest:
-            done = subprocess.run(command, stdin=manifest, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, stdin=manifest, capture_output=True, text=True, check=False
+            )
     if done.returncode:
         said = (done.stderr + done.stdout).strip().splitlines()
         raise Refused(
             f"the signature of {folder / NAME} does not fit the key {public_key}: the bundle was "
-            f"altered, or somebody else signed it ({said[-1] if said else 'ssh-keygen says no more'})"
+            f"altered, or somebody else signed it ({said[-1] if said else 'no word why'})"
         )
 
 
@@ -136,6 +139,6 @@ def problems(folder: Path, manifest: dict[str, Any], progress: Progress) -> list
 
 
 def strangers(folder: Path, manifest: dict[str, Any]) -> list[str]:
-    """Files in the bundle that its manifest does not know; what the project makes there is not told."""
+    """Files the manifest does not know; what the project makes in its own folder is left out."""
     known = set(manifest["files"])
     return [n for n in files_of(folder) if n not in known and not n.startswith("project/")]

@@ -41,7 +41,12 @@ apt-get --yes --quiet --no-install-recommends --download-only \\
 
 
 def fetch(
-    release: str, output: Path, extra: Sequence[str], debs: Sequence[Path], mirror: str, progress: Progress
+    release: str,
+    output: Path,
+    extra: Sequence[str],
+    debs: Sequence[Path],
+    mirror: str,
+    progress: Progress,
 ) -> list[dict[str, str]]:
     """Write ``output`` (a tar) for a release such as debian-bookworm; returns its packages' fields.
 
@@ -58,7 +63,7 @@ def fetch(
     if not suite:
         raise Refused(f"{release!r} is not <distribution>-<suite>, such as debian-bookworm")
     if not shutil.which("mmdebstrap"):
-        raise Refused("mmdebstrap is needed to find a release's packages: apt-get install mmdebstrap")
+        raise Refused("mmdebstrap finds a release's packages: apt-get install mmdebstrap")
     with tempfile.TemporaryDirectory(prefix="ppocr-packages.", dir=output.parent) as name:
         folder = Path(name)
         progress.say(f"fetching packages of {distribution} {suite}")
@@ -77,7 +82,9 @@ def fetch(
 
 def _fetch(suite: str, folder: Path, names: Sequence[str], mirror: str) -> None:
     script = _FETCH.format(
-        names=shlex.quote(" ".join(names)), optional=" ".join(WANTED_IF_KNOWN), out=shlex.quote(str(folder))
+        names=shlex.quote(" ".join(names)),
+        optional=" ".join(WANTED_IF_KNOWN),
+        out=shlex.quote(str(folder)),
     )
     hook = folder / "fetch.sh"
     hook.write_text(script)
@@ -102,13 +109,16 @@ def _index(folder: Path) -> list[dict[str, str]]:
     """Write the repository's index; returns the fields of each package."""
     entries = []
     for deb in sorted(folder.glob("*.deb")):
-        done = subprocess.run(["dpkg-deb", "--field", str(deb)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["dpkg-deb", "--field", str(deb)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise Refused(f"{deb.name} is no package: {done.stderr.strip()}")
         with deb.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         entries.append(
-            f"{done.stdout.strip()}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
+            f"{done.stdout.strip()}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
+            f"SHA256: {digest}\n"
         )
     if not entries:
         raise Trouble("no package was fetched")
@@ -117,5 +127,6 @@ def _index(folder: Path) -> list[dict[str, str]]:
 
 
 def _fields(entry: str) -> dict[str, str]:
-    pairs = (line.split(": ", 1) for line in entry.splitlines() if line[:1].strip() and ": " in line)
+    lines = (line for line in entry.splitlines() if line[:1].strip() and ": " in line)
+    pairs = (line.split(": ", 1) for line in lines)
     return {pair[0]: pair[1] for pair in pairs}

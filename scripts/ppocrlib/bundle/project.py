@@ -14,8 +14,8 @@ from ..outcome import Refused, Trouble
 from ..progress import Progress
 
 _LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".lab", ".env", "build", "reports", "__pycache__", "*.pyc", ".*_cache", ".ansible"
-)
+    ".git", ".venv", ".lab", "build", "reports", "__pycache__", "*.pyc", ".*_cache", ".ansible"
+)  # fmt: skip
 
 
 def copy_project(folder: Path) -> None:
@@ -33,7 +33,9 @@ def copy_project(folder: Path) -> None:
     archive.unlink()
 
 
-def wheelhouse(folder: Path, versions: Sequence[str], index_url: str, progress: Progress) -> list[str]:
+def wheelhouse(
+    folder: Path, versions: Sequence[str], index_url: str, progress: Progress
+) -> list[str]:
     """Fetch the control node's Python packages as wheels; returns their names.
 
     Raises:
@@ -43,7 +45,7 @@ def wheelhouse(folder: Path, versions: Sequence[str], index_url: str, progress: 
     folder.mkdir(parents=True)
     for version in versions:
         if version not in ("3.11", "3.12"):
-            raise Refused(f"bundle_python_versions: the lock is made for 3.11 and 3.12, not {version}")
+            raise Refused(f"bundle_python_versions: the lock is for 3.11 and 3.12, not {version}")
         progress.say(f"fetching Python packages for {version}")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",

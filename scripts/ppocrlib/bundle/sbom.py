@@ -106,11 +106,10 @@ def document(
         "metadata": {
             "timestamp": created,
             "component": {
-                "type": "container", "name": name, "version": version, "purl": main, "bom-ref": main,
+                "type": "container", "name": name, "version": version,
+                "purl": main, "bom-ref": main,
                 "hashes": [{"alg": "SHA-256", "content": image.id.removeprefix("sha256:")}],
             },
         },
         "components": [unique[key] for key in sorted(unique)],
     }  # fmt: skip
-
-
