@@ -25,17 +25,22 @@ MB = 1_000_000
 
 def image(tag: str, layers: Iterable[bytes], content: str = "parcel") -> str:
     """An image in this machine's engine, a layer for each of the contents; returns its tag."""
-    client = docker.from_env()
     base = f"{tag}-base"
     layers = list(layers)
+    client = docker.from_env()
     client.api.import_image_from_data(_tar({"first": layers[0]}), *base.split(":"))
     lines = [f"FROM {base}", *(f"COPY {n} /{n}" for n in range(1, len(layers)))]
     lines += [f"LABEL org.ppocr.content={content}", 'CMD ["/none"]']
     files = {"Dockerfile": "\n".join(lines).encode()}
     files |= {str(n): data for n, data in enumerate(layers) if n}
+    return build(tag, files)
+
+
+def build(tag: str, files: dict[str, bytes]) -> str:
+    """An image from a Dockerfile and what it copies; returns its tag."""
     context = io.BytesIO(_tar(files))
-    made, _ = client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
-    return tag if made else ""
+    docker.from_env().images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+    return tag
 
 
 def _tar(files: dict[str, bytes]) -> bytes:
@@ -102,6 +107,12 @@ def staged(host: Host) -> int:
     """Bytes that lie in the host's staging folder."""
     total = host.run(f"find {STAGING} -type f -printf '%s\\n' 2>/dev/null; true").stdout.split()
     return sum(int(size) for size in total)
+
+
+def store_size(store: Path, diff_ids: Iterable[str]) -> int:
+    """Bytes of an image's compressed layers, each in the form gzip, which any engine takes."""
+    forms = (json.loads((store / "layers" / f"{d[7:]}.json").read_text()) for d in set(diff_ids))
+    return sum(form["gzip"]["size"] for form in forms)
 
 
 def image_id(host: Host, tag: str) -> str:
