@@ -64,7 +64,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         described, notes = check(args.bundle, args.public_key, progress)
         if args.complete:
             incremental.complete(args.bundle, args.complete, args.out, progress)
-        elif described.get("since"):
+        elif manifest.is_incremental(args.bundle, described):
             absent = len(described["since"]["absent"])
             made = described["since"]["created"]
             notes.append(f"incremental: {absent} files are in the bundle of {made}")
@@ -72,7 +72,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         progress.close()
     result = {
         "bundle": str(args.out or args.bundle),
-        "incremental": bool(described.get("since")) and not args.complete,
+        "incremental": manifest.is_incremental(args.out or args.bundle, described),
         "notes": notes,
         **{key: described[key] for key in _TOLD},
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures sending an image to lab hosts, side by side with docker save, scp and docker load by hand.
+"""Measures sending an image to lab hosts, beside docker save, scp and docker load typed by hand.
 
     .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0         four hosts, some 15 minutes
     .venv/bin/python tests/bench/ship.py --short                     two hosts, a small image

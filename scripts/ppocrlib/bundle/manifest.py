@@ -123,10 +123,18 @@ def check_signature(folder: Path, public_key: Path) -> None:
         )
 
 
+def is_incremental(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a bundle needs an earlier one still. Put together, it keeps its signed manifest."""
+    absent = (manifest.get("since") or {}).get("absent", [])
+    return not all((folder / name).is_file() for name in absent)
+
+
 def problems(folder: Path, manifest: dict[str, Any], progress: Progress) -> list[str]:
     """What is missing or altered, one phrase a file."""
     wanted: dict[str, dict[str, Any]] = manifest["files"]
-    absent = set((manifest.get("since") or {}).get("absent", []))
+    since = manifest.get("since") or {}
+    partial = is_incremental(folder, manifest)
+    absent = set(since.get("absent", []) if partial else [since.get("image_delta")])
     there = [name for name in wanted if (folder / name).is_file()]
     found = describe(folder, there, progress)
     told = [f"{name} is missing" for name in wanted if name not in found and name not in absent]
