@@ -46,7 +46,11 @@ ppocr_env() {
   fi
   echo "preparing the control node's Python environment in $PPOCR_VENV (a minute or two, once)" >&2
   ppocr_make_venv
-  PIP_DISABLE_PIP_VERSION_CHECK=1 "$PPOCR_VENV/bin/python" -m pip install --quiet --require-hashes --no-deps -r "$_lock" ||
+  # Inside an air-gap bundle the packages lie beside the project.
+  _wheels=${PPOCR_WHEELHOUSE:-$PPOCR_ROOT/../wheelhouse}
+  [ -d "$_wheels" ] && _offline="--no-index --find-links=$_wheels" || _offline=
+  # shellcheck disable=SC2086
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$PPOCR_VENV/bin/python" -m pip install --quiet --require-hashes --no-deps $_offline -r "$_lock" ||
     ppocr_die "pip could not install $_lock: check the index (PIP_INDEX_URL or pip.conf), proxy (HTTPS_PROXY) and CA bundle (PIP_CERT)"
   {
     echo "$_want"

@@ -1,8 +1,9 @@
-"""Filters of ppocr_image and hubserving."""
+"""Room an image needs, and the filters of hubserving."""
 
 import json
 
 import pytest
+from ppocrlib import room
 
 
 @pytest.fixture(scope="module")
@@ -11,8 +12,8 @@ def hubserving(load_plugin):
 
 
 @pytest.fixture(scope="module")
-def lacking(load_plugin):
-    return load_plugin("ppocr_image/filter_plugins/ppocr_image.py").ppocr_image_lacking
+def lacking():
+    return room.lacking
 
 
 def test_folders_on_one_file_system_add_up(lacking):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 
-def ppocr_image_lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
+def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
     """Say which file systems are too small.
 
     Args:
@@ -26,10 +26,3 @@ def ppocr_image_lacking(df_lines: list[str], needed_bytes: list[int]) -> list[st
         for mount in needed
         if needed[mount] > free[mount]
     ]
-
-
-class FilterModule:
-    """Filters of the role ppocr_image."""
-
-    def filters(self) -> dict[str, object]:
-        return {"ppocr_image_lacking": ppocr_image_lacking}

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Builds the ppocr image on this machine, from packages and hash-pinned models; no registry needed.
+
+playbooks/build.yml does the same on a builder host of the inventory, with the inventory's settings.
+An image whose sources have not changed is not built again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ppocrlib import build, commandline, context
+from ppocrlib.models import ModelError
+from ppocrlib.outcome import OK, Refused
+from ppocrlib.progress import Progress, megabytes
+
+EPILOG = """\
+examples:
+  scripts/build_image.py                             ppocr:1.0.0
+  scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
+  scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
+"""
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = commandline.parser(__doc__, EPILOG)
+    parser.add_argument("--tag", default="ppocr:1.0.0", help="name:version (default: %(default)s)")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument(
+        "--base", default="", help="image to build on (default: one made of packages)"
+    )
+    parser.add_argument("--ca-bundle", default="", help="PEM file trusted while building")
+    parser.add_argument("--pip-index-url", default="", help="default: what pip is configured with")
+    parser.add_argument("--apt-mirror", default="", help="default: the bootstrapping tool's own")
+    parser.add_argument("--settings", default="{}", help="JSON: see ppocrlib.context.ImageSettings")
+    parser.add_argument("--force", action="store_true", help="build though nothing changed")
+    return parser.parse_args(arguments)
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    progress = Progress("building", quiet=args.quiet)
+    values = {"device": args.device, "version": args.tag.rpartition(":")[2], "base": args.base}
+    try:
+        given = json.loads(args.settings)
+        settings = context.ImageSettings.from_dict({**values, "ca_bundle": args.ca_bundle, **given})
+        sources = build.Sources(args.pip_index_url, args.apt_mirror)
+        made = build.build(
+            args.tag, settings, sources, commandline.cache_folder(), progress, args.force
+        )
+    except (context.ContextError, ModelError, ValueError) as error:
+        raise Refused(str(error)) from error
+    finally:
+        progress.close()
+    verb = f"built, {megabytes(made['size'])}" if made["changed"] else "is up to date"
+    return OK, made, f"{args.tag} {verb}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return commandline.run(parse(arguments), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Says what an image is, and fills the store of compressed layers that hosts are served from.
+
+Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
+  scripts/image_layers.py describe ppocr:1.0.0
+  scripts/image_layers.py fill ppocr:1.0.0 --engines 20.10.24 26.1.5
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ppocrlib import codec, commandline
+from ppocrlib.layersource import open_source
+from ppocrlib.layerstore import LayerStore
+from ppocrlib.outcome import OK
+from ppocrlib.progress import Progress
+from ppocrlib.shipping import fill
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = commandline.parser(__doc__)
+    parser.add_argument("action", choices=["describe", "fill"])
+    parser.add_argument("image", help="name of an image on this machine, or a saved one")
+    parser.add_argument("--layers", nargs="*", help="diff IDs to prepare (default: all)")
+    parser.add_argument("--engines", nargs="*", default=[], help="versions of the hosts' engines")
+    parser.add_argument(
+        "--cache-limit", type=float, default=20, metavar="GB", help="of the store (default: 20)"
+    )
+    commandline.add_store(parser)
+    return parser.parse_args(arguments)
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    progress = Progress("compressing", quiet=args.quiet)
+    store = LayerStore(args.store)
+    chosen = codec.choose(args.engines)
+    try:
+        with open_source(args.image) as source:
+            image = source.image
+            store.keep_config(image.config)
+            if args.action == "fill":
+                fill(source, store, args.layers or image.diff_ids, chosen, progress)
+                store.prune(int(args.cache_limit * 1e9))
+    finally:
+        progress.close()
+    result = {
+        "image_id": image.id,
+        "architecture": image.architecture,
+        "labels": image.labels,
+        "tags": image.tags,
+        "layers": image.diff_ids,
+        "codec": chosen,
+    }
+    return OK, result, f"{image.id} for {image.architecture}, {len(image.diff_ids)} layers"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return commandline.run(parse(arguments), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

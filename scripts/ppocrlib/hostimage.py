@@ -1,0 +1,299 @@
+"""What a host has of an image, and bringing it the rest. See imagearchive for why it works."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import imagearchive, room
+from .imagearchive import Image, chain_ids
+from .layerstore import Blob, LayerStore, hexdigest
+from .outcome import Refused, Trouble
+from .progress import Progress
+from .transport import Transport, blocks_from
+
+#: Docker's names of architectures by the kernel's.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+_CLASSIC, _CONTAINERD = "classic", "containerd"
+
+_PROBE = r"""
+set -u
+say() { printf '%s\t%s\n' "$1" "$2"; }
+command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
+version=$(docker version --format '{{.Server.Version}}' 2>&1) || { echo "$version" >&2; exit 9; }
+say version "$version"
+image='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
+image=$image'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
+say info "$(docker info --format '{{json .}}' 2>/dev/null)"
+docker image ls --all --quiet --no-trunc | sort -u | xargs -r docker image inspect \
+  --format "$image" 2>/dev/null |
+  while IFS= read -r line; do say image "$line"; done
+for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
+  [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
+    ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
+      while IFS= read -r line; do say content "$line"; done
+done
+staging=@STAGING@
+find "$staging" -mindepth 2 -type f -printf 'staged\t%s %P\n' 2>/dev/null
+parent=$staging
+while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
+root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
+[ -d "$root" ] || root=$parent
+df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
+  while IFS= read -r line; do say df "$line"; done
+"""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """What a host said of its engine, images, staging folder and room."""
+
+    version: str
+    architecture: str
+    store: str
+    images: tuple[dict[str, Any], ...]
+    content: frozenset[str]
+    staged: dict[str, int]
+    df: tuple[str, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> HostState:
+        """From the probe's lines."""
+        rows: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            key, _, value = line.partition("\t")
+            rows.setdefault(key, []).append(value)
+        info = json.loads(rows["info"][0])
+        images = tuple(json.loads(line) for line in rows.get("image", []))
+        containerd = any(
+            "containerd" in str(part) for row in info.get("DriverStatus") or [] for part in row
+        )
+        staged = (line.split(" ", 1) for line in rows.get("staged", []))
+        return cls(
+            version=rows["version"][0],
+            architecture=ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
+            store=_CONTAINERD if containerd else _CLASSIC,
+            images=images,
+            content=frozenset(rows.get("content", [])),
+            staged={path: int(size) for size, path in staged},
+            df=tuple(rows.get("df", [])),
+            tags={tag: image["id"] for image in images for tag in image["tags"] or []},
+        )
+
+    def find(self, image: Image) -> str | None:
+        """The host's ID of an image that is the same: its configuration and layers."""
+        for there in self.images:
+            if there["id"] == image.id or (
+                self.store == _CONTAINERD
+                and there["layers"] == image.diff_ids
+                and there["created"] == image.parsed.get("created")
+                and (there["labels"] or {}) == image.labels
+            ):
+                return str(there["id"])
+        return None
+
+    def missing(self, image: Image, blobs: dict[str, Blob]) -> list[str]:
+        """The layers the host lacks, lowest first.
+
+        Args:
+            image: what is to be there.
+            blobs: compressed forms known so far; containerd's store has a layer only if it has it
+                under that very digest.
+        """
+        if self.store == _CONTAINERD:
+            held = {d for d, blob in blobs.items() if blob.digest in self.content}
+            return [diff_id for diff_id in image.diff_ids if diff_id not in held]
+        chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
+        wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
+        return [diff_id for diff_id, chain in wanted if chain not in chains]
+
+
+def probe(host: Transport, staging: str) -> HostState:
+    """Ask a host what it has.
+
+    Raises:
+        Refused: no engine answers there.
+    """
+    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(staging)))
+    if answer.status:
+        raise Refused(
+            f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
+            "with playbooks/deploy.yml --tags docker_engine, or start it"
+        )
+    return HostState.parse(answer.out)
+
+
+@dataclass
+class Shipment:
+    """One image on its way to one host."""
+
+    host: Transport
+    state: HostState
+    image: Image
+    blobs: dict[str, Blob]
+    store: LayerStore
+    staging: str
+    progress: Progress
+    sent: int = 0
+    resumed: int = 0
+    count: int = 0
+
+    @property
+    def folder(self) -> str:
+        return f"{self.staging}/{hexdigest(self.image.id)[:16]}"
+
+    def path(self, blob: Blob) -> str:
+        return f"{self.folder}/{hexdigest(blob.digest)}"
+
+    def _staged(self, blob: Blob) -> int:
+        name = f"{hexdigest(self.image.id)[:16]}/{hexdigest(blob.digest)}"
+        return self.state.staged.get(name, 0)
+
+    def check(self, missing: Sequence[str]) -> bool:
+        """Compare architecture and room. Returns whether staged layers have to go while they load.
+
+        Raises:
+            Refused: it would not run there, or not fit.
+        """
+        if self.image.architecture != self.state.architecture:
+            raise Refused(
+                f"{self.host.name}: the image is for {self.image.architecture}, the host is "
+                f"{self.state.architecture}: Docker would load it, and it would not "
+                "run. Nothing was sent"
+            )
+        blobs = [self.blobs[diff_id] for diff_id in missing]
+        packed = sum(blob.size for blob in blobs)
+        to_send = packed - sum(min(self._staged(blob), blob.size) for blob in blobs)
+        # The engine copies the archive beside its layers before it unpacks them.
+        unpacked = int(1.05 * sum(blob.raw_size for blob in blobs)) + (16 << 20 if blobs else 0)
+        if not room.lacking(list(self.state.df), [to_send, packed + unpacked]):
+            return False
+        # Staged layers that go as they are read need their room once.
+        same = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
+        tight = unpacked + max((blob.size for blob in blobs), default=0)
+        short = room.lacking(list(self.state.df), [to_send, tight if same else packed + unpacked])
+        if short:
+            raise Refused(
+                f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Make "
+                "room there (docker image prune), or stage on a larger file system "
+                "(ppocr_image_staging_dir, --staging)"
+            )
+        return True
+
+    def send(self, missing: Sequence[str]) -> None:
+        """Bring compressed layers to the staging folder, going on where an earlier try ended.
+
+        Raises:
+            Trouble: a layer arrived altered twice.
+        """
+        blobs = [self.blobs[diff_id] for diff_id in missing]
+        self._open_staging(blobs)
+        self.progress.start(
+            self.host.name,
+            sum(blob.size for blob in blobs),
+            sum(min(self._staged(blob), blob.size) for blob in blobs),
+        )
+        for blob in blobs:
+            self._send(blob, min(self._staged(blob), blob.size))
+            self.count += 1
+        for blob in self._altered(blobs):
+            self.host.run(f"rm -f {shlex.quote(self.path(blob))}")
+            self._send(blob, 0)
+            if self._altered([blob]):
+                raise Trouble(
+                    f"{self.host.name}: layer {blob.digest[7:19]} arrives altered again and again; "
+                    "nothing was loaded. Check the host's disk and memory"
+                )
+
+    def _open_staging(self, blobs: Iterable[Blob]) -> None:
+        kept = " ".join(f"! -name {hexdigest(blob.digest)}" for blob in blobs)
+        folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
+        # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
+        self.host.run(
+            f"set -e; umask 077; mkdir -p {folder}; touch {folder}; "
+            f"find {folder} -type f {kept} -delete; "
+            f"find {staging} -mindepth 1 -maxdepth 1 -type d -mmin +60 ! -newer {folder} "
+            f"! -path {folder} -exec sh -c "
+            '\'[ -n "$(find "$1" -mmin -60)" ] || rm -rf "$1"\' _ {} \\;'
+        ).checked(f"{self.host.name}: making {self.folder}")
+
+    def _send(self, blob: Blob, offset: int) -> None:
+        if offset == blob.size:
+            self.resumed += offset
+            return
+
+        def count(size: int) -> None:
+            self.sent += size
+            self.progress.add(self.host.name, size)
+
+        self.resumed += offset
+        self.store.touch(blob)
+        self.host.put(blocks_from(self.store.path(blob), offset, count), self.path(blob), offset)
+
+    def _altered(self, blobs: Sequence[Blob]) -> list[Blob]:
+        if not blobs:
+            return []
+        lines = "".join(f"{hexdigest(b.digest)}  {self.path(b)}\n" for b in blobs)
+        said = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n").out
+        good = {line.removesuffix(": OK") for line in said.splitlines() if line.endswith(": OK")}
+        return [blob for blob in blobs if self.path(blob) not in good]
+
+    def load(self, missing: Sequence[str], consume: bool) -> str:
+        """Join the layers to an archive, load it, compare what came out; returns the host's ID.
+
+        Raises:
+            Trouble: the engine refused it, or has something else now; no name points to it.
+        """
+        answer = self.host.run(self._load_script([self.blobs[d] for d in missing], consume))
+        said = (answer.out + answer.err).strip()
+        # Engines on containerd's store exit 0 over a damaged layer and mention it in passing.
+        if answer.status or "rror unpacking" in said:
+            self._forget()
+            raise Trouble(f"{self.host.name}: docker load: {said[-600:]}")
+        found = probe(self.host, self.staging).find(self.image)
+        if found is None:
+            self._forget()
+            raise Trouble(f"{self.host.name}: what was loaded is not the image that was sent")
+        return found
+
+    def _load_script(self, blobs: Sequence[Blob], consume: bool) -> str:
+        start = base64.encodebytes(imagearchive.head(self.image, self.blobs)).decode()
+        parts = [f"base64 -d <<'HEAD'\n{start}HEAD"]
+        for blob in blobs:
+            text = base64.b64encode(imagearchive.layer_header(blob)).decode()
+            path = shlex.quote(self.path(blob))
+            parts.append(f"printf %s {text} | base64 -d\ncat {path} || exit 1")
+            if consume:
+                parts.append(f"rm -f {path}")
+            if pad := len(imagearchive.padding(blob.size)):
+                parts.append(f"head -c {pad} /dev/zero")
+        parts.append("head -c 1024 /dev/zero")
+        return "{\n" + "\n".join(parts) + "\n} | docker load\n"
+
+    def _forget(self) -> None:
+        """Remove a damaged image; it has no name yet."""
+        ids = [self.image.id]
+        if all(diff_id in self.blobs for diff_id in self.image.diff_ids):
+            ids.append(imagearchive.manifest_digest(self.image, self.blobs))
+        self.host.run("docker image rm " + " ".join(ids) + " >/dev/null 2>&1; true")
+
+    def tag(self, found: str, names: Iterable[str]) -> bool:
+        """Give the image its names; returns whether any was new."""
+        new = [name for name in names if self.state.tags.get(name) != found]
+        for name in new:
+            self.host.run(f"docker tag {found} {shlex.quote(name)}").checked(
+                f"{self.host.name}: docker tag"
+            )
+        return bool(new)
+
+    def clean(self) -> None:
+        """Remove the staged layers."""
+        self.host.run(
+            f"rm -rf {shlex.quote(self.folder)}; "
+            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
+        )

@@ -1,0 +1,259 @@
+"""Sending an image to hosts: find out what each lacks, prepare that once, send it, prove it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import codec as codecs
+from .hostimage import HostState, Shipment, probe
+from .imagearchive import Image
+from .layersource import Source
+from .layerstore import Blob, LayerStore
+from .outcome import LinkLost, Refused, Trouble
+from .progress import Progress, megabytes
+from .transport import Transport
+
+MODES = ("auto", "delta", "whole")
+#: Tries after the first when the link breaks, and seconds before each.
+RETRIES, _PAUSE = 4, 3.0
+
+
+@dataclass
+class Result:
+    """What became of one host. Sizes in bytes, time in seconds."""
+
+    host: str
+    changed: bool = False
+    mode: str = "none"
+    blobs: int = 0
+    sent: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    image_id: str = ""
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+    status: int = 0
+
+    def words(self) -> str:
+        """One line for a person."""
+        if self.error:
+            return f"{self.host}: {self.error}"
+        if not self.changed:
+            return f"{self.host}: has it already; nothing sent"
+        text = f"{self.host}: {self.mode}, {self.blobs} layers, {megabytes(self.sent)} sent"
+        if self.resumed:
+            text += f" ({megabytes(self.resumed)} were there from an earlier try)"
+        return f"{text}, {self.seconds:.1f} s" + "".join(f"; {note}" for note in self.notes)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def needed(state: HostState, image: Image, mode: str) -> list[str]:
+    """The layers that have to be in the store before a host can be served, lowest first."""
+    if state.find(image):
+        return []
+    if mode == "whole" or state.store == "containerd":
+        return image.diff_ids  # every compressed form has to be known to describe the image
+    return state.missing(image, {})
+
+
+def prepare(
+    states: Iterable[HostState], source: Source, store: LayerStore, mode: str, progress: Progress
+) -> str:
+    """Bring what any host lacks into the store, compressed once; returns the codec."""
+    states = [state for state in states if not state.find(source.image)]
+    codec = codecs.choose(state.version for state in states)
+    wanted = {diff_id for state in states for diff_id in needed(state, source.image, mode)}
+    fill(source, store, wanted, codec, progress)
+    return codec
+
+
+def fill(
+    source: Source, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress
+) -> None:
+    """Bring layers into the store, lowest first, unless they are there in a usable form."""
+    wanted = set(diff_ids)
+    ordered = [d for d in source.image.diff_ids if d in wanted and not _kept(store, d, codec)]
+    source.fill(store, ordered, codec, progress)
+
+
+def _kept(store: LayerStore, diff_id: str, codec: str) -> Blob | None:
+    # A gzip layer from an earlier shipment serves newer engines as well.
+    return store.blob(diff_id, codec) or store.blob(diff_id, "gzip")
+
+
+def usable(store: LayerStore, image: Image, codec: str) -> dict[str, Blob]:
+    """The compressed form of each layer that is to be used."""
+    found = {diff_id: _kept(store, diff_id, codec) for diff_id in image.diff_ids}
+    return {diff_id: blob for diff_id, blob in found.items() if blob}
+
+
+def deliver(
+    host: Transport,
+    image: Image,
+    names: Sequence[str],
+    store: LayerStore,
+    codec: str,
+    staging: str,
+    mode: str,
+    progress: Progress,
+    consume: bool | None = None,
+    state: HostState | None = None,
+) -> Result:
+    """Bring a prepared image to one host, going on after broken links.
+
+    Args:
+        consume: whether staged layers are removed while they load; None where room is short.
+        state: what the host said a moment ago, if it was asked.
+
+    Raises:
+        NeedsWhole: a partial archive did not do.
+        Trouble: it could not be done; a later call goes on from there.
+    """
+    started = time.monotonic()
+    result = Result(host.name)
+    for attempt in range(RETRIES + 1):
+        try:
+            now = state or probe(host, staging)
+            blobs = usable(store, image, codec)
+            shipment = Shipment(host, now, image, blobs, store, staging, progress)
+            _bring(shipment, names, mode, consume, result)
+            break
+        except LinkLost as error:
+            if attempt == RETRIES:
+                raise
+            state = None
+            progress.say(f"{error}; trying again")
+            time.sleep(_PAUSE * (attempt + 1))
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _bring(
+    shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
+) -> None:
+    found = shipment.state.find(shipment.image)
+    if found is None:
+        result.mode = "whole" if mode == "whole" else "delta"
+        try:
+            found = _transfer(shipment, result.mode, consume, result)
+        except (Refused, LinkLost):
+            raise
+        except Trouble as error:
+            if result.mode == "whole":
+                raise
+            raise NeedsWhole(str(error)) from error
+        shipment.clean()
+        result.changed = True
+    if shipment.tag(found, names):
+        result.changed = True
+    result.image_id = found
+
+
+class NeedsWhole(Trouble):
+    """The host did not take the partial archive: prepare every layer and deliver it whole."""
+
+
+def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Result) -> str:
+    image = shipment.image
+    missing = image.diff_ids if mode == "whole" else shipment.state.missing(image, shipment.blobs)
+    missing = list(dict.fromkeys(missing))
+    lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
+    if lost:
+        raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")
+    tight = shipment.check(missing)
+    before = shipment.sent
+    try:
+        shipment.send(missing)
+    finally:
+        result.sent += shipment.sent - before
+        result.resumed, result.blobs = shipment.resumed, shipment.count
+    if tight and consume is None:
+        result.notes.append("little room: staged layers were removed while they loaded")
+    return shipment.load(missing, tight if consume is None else consume)
+
+
+@dataclass
+class _Fleet:
+    """One shipment to many hosts."""
+
+    source: Source
+    names: Sequence[str]
+    store: LayerStore
+    staging: Callable[[Transport], str]
+    mode: str
+    progress: Progress
+    consume: bool | None
+    codec: str = "gzip"
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self, host: Transport) -> HostState | Result:
+        try:
+            return probe(host, self.staging(host))
+        except Trouble as error:
+            return _failed(host, error)
+
+    def send(self, host: Transport, seen: HostState | Result) -> Result:
+        if isinstance(seen, Result):
+            return seen
+        try:
+            return self._deliver(host, self.mode, seen)
+        except NeedsWhole as error:
+            return self._send_whole(host, error)
+        except Trouble as error:
+            return _failed(host, error)
+
+    def _deliver(self, host: Transport, mode: str, state: HostState | None) -> Result:
+        return deliver(
+            host, self.source.image, self.names, self.store, self.codec, self.staging(host), mode,
+            self.progress, self.consume, state,
+        )  # fmt: skip
+
+    def _send_whole(self, host: Transport, why: NeedsWhole) -> Result:
+        self.progress.say(f"{why}; sending the whole image instead")
+        try:
+            with self.lock:
+                fill(self.source, self.store, self.source.image.diff_ids, self.codec, self.progress)
+            result = self._deliver(host, "whole", None)
+        except Trouble as error:
+            return _failed(host, error)
+        result.notes.append(f"sent whole because the partial archive was not accepted: {why}")
+        return result
+
+
+def _failed(host: Transport, error: Trouble) -> Result:
+    text = str(error).removeprefix(f"{host.name}: ").removeprefix(f"{host.name} ")
+    return Result(host.name, error=text, status=error.status)
+
+
+def ship(
+    hosts: Sequence[Transport],
+    source: Source,
+    names: Sequence[str],
+    store: LayerStore,
+    staging: Callable[[Transport], str],
+    mode: str = "auto",
+    progress: Progress | None = None,
+    at_once: int = 20,
+    consume: bool | None = None,
+) -> list[Result]:
+    """Send an image to many hosts at once. A host that fails does not hold up the others.
+
+    Args:
+        names: tags to give it on the hosts.
+        staging: the folder for layers on their way, by host.
+        mode: delta, whole, or auto (delta).
+    """
+    progress = progress or Progress("sending", quiet=True)
+    fleet = _Fleet(source, names, store, staging, mode, progress, consume)
+    with ThreadPoolExecutor(at_once) as pool:
+        seen = list(pool.map(fleet.look, hosts))
+        states = [state for state in seen if isinstance(state, HostState)]
+        fleet.codec = prepare(states, source, store, mode, progress)
+        return list(pool.map(fleet.send, hosts, seen))

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
+
+It goes on where an interrupted run ended, proves every byte before loading, and compares what the
+host's engine has afterwards with what it has here. A host needs sshd, Docker and coreutils.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ppocrlib import commandline, logins
+from ppocrlib.layersource import open_source
+from ppocrlib.layerstore import LayerStore
+from ppocrlib.outcome import OK, Refused
+from ppocrlib.progress import Progress, megabytes
+from ppocrlib.shipping import MODES, Result, ship
+from ppocrlib.sshhost import SshHost
+from ppocrlib.transport import Transport
+
+EPILOG = """\
+examples:
+  scripts/ship_image.py ppocr:1.0.0 web1 ops@web2:2222
+  scripts/ship_image.py ppocr_1.0.tar web1 web2 web3 -P 2222 -J jump.example
+  scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
+"""
+ROOTS_STAGING = "/var/lib/ppocr/staging"
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = commandline.parser(__doc__, EPILOG)
+    parser.add_argument(
+        "image", help="name of an image on this machine, or a file docker save wrote"
+    )
+    parser.add_argument(
+        "hosts", nargs="+", metavar="HOST", help="[user@]host[:port], or a name of your SSH config"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="auto",
+        help="delta (auto does that): what the host lacks; whole: everything, for any engine",
+    )
+    parser.add_argument(
+        "--tag", action="append", help="name to give it there (default: the names it has here)"
+    )
+    parser.add_argument(
+        "--staging",
+        help="folder on hosts for layers on their way "
+        f"(default: {ROOTS_STAGING}; without root ~/.cache/ppocr/staging)",
+    )
+    parser.add_argument(
+        "--little-room",
+        action="store_true",
+        help="remove staged layers while they load, as is done by itself where room is short; "
+        "a failure then sends them again",
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=20, metavar="N", help="hosts at a time (default: 20)"
+    )
+    parser.add_argument("--cache-limit", type=float, default=20, metavar="GB",
+                        help="size of the store of compressed layers (default: 20)")  # fmt: skip
+    commandline.add_store(parser)
+    logins.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def staging_of(host: Transport, given: str | None) -> str:
+    """Where layers wait on a host."""
+    assert isinstance(host, SshHost)
+    return given or (ROOTS_STAGING if host.is_root else f"{host.home}/.cache/ppocr/staging")
+
+
+def summary(results: list[Result]) -> str:
+    lines = [result.words() for result in results]
+    sent = sum(result.sent for result in results)
+    return "\n".join([*lines, f"{len(results)} hosts, {megabytes(sent)} sent"])
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    login = logins.from_arguments(args)
+    progress = Progress("sending", quiet=args.quiet)
+    store = LayerStore(args.store)
+    hosts = [SshHost(name, login) for name in dict.fromkeys(args.hosts)]
+    try:
+        with open_source(args.image) as source:
+            names = args.tag or list(source.image.tags)
+            if not names:
+                raise Refused(f"{args.image} has no name: give one with --tag")
+            results = ship(
+                hosts, source, names, store, lambda host: staging_of(host, args.staging),
+                args.mode, progress, args.at_once, True if args.little_room else None,
+            )  # fmt: skip
+            store.prune(int(args.cache_limit * 1e9))
+    finally:
+        progress.close()
+        for host in hosts:
+            host.close()
+    status = max((result.status for result in results), default=OK)
+    return status, {"hosts": [result.as_dict() for result in results]}, summary(results)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    return commandline.run(args, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Checks a bundle: every file's sha256, nothing missing, and whose signature it carries.
+
+With --complete, puts an incremental bundle together with the one it builds on.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ppocrlib import commandline
+from ppocrlib.bundle import incremental, manifest
+from ppocrlib.outcome import OK, Refused
+from ppocrlib.progress import Progress
+
+_TOLD = ("version", "created", "architecture", "image", "releases")
+EPILOG = """\
+examples:
+  scripts/verify_bundle.py /srv/ppocr-bundle --public-key release.pub
+  scripts/verify_bundle.py /srv/update --complete /srv/ppocr-bundle --out /srv/ppocr-bundle-1.0.1
+"""
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = commandline.parser(__doc__, EPILOG)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--public-key", type=Path, help="SSH public key it has to be signed with")
+    parser.add_argument("--complete", type=Path, metavar="OLD", help="the bundle it builds on")
+    parser.add_argument("--out", type=Path, help="with --complete: the folder to make")
+    args = parser.parse_args(arguments)
+    if bool(args.complete) != bool(args.out):
+        parser.error("--complete and --out go together")
+    return args
+
+
+def check(
+    folder: Path, public_key: Path | None, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """The manifest of a bundle that is as it should be, and things worth a word.
+
+    Raises Refused naming what is wrong.
+    """
+    described = manifest.read(folder)
+    if public_key:
+        manifest.check_signature(folder, public_key)
+    told = manifest.problems(folder, described, progress)
+    if told:
+        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
+        raise Refused(f"{folder} is not as it was made: {'; '.join(told[:5])}{more}")
+    notes = [f"{name} is not in the manifest" for name in manifest.strangers(folder, described)[:5]]
+    if not public_key and (folder / manifest.SIGNATURE).is_file():
+        notes.append("it is signed, and no public key was given to check that (--public-key)")
+    return described, notes
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    progress = Progress("checking", quiet=args.quiet)
+    try:
+        described, notes = check(args.bundle, args.public_key, progress)
+        if args.complete:
+            incremental.complete(args.bundle, args.complete, args.out, progress)
+        elif manifest.is_incremental(args.bundle, described):
+            absent = len(described["since"]["absent"])
+            made = described["since"]["created"]
+            notes.append(f"incremental: {absent} files are in the bundle of {made}")
+    finally:
+        progress.close()
+    result = {
+        "bundle": str(args.out or args.bundle),
+        "incremental": manifest.is_incremental(args.out or args.bundle, described),
+        "notes": notes,
+        **{key: described[key] for key in _TOLD},
+    }
+    signed = ", signature good" if args.public_key else ""
+    words = f"{result['bundle']}: {len(described['files'])} files as they should be{signed}"
+    return OK, result, "\n".join([words, *(f"note: {note}" for note in notes)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return commandline.run(parse(arguments), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

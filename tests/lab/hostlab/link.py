@@ -1,0 +1,49 @@
+"""A host's network link: slowed down, and its bytes counted, from this machine's end of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .engine import LabError
+from .host import Host
+
+
+def interface(host: Host) -> str:
+    """The name of this machine's end of the host's link. It changes when the cable is pulled."""
+    index = host.run("cat /sys/class/net/eth*/iflink | head -1").stdout.strip()
+    said = subprocess.run(["ip", "-json", "link"], capture_output=True, text=True, check=True)
+    for found in json.loads(said.stdout):
+        if str(found["ifindex"]) == index:
+            return str(found["ifname"])
+    raise LabError(f"{host}: no interface {index} on this machine")
+
+
+def sent_to(host: Host) -> int:
+    """Bytes this machine put on the host's link so far."""
+    counter = Path(f"/sys/class/net/{interface(host)}/statistics/tx_bytes")
+    return int(counter.read_text())
+
+
+@contextmanager
+def slowed(*hosts: Host, mbit: int) -> Iterator[None]:
+    """Let no more than ``mbit`` Mbit/s reach each of the hosts."""
+    names = [interface(host) for host in hosts]
+    for name in names:
+        _tc("replace", name, "tbf", "rate", f"{mbit}mbit", "burst", "128kb", "latency", "300ms")
+    try:
+        yield
+    finally:
+        for name in names:
+            _tc("del", name, check=False)
+
+
+def _tc(verb: str, name: str, *what: str, check: bool = True) -> None:
+    done = subprocess.run(
+        ["tc", "qdisc", verb, "dev", name, "root", *what], capture_output=True, text=True
+    )
+    if check and done.returncode:
+        raise LabError(f"tc: {done.stderr.strip()}")

@@ -1,0 +1,255 @@
+"""Sending images: what is sent, what interrupts it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import parcel
+import pytest
+from hostlab import Host, HostSpec, Playbooks, link
+from hostlab.waiting import until
+from parcel import MB, STAGING, Shipper, image_id, noise, staged
+
+SPECS = (
+    HostSpec("ship1", suite="bookworm", user="root"),
+    HostSpec("ship2", suite="trixie", user="ops", port=2222),
+)
+ONE, TWO, BIG = "parcel:1", "parcel:2", "parcel:big"
+
+
+@pytest.fixture(scope="module")
+def pair(lab) -> list[Host]:
+    return lab.hosts(*SPECS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images() -> Iterator[None]:
+    """A first version, one with a small change on top, and a big one to interrupt."""
+    layers = [noise(3, 1), noise(12, 2), b"one"]
+    parcel.image(ONE, layers, "one")
+    parcel.image(TWO, [*layers[:2], b"two"], "two")
+    parcel.image(BIG, [noise(3, 3), noise(40, 4)], "big")
+    yield
+    names = [name for tag in (ONE, TWO, BIG) for name in (tag, f"{tag}-base")]
+    subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
+
+
+@pytest.fixture
+def ship(tmp_path_factory, pair: list[Host]) -> Iterator[Shipper]:
+    yield Shipper(tmp_path_factory.mktemp("ship"), pair)
+    for host in pair:
+        host.run(f"docker image rm -f {ONE} {TWO} {BIG}; rm -rf {STAGING}", check=False)
+
+
+def test_sends_what_each_host_lacks_and_nothing_twice(pair: list[Host], ship: Shipper) -> None:
+    first = ship(ONE, "ship1", "ship2")
+    assert {name: row["changed"] for name, row in first.items()} == {"ship1": True, "ship2": True}
+    for host in pair:
+        assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
+        assert image_id(host, ONE) == first[host.name]["image_id"]
+        assert staged(host) == 0
+    second = ship(TWO, "ship1", "ship2")
+    assert all(row["blobs"] == 1 and row["sent"] < 2000 for row in second.values()), second
+    before = [link.sent_to(host) for host in pair]
+    third = ship(TWO, "ship1", "ship2")
+    assert all(row["sent"] == 0 and not row["changed"] for row in third.values())
+    assert all(link.sent_to(host) - b < 50_000 for host, b in zip(pair, before, strict=True))
+
+
+def test_whole_works_with_anything(pair: list[Host], ship: Shipper) -> None:
+    ship(ONE, "ship1")
+    pair[0].run(f"docker image rm {ONE}")
+    row = ship(ONE, "ship1", "--mode", "whole")["ship1"]
+    assert row["mode"] == "whole"
+    assert row["blobs"] == len(set(parcel.layers(None, ONE)))
+
+
+def test_a_kill_costs_no_byte(pair: list[Host], ship: Shipper) -> None:
+    host = pair[0]
+    ship(ONE, "ship2")  # the store exists, and the other host is no part of this
+    with link.slowed(host, mbit=80):
+        running = ship.start(BIG, "ship1")
+        assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
+        running.kill()
+        running.wait()
+        time.sleep(1)
+        there = staged(host)
+        assert image_id(host, BIG) == ""
+        row = ship(BIG, "ship1")["ship1"]
+    assert row["resumed"] >= there * 0.99
+    assert there + row["sent"] <= 43 * MB * 1.01
+    assert staged(host) == 0
+    assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
+
+
+@pytest.mark.parametrize("trouble", ["cable", "reboot"])
+def test_goes_on_after_a_broken_link_by_itself(
+    pair: list[Host], ship: Shipper, trouble: str
+) -> None:
+    host = pair[0]
+    with link.slowed(host, mbit=80):
+        running = ship.start(BIG, "ship1")
+        assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
+        if trouble == "cable":
+            host.unplug()
+            time.sleep(3)
+            host.plug()
+        else:
+            host.kill()
+            host.start()
+    out, err = running.communicate(timeout=240)
+    assert running.returncode == 0, out + err
+    row = json.loads(out)["hosts"][0]
+    # A short pull of the cable is outlived by the connection; what a reboot loses is in buffers.
+    assert row["sent"] < 43 * MB + 6 * MB, row
+    assert row["resumed"] > 10 * MB or trouble == "cable"
+    assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
+
+
+def test_bytes_altered_on_the_host_are_sent_again(pair: list[Host], ship: Shipper) -> None:
+    host = pair[0]
+    with link.slowed(host, mbit=80):
+        running = ship.start(BIG, "ship1")
+        assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
+        running.kill()
+        running.wait()
+    time.sleep(1)
+    write = "printf altered | dd of=$f conv=notrunc bs=1 seek=5000"
+    host.run(f"f=$(ls -S {STAGING}/*/* | head -1); {write}")
+    row = ship(BIG, "ship1")["ship1"]
+    assert row["sent"] > 39 * MB
+    assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
+
+
+def test_what_a_failure_leaves_is_bounded(pair: list[Host], ship: Shipper) -> None:
+    host = pair[0]
+    left = f"{STAGING}/0123456789abcdef"
+    host.run(
+        f"mkdir -p {left}; head -c 1M /dev/zero >{left}/x; touch -d '2 hours ago' {left}/x {left}"
+    )
+    ship(ONE, "ship1")
+    assert host.run(f"ls {STAGING}", check=False).stdout == ""
+
+
+def test_a_host_that_is_gone_does_not_hold_up_the_others(pair: list[Host], ship: Shipper) -> None:
+    pair[1].unplug()
+    try:
+        rows = ship(ONE, "ship1", "ship2", status=4)
+    finally:
+        pair[1].plug()
+    assert rows["ship1"]["changed"]
+    assert "cannot be reached" in rows["ship2"]["error"]
+
+
+def test_an_unknown_host_key_is_refused(ship: Shipper) -> None:
+    ship.config.write_text(ship.config.read_text().replace("UserKnownHostsFile", "#"))
+    rows = ship(ONE, "ship1", status=4)
+    assert "not among the known hosts" in rows["ship1"]["error"]
+
+
+def test_too_small_a_disk_is_refused_before_a_byte(
+    fresh_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = fresh_host("shipsmall", disks={"/var/lib/docker": 60})
+    row = Shipper(tmp_path, [host])(BIG, "shipsmall", status=3)["shipsmall"]
+    assert "not enough room: /var/lib/docker: needed" in row["error"]
+    assert row["sent"] == 0
+    assert staged(host) == 0
+
+
+def test_a_disk_that_fills_while_loading_leaves_no_image(
+    fresh_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = fresh_host("shipfill", disks={"/var/lib/docker": 130})
+    ship = Shipper(tmp_path, [host])
+    with link.slowed(host, mbit=80):
+        running = ship.start(BIG, "shipfill")
+        assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
+        host.run("head -c 70M /dev/zero >/var/lib/docker/other", check=False)
+        out, _ = running.communicate(timeout=240)
+    assert running.returncode in (1, 3), out
+    assert "no space left" in out or "not enough room" in out
+    assert image_id(host, BIG) == ""
+    host.run("rm /var/lib/docker/other")
+    ship(BIG, "shipfill")
+    assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
+
+
+def test_another_architecture_is_refused(pair: list[Host], ship: Shipper, tmp_path: Path) -> None:
+    saved = tmp_path / "arm.tar"
+    parcel.save_for_architecture(ONE, "arm64", saved)
+    row = ship(str(saved), "ship1", "--tag", "parcel:arm", status=3)["ship1"]
+    assert "is for arm64, the host is amd64" in row["error"]
+    assert image_id(pair[0], "parcel:arm") == ""
+
+
+@pytest.mark.parametrize(("damage", "words"), [("truncated", "truncated"), ("altered", "altered")])
+def test_a_damaged_archive_is_refused(
+    pair: list[Host], ship: Shipper, tmp_path: Path, damage: str, words: str
+) -> None:
+    saved = tmp_path / "saved.tar"
+    subprocess.run(["docker", "save", "-o", str(saved), ONE], check=True)
+    data = bytearray(saved.read_bytes())
+    if damage == "truncated":
+        del data[len(data) // 2 :]
+    else:
+        data[data.index(noise(12, 2)[5000:5100])] ^= 1
+    saved.write_bytes(data)
+    said = ship(str(saved), "ship1", status=3)
+    assert words in said["error"]
+    assert image_id(pair[0], ONE) == ""
+
+
+def test_files_and_the_guides_own_way_fit_each_other(
+    pair: list[Host], ship: Shipper, tmp_path: Path
+) -> None:
+    host = pair[1]
+    ours = tmp_path / "ours.tar"
+    for compress in ("none", "gzip"):
+        how = ("-o", str(ours), "--force", "--compress", compress)
+        subprocess.run(ship.command("save_image.py", ONE, *how), check=True, capture_output=True)
+        host.put("/home/ops/ours.tar", ours)
+        host.run("docker load --input /home/ops/ours.tar")
+        assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
+        host.run(f"docker image rm {ONE}")
+    theirs = tmp_path / "theirs.tar"
+    subprocess.run(["docker", "save", "-o", str(theirs), ONE], check=True)
+    assert ship(str(theirs), "ship2")["ship2"]["changed"]
+    assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
+
+
+def test_the_playbook_sends_and_then_changes_nothing(
+    pair: list[Host], ship: Shipper, playbook: Playbooks
+) -> None:
+    wanted = {
+        "ppocr_image_source": "ship", "ppocr_image_name": "parcel", "ppocr_image_tag": "1",
+        "ppocr_image_store_dir": str(ship.store),
+    }  # fmt: skip
+    run = playbook("ship", pair, extra_vars=wanted)
+    assert all(recap.changed == 1 for recap in run.recap.values()), run.recap
+    for host in pair:
+        assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
+    playbook("ship", pair, extra_vars=wanted).assert_unchanged()
+
+
+def test_a_playbook_killed_in_mid_transfer_goes_on(
+    pair: list[Host], ship: Shipper, playbook: Playbooks
+) -> None:
+    host = pair[1]
+    wanted = {
+        "ppocr_image_source": "ship", "ppocr_image_name": "parcel", "ppocr_image_tag": "big",
+        "ppocr_image_store_dir": str(ship.store),
+    }  # fmt: skip
+    with link.slowed(host, mbit=80):
+        running = playbook.start("ship", [host], extra_vars=wanted)
+        assert until(lambda: staged(host) > 18 * MB, 120, every=0.3)
+        running.kill()
+        time.sleep(1)
+        there = staged(host)
+        run = playbook("ship", [host], extra_vars=wanted)
+    assert f"({there / MB:.1f} MB were there" in run.stdout or "were there" in run.stdout
+    assert parcel.layers(host, BIG) == parcel.layers(None, BIG)

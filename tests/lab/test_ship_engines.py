@@ -1,0 +1,81 @@
+"""Sending to engines that keep images in containerd's store, and engines that refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import parcel
+import pytest
+from hostlab import Host, HostSpec
+from parcel import Shipper, image_id, noise, staged
+
+ONE, TWO = "parcel:e1", "parcel:e2"
+DAEMON_JSON = json.dumps({"features": {"containerd-snapshotter": True}})
+# Fails once, in the words of an engine that does not know a layer after all.
+REFUSING = """#!/bin/sh
+if [ "$1" = load ] && [ ! -e /run/refused ]; then
+  touch /run/refused; cat >/dev/null; echo "layer not found" >&2; exit 1
+fi
+exec /usr/bin/docker "$@"
+"""
+
+
+@pytest.fixture(scope="module", params=["classic", "containerd"])
+def host(request, lab) -> Iterator[Host]:
+    made: Host = lab.host(HostSpec(f"store-{request.param}", suite="trixie"))
+    if request.param == "containerd":
+        made.put("/etc/docker/daemon.json", DAEMON_JSON)
+        made.run("systemctl restart docker")
+        made.wait_for("docker version")
+        assert "io.containerd.snapshotter" in made.run("docker info").stdout
+    yield made
+    lab.remove(made)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images() -> Iterator[None]:
+    layers = [noise(2, 21), noise(5, 22), b"one"]
+    parcel.image(ONE, layers, "one")
+    parcel.image(TWO, [*layers[:2], b"two"], "two")
+    yield
+    names = [name for tag in (ONE, TWO) for name in (tag, f"{tag}-base")]
+    subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
+
+
+@pytest.fixture
+def ship(tmp_path, host: Host) -> Iterator[Shipper]:
+    yield Shipper(tmp_path, [host])
+    host.run(
+        f"docker image rm -f {ONE} {TWO}; rm -f /usr/local/bin/docker /run/refused", check=False
+    )
+
+
+def test_sends_the_difference_and_the_image_is_whole(host: Host, ship: Shipper) -> None:
+    ship(ONE, host.name)
+    row = ship(TWO, host.name)[host.name]
+    assert row["blobs"] == 1
+    assert parcel.layers(host, TWO) == parcel.layers(None, TWO)
+    host.run(f"docker image rm {ONE}; docker save {TWO} | tar -t >/dev/null")
+    assert not ship(TWO, host.name)[host.name]["changed"]
+
+
+def test_a_refused_difference_is_followed_by_the_whole(host: Host, ship: Shipper) -> None:
+    ship(ONE, host.name)
+    host.put("/usr/local/bin/docker", REFUSING, "0755")
+    row = ship(TWO, host.name)[host.name]
+    assert row["mode"] == "whole"
+    assert "layer not found" in row["notes"][-1]
+    assert parcel.layers(host, TWO) == parcel.layers(None, TWO)
+    assert staged(host) == 0
+
+
+def test_a_layer_damaged_out_of_sight_never_gets_a_name(host: Host, ship: Shipper) -> None:
+    """containerd's store exits 0 over such a layer; classic engines call its diff ID invalid."""
+    host.run("docker image prune --all --force")
+    subprocess.run(ship.command("image_layers.py", "fill", ONE), check=True, capture_output=True)
+    parcel.spoil(ship.store, parcel.layers(None, ONE)[1])
+    row = ship(ONE, host.name, status=1)[host.name]
+    assert "docker load" in row["error"] or "not the image that was sent" in row["error"]
+    assert image_id(host, ONE) == ""
