@@ -60,7 +60,7 @@ STEPS = [
     Step("yamllint", ["yamllint", "--strict", "."]),
     Step("types", ["mypy"]),
     Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
-    Step("ansible-lint", ["ansible-lint", "--quiet"]),
+    Step("ansible-lint", ["ansible-lint", "-q"]),
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), needs=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
