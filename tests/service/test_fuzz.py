@@ -11,8 +11,11 @@ PLAIN = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40)
 )
 JSON = st.recursive(
-    PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
-)  # fmt: skip
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+    ),
+)
 PNG = base64.b64decode(encoded("small.png"))
 JPEG = base64.b64decode(encoded("tilted.jpg"))
 

@@ -23,7 +23,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver's key of an element
 
 
 def make_browser_image():
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # noqa: S108 - too big for /tmp
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         root = f"{folder}/root.tar"
         bootstrap = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
         subprocess.run([*bootstrap, f"--include={PACKAGES}", "bookworm", root], check=True)
