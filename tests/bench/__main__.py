@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             subject.measure(made["page"], 2, 6)  # warm
             result["ready"][name] = subject.ready
         for kind in kinds:
-            for clients in (4,) if kind != "page" else (1, 2, 4, 8):
+            for clients in (4,) if kind != "page" else args.clients:
                 for name, subject in subjects.items():
                     requests = args.requests * (1 if kind == "page" else 0.5)
                     found = cell(subject, made[kind], clients, int(requests))
@@ -181,7 +181,7 @@ def table(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     about = result["machine"]
     lines = [
-        f"{about['cpus']} CPUs ({about['cpu']}), {about['date']}, load {about['load']:.1f} at start",
+        f"{about['cpus']} CPUs ({about['cpu']}), {about['date']}, load {about['load']:.1f}",
         "",
         "| figure | measured | target | |",
         "| --- | --- | --- | --- |",
@@ -207,6 +207,9 @@ def main() -> int:
     parser.add_argument("--image", default="ppocr:1.0.0", help="image of our service")
     parser.add_argument("--quick", action="store_true", help="one kind of page only")
     parser.add_argument("--requests", type=int, default=40, help="requests of one measurement")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[1, 2, 4, 8], help="clients at once; 4 among them"
+    )
     parser.add_argument("--settle", type=int, default=500, help="requests before memory is read")
     parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder to write")
     args = parser.parse_args()

@@ -63,7 +63,7 @@ class Service:
                 ask(url, page)
                 break
             except (urllib.error.URLError, ConnectionError, TimeoutError):
-                if time.monotonic() - started > _START_LIMIT:
+                if time.monotonic() - started > _START_LIMIT or not _alive(pid):
                     raise
                 time.sleep(0.1)
         self.ready_after = time.monotonic() - started
@@ -71,6 +71,12 @@ class Service:
     def memory(self) -> int:
         """Resident bytes of the process and all below it, memory they share counted once."""
         return sum(_proportional(pid) for pid in _family(self._pid))
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False
 
 
 def _family(pid: int) -> list[int]:

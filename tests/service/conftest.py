@@ -31,6 +31,7 @@ _LOCKED_DOWN = (
 
 def pytest_addoption(parser):
     parser.addoption("--soak-requests", type=int, default=300, help="requests of the soak")
+    parser.addoption("--browser", action="store_true", help="make the image with Chromium")
 
 
 def docker(*arguments, check=True):

@@ -8,14 +8,15 @@ import base64
 import sys
 from pathlib import Path
 
-from paddlehub.module.module import Module, moduleinfo, serving
+from paddlehub.module.module import RunModule, moduleinfo, serving
 
 BENCH = Path("@BENCH@")  # hub install copies this file: the path is written in by services.py
 
 
 @moduleinfo(name="ocr_system", version="1.0.0", summary="", author="", author_email="", type="cv")
-class OCRSystem(Module):
+class OCRSystem(RunModule):
     def __init__(self, use_gpu=False, enable_mkldnn=False):
+        super().__init__()
         sys.path.insert(0, str(BENCH.parent / "stock"))
         import predict
 
