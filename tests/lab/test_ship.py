@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,13 @@ import pytest
 from hostlab import Host, HostSpec, Playbooks, link
 from hostlab.waiting import until
 from parcel import MB, STAGING, Shipper, image_id, noise, staged
+
+sys.path.insert(0, str(parcel.SCRIPTS))
+
+from ppocrlib.layersource import open_source
+from ppocrlib.layerstore import LayerStore
+from ppocrlib.shipping import ship as ship_all
+from ppocrlib.sshhost import Login, SshHost
 
 SPECS = (
     HostSpec("ship1", suite="bookworm", user="root"),
@@ -143,6 +151,37 @@ def test_a_host_that_is_gone_does_not_hold_up_the_others(pair: list[Host], ship:
         pair[1].plug()
     assert rows["ship1"]["changed"]
     assert "cannot be reached" in rows["ship2"]["error"]
+
+
+def test_goes_through_a_jump_host(pair: list[Host], ship: Shipper) -> None:
+    ship(ONE, "ship2", "-J", "ship1")
+    assert parcel.layers(pair[1], ONE) == parcel.layers(None, ONE)
+    lines = pair[1].run("journalctl --no-pager -u ssh | grep Accepted | tail -1").stdout
+    assert f"from {pair[0].address} " in lines
+
+
+def test_sudo_that_asks_for_a_password(
+    fresh_host: Callable[..., Host], playbook: Playbooks, tmp_path: Path
+) -> None:
+    host = fresh_host("shipasks", user="ops", sudo="password")
+    shipper = Shipper(tmp_path, [host])
+    row = shipper(ONE, "shipasks", status=4)["shipasks"]
+    assert "--ask-sudo-password" in row["error"]
+    wanted = {
+        "ppocr_image_source": "ship", "ppocr_image_name": "parcel", "ppocr_image_tag": "1",
+        "ppocr_image_store_dir": str(shipper.store),
+    }  # fmt: skip
+    playbook("ship", [host], extra_vars=wanted)
+    assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
+    login = Login(config=shipper.config, sudo_password=host.password)
+    with SshHost("shipasks", login) as there, open_source(TWO) as source:
+        rows = ship_all([there], source, [TWO], LayerStore(shipper.store), lambda _: STAGING)
+    assert rows[0].changed, rows[0].words()
+    assert parcel.layers(host, TWO) == parcel.layers(None, TWO)
+    wrong = Login(config=shipper.config, sudo_password=host.name)
+    with SshHost("shipasks", wrong) as there, open_source(TWO) as source:
+        rows = ship_all([there], source, [TWO], LayerStore(shipper.store), lambda _: STAGING)
+    assert "sudo refuses the password" in rows[0].error
 
 
 def test_an_unknown_host_key_is_refused(ship: Shipper) -> None:

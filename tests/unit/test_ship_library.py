@@ -1,0 +1,280 @@
+"""What sending images is made of: codecs, the store of layers, archives, what a host lacks."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from ppocrlib import codec, imagearchive, overlay
+from ppocrlib.commit import warnings_about
+from ppocrlib.copying import split
+from ppocrlib.hostimage import HostState
+from ppocrlib.imagearchive import Image, chain_ids
+from ppocrlib.layersource import ArchiveSource, blobs_of
+from ppocrlib.layerstore import LayerStore
+from ppocrlib.outcome import Refused, Trouble
+from ppocrlib.progress import Progress
+from ppocrlib.savedimage import split_name, write_packed
+from ppocrlib.sshhost import split_host
+
+QUIET = Progress("testing", quiet=True)
+CODECS = ["gzip", *(["zstd"] if shutil.which("zstd") else [])]
+
+
+def layer(text: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+    return out.getvalue()
+
+
+def diff_id(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+LAYERS = [layer(b"base" * 200_000), layer(b"top")]
+
+
+def image(**more: object) -> Image:
+    config = {
+        "architecture": "amd64",
+        "created": "2026-01-01T00:00:00Z",
+        "rootfs": {"type": "layers", "diff_ids": [diff_id(data) for data in LAYERS]},
+        "config": {"Labels": {"org.ppocr.content": "abc"}},
+        **more,
+    }
+    return Image(json.dumps(config).encode(), ("a:1",))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayerStore:
+    return LayerStore(tmp_path / "store")
+
+
+@pytest.fixture
+def filled(store: LayerStore) -> LayerStore:
+    for data in LAYERS:
+        store.ensure(diff_id(data), "gzip", lambda data=data: [data])
+    return store
+
+
+def write_archive(path: Path, layers: list[bytes], config: bytes) -> Path:
+    """As docker save wrote it before version 25."""
+    files = {f"{n}/layer.tar": data for n, data in enumerate(layers)}
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": ["a:1"], "Layers": list(files)}]
+    with tarfile.open(path, "w") as tar:
+        for file, data in {
+            **files,
+            name: config,
+            "manifest.json": json.dumps(manifest).encode(),
+        }.items():
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_give_back_what_they_got_and_the_same_bytes_again(name: str) -> None:
+    data = os.urandom(100_000) + b"x" * 3_000_000
+    packed = b"".join(codec.compress([data[:5], data[5:]], name))
+    assert codec.detect(packed) == name
+    assert b"".join(codec.compress([data], name)) == packed
+    assert b"".join(codec.decompress([packed[:777], packed[777:]], name)) == data
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_damaged_layers_are_noticed(name: str) -> None:
+    packed = b"".join(codec.compress([b"some text" * 1000], name))
+    with pytest.raises(Trouble):
+        list(codec.decompress([packed[:-10]], name))
+
+
+def test_members_of_gzip_are_one_file_to_everybody() -> None:
+    data = os.urandom(3 << 20)
+    assert gzip.decompress(b"".join(codec.compress([data], "gzip"))) == data
+
+
+@pytest.mark.parametrize(
+    ("engines", "chosen"),
+    [
+        (["20.10.24", "28.5.2"], "gzip"),
+        (["23.0.1"], "zstd"),
+        (["26.1.5+dfsg1"], "zstd"),
+        ([], "gzip"),
+    ],
+)
+def test_the_oldest_engine_decides_the_codec(monkeypatch, engines: list[str], chosen: str) -> None:
+    monkeypatch.setattr(codec.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert codec.choose(engines) == chosen
+
+
+def test_a_layer_is_compressed_once_and_proved(store: LayerStore) -> None:
+    name = diff_id(LAYERS[0])
+    blob = store.ensure(name, "gzip", lambda: [LAYERS[0]])
+    assert store.ensure(name, "gzip", lambda: pytest.fail("compressed again")) == blob
+    assert hashlib.sha256(store.path(blob).read_bytes()).hexdigest() == blob.digest[7:]
+    assert blob.raw_size == len(LAYERS[0])
+    with pytest.raises(Trouble, match="truncated or altered"):
+        store.ensure(diff_id(LAYERS[1]), "gzip", lambda: [LAYERS[0]])
+    assert [path.name for path in (store.folder / "blobs").iterdir()] == [blob.digest[7:]]
+
+
+def test_the_store_stays_below_its_limit(filled: LayerStore) -> None:
+    old, new = (filled.blob(diff_id(data)) for data in LAYERS)
+    assert old and new
+    os.utime(filled.path(old), (0, time.time() - 9000))
+    assert filled.prune(new.size) == old.size
+    assert filled.blob(diff_id(LAYERS[0])) is None
+    assert filled.prune(0) == 0  # used within the hour
+
+
+def test_chains_are_dockers() -> None:
+    a, b = "sha256:aa", "sha256:bb"
+    assert chain_ids([a, b]) == [a, f"sha256:{hashlib.sha256(b'sha256:aa sha256:bb').hexdigest()}"]
+
+
+def test_an_archive_of_ours_is_read_back(filled: LayerStore, tmp_path: Path) -> None:
+    blobs = blobs_of(filled, image(), "gzip")
+    parts = ((blob, [filled.path(blob).read_bytes()]) for blob in blobs.values())
+    path = tmp_path / "ours.tar"
+    path.write_bytes(b"".join(imagearchive.write(image(), blobs, ["a:1"], parts)))
+    source = ArchiveSource(path)
+    source.prove(QUIET)
+    assert source.image.id == image().id
+    again = LayerStore(tmp_path / "again")
+    saved = write_packed(source, ["a:1"], tmp_path / "again.tar", again, QUIET)
+    assert (tmp_path / "again.tar").read_bytes() == path.read_bytes()
+    assert saved["image_id"] == image().id
+
+
+def test_an_archive_of_docker_is_proved(store: LayerStore, tmp_path: Path) -> None:
+    whole = write_archive(tmp_path / "whole.tar", LAYERS, image().config)
+    ArchiveSource(whole).fill(store, image().diff_ids, "gzip", QUIET)
+    assert len(blobs_of(store, image(), "gzip")) == 2
+    altered = write_archive(tmp_path / "altered.tar", [LAYERS[1], LAYERS[1]], image().config)
+    with pytest.raises(Refused, match="altered"):
+        ArchiveSource(altered).prove(QUIET)
+    short = tmp_path / "short.tar"
+    short.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(Refused):
+        ArchiveSource(short).prove(QUIET)
+    (tmp_path / "text.tar").write_text("no archive")
+    with pytest.raises(Refused, match="cannot be read as a saved image"):
+        ArchiveSource(tmp_path / "text.tar")
+
+
+def test_the_oci_half_is_left_out_where_layers_are_unknown(filled: LayerStore) -> None:
+    blobs = blobs_of(filled, image(), "gzip")
+    assert "index.json" in imagearchive.small_files(image(), blobs)
+    assert "index.json" not in imagearchive.small_files(image(), blobs, ["a:1"])
+    top = {diff_id(LAYERS[1]): blobs[diff_id(LAYERS[1])]}
+    files = imagearchive.small_files(image(), top)
+    assert "index.json" not in files
+    names = json.loads(files["manifest.json"])[0]["Layers"]
+    assert names[0].endswith(diff_id(LAYERS[0])[7:])
+
+
+def probe_text(images: list[dict], driver: str = "overlay2", content: tuple[str, ...] = ()) -> str:
+    status = [["driver-type", "io.containerd.snapshotter.v1"]] if driver == "overlayfs" else []
+    info = {"Architecture": "x86_64", "Driver": driver, "DriverStatus": status}
+    lines = ["version\t26.1.5", f"info\t{json.dumps(info)}"]
+    lines += [f"image\t{json.dumps(each)}" for each in images]
+    lines += [f"content\t{digest}" for digest in content]
+    return "\n".join([*lines, "staged\t17 abc/def", "df\t/ 1000", "df\t/ 1000"])
+
+
+def there(layers: list[str], name: str = "sha256:other") -> dict:
+    return {"id": name, "layers": layers, "tags": ["x:1"], "created": "then", "labels": None}
+
+
+def test_a_classic_host_lacks_what_its_chains_lack() -> None:
+    base, top = image().diff_ids
+    assert HostState.parse(probe_text([])).missing(image(), {}) == [base, top]
+    assert HostState.parse(probe_text([there([base])])).missing(image(), {}) == [top]
+    # The same layer on another base is another chain.
+    assert HostState.parse(probe_text([there([top])])).missing(image(), {}) == [base, top]
+    state = HostState.parse(probe_text([there([base, top], image().id)]))
+    assert state.find(image()) == image().id
+    assert state.staged == {"abc/def": 17}
+
+
+def test_a_containerd_host_lacks_what_it_has_not_under_that_digest(filled: LayerStore) -> None:
+    blobs = blobs_of(filled, image(), "gzip")
+    base, top = image().diff_ids
+    held = (blobs[base].digest,)
+    state = HostState.parse(probe_text([there([base])], "overlayfs", held))
+    assert state.store == "containerd"
+    assert state.missing(image(), blobs) == [top]
+    same = there([base, top]) | {"created": image().parsed["created"], "labels": image().labels}
+    assert HostState.parse(probe_text([same], "overlayfs")).find(image()) == "sha256:other"
+
+
+def test_engine_files_are_not_read_for_an_engine_elsewhere(monkeypatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:1")
+    assert overlay.config({"Driver": "overlay2", "DockerRootDir": "/"}, "sha256:aa") is None
+
+
+def test_committing_warns_of_mounts_and_secrets() -> None:
+    container = {
+        "Mounts": [{"Type": "bind", "Source": "/opt/paddle", "Destination": "/opt/paddle"}],
+        "HostConfig": {"Tmpfs": {"/run": ""}},
+        "Config": {"Env": ["DB_PASSWORD=x", "PATH=/bin", "EMPTY_TOKEN="]},
+    }
+    told = warnings_about(container)
+    assert len(told) == 3
+    assert "DB_PASSWORD" in told[2]
+    assert "x" not in told[2].split()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("web1", (None, "web1", None)),
+        ("ops@web1:2222", ("ops", "web1", 2222)),
+        ("[2001:db8::1]:22", (None, "2001:db8::1", 22)),
+    ],
+)
+def test_hosts_are_read_as_ssh_reads_them(text: str, parts: tuple) -> None:
+    assert split_host(text) == parts
+
+
+@pytest.mark.parametrize("text", ["", "a b", "2001:db8::1", "web1:ssh"])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        split_host(text)
+
+
+def test_places_are_read_as_scp_reads_them() -> None:
+    assert split("web1:/home/x") == ("web1", "/home/x")
+    assert split("ops@web1:") == ("ops@web1", ".")
+    assert split("/home/a:b") == ("", "/home/a:b")
+
+
+def test_names_of_images() -> None:
+    assert split_name("host:5000/ppocr") == ("host:5000/ppocr", "latest")
+    assert split_name("host:5000/ppocr:1") == ("host:5000/ppocr", "1")
+    with pytest.raises(Refused):
+        split_name("ppocr:")
+
+
+def test_progress_says_rate_and_time_left() -> None:
+    stream = io.StringIO()
+    progress = Progress("sending", stream)
+    progress.start("web1", 200_000_000, done=100_000_000)
+    progress._began -= 10
+    progress.add("web1", 50_000_000)
+    assert progress.line(progress._began + 10).startswith(
+        "sending 150 MB of 200 MB (75 %), 5.0 MB/s, 0:10 left"
+    )
