@@ -41,6 +41,14 @@ def test_a_whole_number_is_a_fraction_too():
     assert params.check({"det_db_unclip_ratio": 2}) == {"det_db_unclip_ratio": 2.0}
 
 
+def test_subclasses_of_a_type_are_that_type():
+    class Tagged(float):
+        """As Ansible marks values with where they come from."""
+
+    checked = params.check({"drop_score": Tagged(0.0)})
+    assert checked == {"drop_score": 0.0} and type(checked["drop_score"]) is float
+
+
 def test_operators_file_beats_the_modules_own_changes(tmp_path, monkeypatch):
     file = tmp_path / "params.json"
     file.write_text(json.dumps({"drop_score": 0.2, "rec_batch_num": 4}))

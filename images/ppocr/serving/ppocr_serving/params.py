@@ -113,13 +113,14 @@ def _checked(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}? " if near else ""
         raise ParamsError(f"unknown parameter {name}: {hint}known are {', '.join(sorted(_FIELDS))}")
     default = _FIELDS[name].default
-    kind = type(default)
+    kind: Any = type(default)
     if kind is tuple and isinstance(value, list):
         value = tuple(str(item) for item in value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind:
+    # By isinstance: Ansible hands over subclasses of Python's types. bool is one of int's.
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
         raise ParamsError(f"{name}: {value!r} is not {kind.__name__} (default {default!r})")
+    value = kind(value)
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ParamsError(f"{name}: {value!r} is not one of {', '.join(_CHOICES[name])}")
     if kind in (int, float) and value < 0:
