@@ -66,6 +66,7 @@ STEPS = [
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
     Step("lab", pytest("tests/lab"), needs=("deploy",), timeout=2700),
     Step("image", pytest("tests/image"), needs=("deploy-again",)),
+    Step("service", pytest("tests/service"), needs=("image",)),
 ]
 
 
