@@ -63,13 +63,15 @@ class OcrModule(RunModule):
         if use_gpu:
             require_visible_device()
         self.params = self.read_params()
+        engine = engine or ("paddle" if use_gpu else "openvino")
+        step = int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP)
         self.options = EngineOptions(
-            engine=engine or ("paddle" if use_gpu else "openvino"),
+            engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=available_cpus(),
             precision=os.environ.get("PPOCR_PRECISION") or "auto",
-            width_step=int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP),
+            width_step=step if engine == "openvino" else 1,
         )
         self.limits = Settings.from_environment()
         # A missing model is told now; the predictors themselves are made after any fork.

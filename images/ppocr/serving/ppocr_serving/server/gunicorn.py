@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -62,7 +63,8 @@ class Server(BaseApplication):
         from .app import create
 
         # Where memory runs out, a worker goes, not the front nor gunicorn's master.
-        Path("/proc/self/oom_score_adj").write_text("500")
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
         started = time.monotonic()
         app, modules = create(self._serving)
         for module in modules:

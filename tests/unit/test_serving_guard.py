@@ -1,0 +1,154 @@
+"""What stands between clients and PaddleHub's app: settings, access, the guard, reports, logs."""
+
+import json
+import logging
+from ipaddress import ip_network
+
+import pytest
+from ppocr_serving import logs, report, runtime
+from ppocr_serving.report import RequestError
+from ppocr_serving.server.access import Access, Tokens
+from ppocr_serving.server.guard import REPORT_HEADER, Guard
+from ppocr_serving.server.scoreboard import Scoreboard, resident_bytes
+from ppocr_serving.server.settings import Settings, SettingsError
+
+
+def settings(**values):
+    return Settings.from_environment({f"PPOCR_{key.upper()}": text for key, text in values.items()})
+
+
+def test_settings_of_each_kind_are_read():
+    read = settings(stock_status="True", allow_networks="10.0.0.0/8, ::1", body_limit="3")
+    assert read.stock_status and read.body_bytes == 3_000_000
+    assert read.networks == (ip_network("10.0.0.0/8"), ip_network("::1"))
+    assert not settings(stock_status="").stock_status
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"stock_status": "perhaps"}, "PPOCR_STOCK_STATUS=perhaps"),
+        ({"allow_networks": "10.0.0.1/8"}, "PPOCR_ALLOW_NETWORKS"),
+        ({"tls_cert": "/x"}, "PPOCR_TLS_KEY"),
+        ({"queue": "0"}, "PPOCR_QUEUE=0"),
+    ],
+)
+def test_settings_that_will_not_do(values, name):
+    with pytest.raises(SettingsError, match=name):
+        settings(**values)
+
+
+def test_networks():
+    access = Access(settings(allow_networks="10.0.0.0/8"))
+    allowed = ("10.1.2.3", "127.0.0.1", "::ffff:10.1.2.3", "::1")
+    assert all(access.from_allowed_network(address) for address in allowed)
+    assert not any(access.from_allowed_network(address) for address in ("11.1.1.1", "fe80::1", ""))
+    assert Access(settings()).from_allowed_network("anywhere")
+
+
+def test_tokens_are_read_again_and_kept_while_the_file_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("ppocr_serving.server.access._LOOK_AGAIN", 0)
+    path = tmp_path / "tokens"
+    with pytest.raises(SettingsError):
+        Tokens(path)
+    path.write_text("# old\none\n\n")
+    tokens = Tokens(path)
+    assert tokens.accept("Bearer one") and tokens.accept("bearer one")
+    refused = ("", "one", "Bearer", "Bearer # old", "Basic one", "Bearer o", "Bearer één")
+    assert not any(tokens.accept(text) for text in refused)
+    path.unlink()
+    assert tokens.accept("Bearer one")
+    path.write_text("longer\n")
+    assert tokens.accept("Bearer longer") and not tokens.accept("Bearer one")
+
+
+class Watched:
+    def watching(self, request_id):
+        return report.stage("watched")
+
+
+def ask(answer, note=lambda noted: None, code="200 OK", stock=False):
+    """Status, parsed body and report of the guard around an app that gives ``answer``."""
+
+    def app(environ, start_response):
+        note(report.current())
+        start_response(code, [("Content-Type", "application/json")])
+        return [json.dumps(answer, separators=(",", ":")).encode()]
+
+    said = {}
+
+    def start_response(status, headers):
+        said.update(headers, status=int(status[:3]))
+
+    body = b"".join(Guard(app, Watched(), stock)({}, start_response))
+    assert int(said["Content-Length"]) == len(body)
+    return said["status"], json.loads(body), json.loads(said[REPORT_HEADER])
+
+
+def failed(error):
+    return lambda noted: setattr(noted, "problem", error)
+
+
+OK = {"status": "000", "msg": "", "results": [[]]}
+BAD = {"status": "101", "msg": "no such file: '/opt/x'", "results": ""}
+
+
+def test_success_passes_as_it_is():
+    assert ask(OK)[:2] == (200, OK)
+
+
+def test_faults_of_clients_and_of_ours():
+    status, answer, noted = ask(BAD, failed(RequestError("too many", "images", 413)))
+    assert (status, answer, noted["kind"]) == (413, BAD, "images")
+    status, answer, noted = ask(BAD, failed(OSError("x")))
+    assert (status, answer["results"], noted["kind"]) == (500, "", "internal")
+    assert "/opt" not in answer["msg"]
+    assert ask({"status": "111", "msg": "", "results": ""})[0] == 404
+    assert ask(BAD, code="400 Bad Request")[0] == 400
+
+
+def unreadable(*numbers):
+    def note(noted):
+        noted.images = 2
+        noted.unreadable = {number: RequestError("damaged", "image", 422) for number in numbers}
+
+    return note
+
+
+def test_unreadable_images():
+    some = {"status": "000", "msg": "", "results": [[1], []]}
+    assert ask(some, unreadable(1))[:2] == (200, some | {"msg": "images[1]: damaged"})
+    status, answer, _ = ask(OK, unreadable(0, 1))
+    assert (status, answer["status"], answer["results"]) == (422, "101", [[]])
+    assert ask(OK, unreadable(0, 1), stock=True)[:2] == (200, OK)
+
+
+def test_the_report_follows_work_to_the_inference_threads():
+    def work(number):
+        with report.stage("work"):
+            return number * 2
+
+    with report.of_request() as noted:
+        assert runtime.Threads(2).map(work, [1, 2, 3]) == [2, 4, 6]
+    assert noted.seconds["work"] >= 0
+    assert report.current() is None
+
+
+def test_scoreboard(tmp_path):
+    import os
+
+    board = Scoreboard(tmp_path / "workers")
+    board.clear()
+    board.enter(os.getpid(), {"ocr_rec": "cpu"})
+    board.enter(2**22 - 3, {})  # no such process
+    assert board.ready() == {os.getpid(): {"ocr_rec": "cpu"}}
+    board.leave(os.getpid())
+    assert board.ready() == {}
+    assert resident_bytes(os.getpid()) > 1e6 and resident_bytes(2**22 - 3) == 0
+
+
+def test_log_lines_are_json():
+    record = logging.LogRecord("n", logging.INFO, "p", 1, "said %s", ("更多",), None)
+    record.fields = {"code": 200}
+    line = json.loads(logs.JsonFormatter().format(record))
+    assert (line["message"], line["code"], line["level"]) == ("said 更多", 200, "INFO")
