@@ -1,7 +1,7 @@
 """Runs every layer of tests: what can overlap at once, the slowest steps named at the end.
 
-Called by scripts/test, which makes the environment. Each step writes to build/test-logs/NAME.log; its
-output is printed when it ends, whole if it failed.
+Called by scripts/test, which makes the environment. Each step writes to build/test-logs/NAME.log;
+its output is printed when it ends, whole if it failed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,16 @@ class Step:
 
 
 def pytest(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider", *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--durations=5",
+        "-p",
+        "no:cacheprovider",
+        *arguments,
+    ]
 
 
 def script(name: str, *arguments: str) -> list[str]:
@@ -51,7 +60,7 @@ STEPS = [
     Step("yamllint", ["yamllint", "--strict", "."]),
     Step("types", ["mypy"]),
     Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
-    Step("ansible-lint", ["ansible-lint", "--quiet"]),
+    Step("ansible-lint", ["ansible-lint", "-q"]),
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), needs=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
@@ -103,14 +112,21 @@ def run(step: Step) -> Result:
             file.write(f"\nstopped: took longer than {step.timeout} s\n")
             status = 124
     output = log.read_text(errors="replace")
-    if step.name == "deploy-again" and status == 0 and not re.search(r"changed=0 .*failed=0", output):
+    if (
+        step.name == "deploy-again"
+        and status == 0
+        and not re.search(r"changed=0 .*failed=0", output)
+    ):
         output += "\na second deploy changed something\n"
         status = 1
     return Result(step, status, time.monotonic() - started, output)
 
 
 def show(result: Result) -> None:
-    print(f"--- {result.step.name}: {'ok' if result.ok else 'FAILED'} in {result.seconds:.0f} s", flush=True)
+    print(
+        f"--- {result.step.name}: {'ok' if result.ok else 'FAILED'} in {result.seconds:.0f} s",
+        flush=True,
+    )
     lines = result.output.splitlines()
     print("\n".join(lines[-12:] if result.ok else lines[-250:]), flush=True)
 
@@ -143,7 +159,9 @@ def run_all(steps: Sequence[Step]) -> list[Result]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__)
-    parser.add_argument("steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}")
+    parser.add_argument(
+        "steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
     args = parser.parse_args()
     unknown = set(args.steps) - {step.name for step in STEPS}

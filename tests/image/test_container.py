@@ -20,7 +20,7 @@ def texts(container, body):
 def test_without_a_network_it_becomes_healthy_and_reaches_for_nothing(run):
     container = run("--network", "none").healthy()
     logs = container.logs()
-    assert not re.search(r"error|refused|Traceback|unreachable", logs, re.IGNORECASE), logs
+    assert not re.search(r"\bERROR\b|[Rr]efused|Traceback|unreachable", logs), logs
 
 
 def test_hub_list_and_check_show_the_modules(gunicorn):

@@ -113,7 +113,7 @@ def _checked(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}? " if near else ""
         raise ParamsError(f"unknown parameter {name}: {hint}known are {', '.join(sorted(_FIELDS))}")
     default = _FIELDS[name].default
-    kind = type(default)
+    kind: Any = type(default)
     if kind is tuple and isinstance(value, list):
         value = tuple(str(item) for item in value)
     # By isinstance: Ansible hands over subclasses of Python's types. bool is one of int's.
