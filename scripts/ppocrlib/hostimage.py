@@ -6,7 +6,7 @@ import base64
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import imagearchive, room
@@ -20,32 +20,46 @@ from .transport import Transport, blocks_from
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
 
+# Every call of the docker command costs a host of few cores a tenth of a second: few are made.
+_INSPECT = r"""
+say() { printf '%s\t%s\n' "$1" "$2"; }
+inspect() {
+  format='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
+  format=$format'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
+  xargs -r docker image inspect --format "$format" 2>/dev/null |
+    while IFS= read -r line; do say image "$line"; done
+}
+"""
 _PROBE = r"""
 set -u
-say() { printf '%s\t%s\n' "$1" "$2"; }
+@INSPECT@
 command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
-version=$(docker version --format '{{.Server.Version}}' 2>&1) || { echo "$version" >&2; exit 9; }
+info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}' 2>&1)
+case $info in [0-9]*' /'*) ;; *) echo "$info" >&2; exit 9 ;; esac
+version=${info%% *} info=${info#* }
+root=${info%% *} info=${info#* }
 say version "$version"
-image='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
-image=$image'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
-say info "$(docker info --format '{{json .}}' 2>/dev/null)"
-docker image ls --all --quiet --no-trunc | sort -u | xargs -r docker image inspect \
-  --format "$image" 2>/dev/null |
-  while IFS= read -r line; do say image "$line"; done
-for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
-  [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
-    ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
-      while IFS= read -r line; do say content "$line"; done
-done
+say info "$info"
+docker image ls --all --quiet --no-trunc | sort -u | inspect
+case $info in *io.containerd.snapshotter*)
+  for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
+    [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
+      ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
+        while IFS= read -r line; do say content "$line"; done
+  done
+esac
 staging=@STAGING@
 find "$staging" -mindepth 2 -type f -printf 'staged\t%s %P\n' 2>/dev/null
 parent=$staging
 while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
-root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
   while IFS= read -r line; do say df "$line"; done
-"""
+""".replace("@INSPECT@", _INSPECT)
+
+
+def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    return tuple(json.loads(line) for line in rows)
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class HostState:
             key, _, value = line.partition("\t")
             rows.setdefault(key, []).append(value)
         info = json.loads(rows["info"][0])
-        images = tuple(json.loads(line) for line in rows.get("image", []))
+        images = _images(rows.get("image", []))
         containerd = any(
             "containerd" in str(part) for row in info.get("DriverStatus") or [] for part in row
         )
@@ -87,15 +101,23 @@ class HostState:
 
     def find(self, image: Image) -> str | None:
         """The host's ID of an image that is the same: its configuration and layers."""
-        for there in self.images:
-            if there["id"] == image.id or (
+        return next((str(there["id"]) for there in self.images if self._same(there, image)), None)
+
+    def _same(self, there: dict[str, Any], image: Image) -> bool:
+        return bool(
+            there["id"] == image.id
+            or (
                 self.store == _CONTAINERD
                 and there["layers"] == image.diff_ids
                 and there["created"] == image.parsed.get("created")
                 and (there["labels"] or {}) == image.labels
-            ):
-                return str(there["id"])
-        return None
+            )
+        )
+
+    def with_images(self, text: str) -> HostState:
+        """The same host with the images that a script's lines tell of."""
+        rows = (line.partition("\t") for line in text.splitlines())
+        return replace(self, images=_images(value for key, _, value in rows if key == "image"))
 
     def missing(self, image: Image, blobs: dict[str, Blob]) -> list[str]:
         """The layers the host lacks, lowest first.
@@ -255,7 +277,7 @@ class Shipment:
         if answer.status or "rror unpacking" in said:
             self._forget()
             raise Trouble(f"{self.host.name}: docker load: {said[-600:]}")
-        found = probe(self.host, self.staging).find(self.image)
+        found = self.state.with_images(answer.out).find(self.image)
         if found is None:
             self._forget()
             raise Trouble(f"{self.host.name}: what was loaded is not the image that was sent")
@@ -273,14 +295,19 @@ class Shipment:
             if pad := len(imagearchive.padding(blob.size)):
                 parts.append(f"head -c {pad} /dev/zero")
         parts.append("head -c 1024 /dev/zero")
-        return "{\n" + "\n".join(parts) + "\n} | docker load\n"
+        archive = "{\n" + "\n".join(parts) + "\n}"
+        ids = " ".join(self._ids())
+        return f"{_INSPECT}\n{archive} | docker load || exit 1\necho {ids} | inspect\n"
+
+    def _ids(self) -> list[str]:
+        """What engines may call the image: by its configuration, or by its manifest."""
+        if all(diff_id in self.blobs for diff_id in self.image.diff_ids):
+            return [self.image.id, imagearchive.manifest_digest(self.image, self.blobs)]
+        return [self.image.id]
 
     def _forget(self) -> None:
         """Remove a damaged image; it has no name yet."""
-        ids = [self.image.id]
-        if all(diff_id in self.blobs for diff_id in self.image.diff_ids):
-            ids.append(imagearchive.manifest_digest(self.image, self.blobs))
-        self.host.run("docker image rm " + " ".join(ids) + " >/dev/null 2>&1; true")
+        self.host.run(f"docker image rm {' '.join(self._ids())} >/dev/null 2>&1; true")
 
     def tag(self, found: str, names: Iterable[str]) -> bool:
         """Give the image its names; returns whether any was new."""

@@ -250,7 +250,7 @@ class SshHost:
     def _find_rights(self) -> _Rights:
         mode = self._login.sudo
         probe = (
-            'printf \'%s\\n%s\\n\' "$(id -u)" "$HOME"; '
+            'printf "%s\\n%s\\n" "$(id -u)" "$HOME"; [ "$(id -u)" != 0 ] || exit 0; '
             "docker version >/dev/null 2>&1 && echo docker; "
             "sudo -k -n true 2>/dev/null && echo free"
         )
