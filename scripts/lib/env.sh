@@ -58,7 +58,15 @@ ppocr_env() {
   } >"$_stamp" || true
 }
 
-ppocr_env
+# One at a time: two scripts started together must not both make it.
+if command -v flock >/dev/null 2>&1; then
+  exec 9>"$PPOCR_VENV.lock"
+  flock 9
+  ppocr_env
+  exec 9>&-
+else
+  ppocr_env
+fi
 PATH=$PPOCR_VENV/bin:$PATH
 ANSIBLE_CONFIG=${ANSIBLE_CONFIG:-$PPOCR_ROOT/ansible.cfg}
 export PATH PPOCR_ROOT PPOCR_VENV ANSIBLE_CONFIG
