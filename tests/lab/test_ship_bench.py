@@ -1,0 +1,24 @@
+"""The bench of sending images in its short form: bytes and disk have to hold on any machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+import ship as bench
+
+# Times depend on what else this machine does; they are printed beside the others.
+STEADY = ("bytes", "peak extra disk")
+
+
+def test_bytes_and_disk_stay_within_their_targets() -> None:
+    figures = bench.main(["--short"])
+    missed = {
+        name: value
+        for name, value in figures.items()
+        if name.startswith(STEADY) and value > bench.TARGETS[name]
+    }
+    assert not missed
+    assert len(figures) == len(bench.TARGETS)
