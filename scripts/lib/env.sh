@@ -44,6 +44,8 @@ ppocr_env() {
   if [ -x "$PPOCR_VENV/bin/python" ] && [ -r "$_stamp" ] && grep -qxF "$_want" "$_stamp"; then
     return 0
   fi
+  # A link leads to an environment others use: emptying that one is not ours to do.
+  [ ! -L "$PPOCR_VENV" ] || ppocr_die "$PPOCR_VENV is a link to an environment made for another lock: remove the link"
   echo "preparing the control node's Python environment in $PPOCR_VENV (a minute or two, once)" >&2
   ppocr_make_venv
   # Inside an air-gap bundle the packages lie beside the project.

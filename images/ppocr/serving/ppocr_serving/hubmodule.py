@@ -70,7 +70,7 @@ class OcrModule(RunModule):
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=available_cpus(),
-            precision=os.environ.get("PPOCR_PRECISION") or "auto",
+            precision=os.environ.get("PPOCR_PRECISION") or "f32",
             width_step=step if engine == "openvino" else 1,
         )
         self.limits = Settings.from_environment()

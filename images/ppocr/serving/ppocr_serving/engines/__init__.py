@@ -53,7 +53,7 @@ class EngineOptions:
     use_gpu: bool = False
     enable_mkldnn: bool = False
     threads: int = 1
-    precision: str = "auto"
+    precision: str = "f32"
     width_step: int = 1
 
     @property
