@@ -55,6 +55,8 @@ def script(name: str, *arguments: str) -> list[str]:
 SERVICE = "http://127.0.0.1:8866"
 STEPS = [
     Step("deploy", script("deploy")),
+    # The longest by far: first in line for a place.
+    Step("lab", pytest("tests/lab"), needs=("deploy",), timeout=3000),
     Step("ruff", ["ruff", "check", "."]),
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
@@ -64,7 +66,6 @@ STEPS = [
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), needs=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
-    Step("lab", pytest("tests/lab"), needs=("deploy",), timeout=2700),
     Step("image", pytest("tests/image"), needs=("deploy-again",)),
     Step("service", pytest("tests/service"), needs=("image",)),
 ]
