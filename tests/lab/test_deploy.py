@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -221,41 +220,6 @@ def test_a_disk_too_small_is_refused(lab, playbook: Playbooks) -> None:
     assert re.search(refusal, words(run)), run.tail()
     assert host.run("docker images -q").stdout == ""
     assert host.run("find /var/lib/ppocr -type f", check=False).stdout == ""
-
-
-def test_an_image_for_another_architecture_is_refused(z: Host, playbook: Playbooks) -> None:
-    plan = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "scripts/image_context.py",
-            "plan",
-            "--settings",
-            '{"version": "arm-test"}',
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    content = json.loads(plan.stdout)["content"]
-    change = f"LABEL org.ppocr.content={content}"
-    importing = [
-        "docker",
-        "import",
-        "--platform",
-        "linux/arm64",
-        "-c",
-        change,
-        "-",
-        "ppocr:arm-test",
-    ]
-    empty = subprocess.run(["tar", "-c", "-T", "/dev/null"], capture_output=True, check=True).stdout
-    subprocess.run(importing, input=empty, capture_output=True, check=True)
-    try:
-        run = playbook(DEPLOY, [z], extra_vars={"ppocr_version": "arm-test"}, expect_rc=2)
-    finally:
-        subprocess.run(["docker", "rmi", "ppocr:arm-test"], capture_output=True, check=True)
-    assert "z: the image is for arm64, the host is amd64" in words(run), run.tail()
-    assert serves(z)
 
 
 def test_an_image_that_cannot_be_built_leaves_the_service_alone(z, playbook: Playbooks) -> None:
