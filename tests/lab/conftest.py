@@ -18,8 +18,8 @@ from hostlab.lab import all_labs, state_folder
 SESSION = f"pytest-{os.getpid()}"
 
 
-class SessionLab:
-    """Hosts for a test session; the same name gives the same host again, as long as it is alike."""
+class ModuleLab:
+    """Hosts of a test module; the same name gives the same host again, as long as it is alike."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -34,7 +34,7 @@ class SessionLab:
         return self._lab.up(specs)
 
     def remove(self, *hosts: Host) -> None:
-        """Take hosts down before the session ends, to give memory back."""
+        """Take hosts down before the module ends, to give memory back."""
         self._lab.remove(*hosts)
 
 
@@ -52,8 +52,8 @@ def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[SessionLab]:
-    """Hosts of this session, removed at its end (also when it is interrupted).
+def session_lab() -> Iterator[Lab]:
+    """The lab of this session, gone at its end (also when it is interrupted).
 
     PPOCR_LAB_KEEP=1 leaves them: look at them with scripts/lab status --name pytest-<pid>.
     """
@@ -66,7 +66,7 @@ def lab() -> Iterator[SessionLab]:
     if not keep:
         atexit.register(session.down)
     try:
-        yield SessionLab(session)
+        yield session
     finally:
         signal.signal(signal.SIGTERM, before)
         if keep:
@@ -76,8 +76,16 @@ def lab() -> Iterator[SessionLab]:
             atexit.unregister(session.down)
 
 
+@pytest.fixture(scope="module")
+def lab(session_lab: Lab) -> Iterator[ModuleLab]:
+    """Hosts for one test module: what it brought up is gone before the next begins."""
+    yield ModuleLab(session_lab)
+    if os.environ.get("PPOCR_LAB_KEEP") != "1":
+        session_lab.remove(*session_lab.hosts())
+
+
 @pytest.fixture
-def fresh_host(lab: SessionLab) -> Iterator[Callable[..., Host]]:
+def fresh_host(lab: ModuleLab) -> Iterator[Callable[..., Host]]:
     """``fresh_host(name, **options)``: a host nobody used before, gone after the test."""
     made: list[Host] = []
 
