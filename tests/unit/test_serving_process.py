@@ -1,5 +1,6 @@
 """The container's processes: supervisor, settings, PaddleHub's home, CPUs, absent packages."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ppocr_serving import absent, cpus, hubhome
+from ppocr_serving import absent, config, cpus, hubhome
 from ppocr_serving.server.settings import Settings, SettingsError
 from ppocr_serving.supervisor import Supervisor
 
@@ -116,3 +117,49 @@ def test_left_out_packages_can_be_imported_but_not_used():
     assert "add paddlenlp to ppocr_image_extra_requirements" in result.stdout
     assert result.stdout.endswith("as usual\n")
     assert "paddle" not in absent.LEFT_OUT
+
+
+def test_a_process_does_without_an_installed_package():
+    code = (
+        "from ppocr_serving.absent import spare, AbsentDependencyError\n"
+        "spare('xmlrpc', 'it is not wanted here', __version__='2')\n"
+        "spare('wsgiref.simple_server', 'it is not wanted here')\n"
+        "import json; spare('json', 'too late')\n"
+        "import xmlrpc, xmlrpc.client as client, wsgiref.util\n"
+        "class Own(client.ServerProxy): pass\n"
+        "print(xmlrpc.__version__, isinstance(1, xmlrpc.some.Thing), json.dumps({}))\n"
+        "print(wsgiref.util.__file__)\n"
+        "from wsgiref import simple_server\n"
+        "for use in (client.ServerProxy, xmlrpc.some.thing, simple_server.x):\n"
+        "    try: use()\n"
+        "    except AbsentDependencyError as error: print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SERVING)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = result.stdout.splitlines()
+    assert lines[0] == "2 False {}"
+    assert lines[1].endswith("wsgiref/util.py")
+    assert lines[2:] == [
+        f"{name} was used, but it is not wanted here"
+        for name in ("xmlrpc.client.ServerProxy", "xmlrpc.some.thing", "wsgiref.simple_server.x")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "init_args", "needed"),
+    [
+        ("ocr_system", {}, False),
+        ("ocr_det", {"engine": "openvino"}, False),
+        ("ocr_rec", {"engine": "paddle"}, True),
+        ("ocr_rec", {"use_gpu": True}, True),
+        ("my_own", {}, True),
+    ],
+)
+def test_who_needs_paddle(name, init_args, needed):
+    described = {"modules_info": {"ocr_cls": {}, name: {"init_args": init_args}}}
+    assert config.check(json.dumps(described)).needs_paddle is needed

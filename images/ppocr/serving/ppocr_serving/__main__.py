@@ -14,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import healthcheck, hubhome, logs
+from . import hubhome, logs
 from .checks import StartError, config_file, preflight
 from .config import load
 from .supervisor import Supervisor, max_failures
@@ -71,6 +71,8 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(preflight().data, indent=1))
             return 0
         if command == "healthcheck":
+            from . import healthcheck
+
             return healthcheck.main()
     except StartError as error:
         log.error("%s", error)

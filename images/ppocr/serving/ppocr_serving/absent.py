@@ -1,19 +1,24 @@
-"""Stand for the parts of PaddleHub's dependencies that the image leaves out.
+"""Stand for packages that PaddleHub or rapidocr import on their way and serving does not use.
 
 ``import paddlehub`` pulls in its training, NLP, conversion and demo halves (paddlenlp, visualdl,
 paddle2onnx, scipy, ...): hundreds of megabytes and seconds of start-up that serving never uses.
-The image does not carry them. :func:`install` adds a finder *behind* Python's own, so a package
-that is installed is always the one imported; a missing one becomes an empty module whose names can
-be imported but not used: using one raises :class:`AbsentDependencyError` with the remedy.
+The image does not carry them: :func:`install` adds a finder *behind* Python's own, so a package
+that is installed is always the one imported. A ``.pth`` file in site-packages calls it, so that the
+``hub`` command gets it too. Others are there and one process can do without them: :func:`spare`
+puts a finder *in front* of Python's own.
 
-A ``.pth`` file in site-packages calls :func:`install`, so that the ``hub`` command gets it too.
+Either way a module without content is imported. Its names can be imported and subclassed, not
+used: using one raises :class:`AbsentDependencyError` with the remedy.
 """
+
+# Runs at each start of Python in the image: importlib.abc alone would double what that takes.
 
 from __future__ import annotations
 
-import importlib.abc
+import importlib
 import importlib.machinery
 import sys
+from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -24,59 +29,94 @@ LEFT_OUT = frozenset(
 
 
 class AbsentDependencyError(ImportError):
-    """A dependency the image leaves out was used."""
-
-
-def _refuse(name: str) -> NoReturn:
-    package = name.partition(".")[0]
-    raise AbsentDependencyError(
-        f"{name} was used, but the ppocr image leaves {package} out: add {package} to "
-        "ppocr_image_extra_requirements and build the image again",
-        name=name,
-    )
+    """A dependency that is left out was used."""
 
 
 class _AbsentName(type):
     """Metaclass of what an absent module hands out: may be imported and subclassed, not used."""
 
+    _refuse: Callable[[str], NoReturn]
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        _refuse(cls.__qualname__)
+        cls._refuse(cls.__qualname__)
 
     def __getattr__(cls, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        _refuse(f"{cls.__qualname__}.{attribute}")
+        return _name(f"{cls.__qualname__}.{attribute}", cls.__module__, cls._refuse)
+
+
+def _name(qualified: str, module: str, refuse: Callable[[str], NoReturn]) -> _AbsentName:
+    content = {"__qualname__": qualified, "__module__": module, "_refuse": staticmethod(refuse)}
+    return _AbsentName(qualified.rpartition(".")[2], (), content)
 
 
 class _AbsentModule(ModuleType):
     """A module of a package that is left out."""
 
+    _refuse: Callable[[str], NoReturn]
+
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        name = f"{self.__name__}.{attribute}"
-        return _AbsentName(attribute, (), {"__qualname__": name, "__module__": self.__name__})
+        return _name(f"{self.__name__}.{attribute}", self.__name__, self._refuse)
 
 
-class _AbsentFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _AbsentFinder:
+    """Finder and loader of absent modules: ``names`` and all below them."""
+
+    def __init__(self, names: Collection[str], remedy: str) -> None:
+        self._names = frozenset(names)
+        self._remedy = remedy
+
+    def _refuse(self, name: str) -> NoReturn:
+        package = name.partition(".")[0]
+        raise AbsentDependencyError(
+            f"{name} was used, but {self._remedy.format(package=package)}", name=name
+        )
+
     def find_spec(
         self, fullname: str, path: Any = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] not in LEFT_OUT:
+        parts = fullname.split(".")
+        if not any(".".join(parts[:end]) in self._names for end in range(1, len(parts) + 1)):
             return None
         parent = sys.modules.get(fullname.rpartition(".")[0])
-        if parent is not None and not isinstance(parent, _AbsentModule):
+        if fullname not in self._names and not isinstance(parent, _AbsentModule):
             return None  # a package that is really installed lacks this submodule: say so as usual
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        loader: Any = self
+        return importlib.machinery.ModuleSpec(fullname, loader, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _AbsentModule(spec.name)
+        module = _AbsentModule(spec.name)
+        module._refuse = self._refuse
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         return None
 
 
 def install() -> None:
-    """Put the finder last on ``sys.meta_path``, once."""
+    """Put the finder of what the image leaves out last on ``sys.meta_path``, once."""
     if not any(isinstance(finder, _AbsentFinder) for finder in sys.meta_path):
-        sys.meta_path.append(_AbsentFinder())
+        remedy = (
+            "the ppocr image leaves {package} out: add {package} to "
+            "ppocr_image_extra_requirements and build the image again"
+        )
+        finder: Any = _AbsentFinder(LEFT_OUT, remedy)
+        sys.meta_path.append(finder)
+
+
+def spare(package: str, remedy: str, **attributes: Any) -> None:
+    """Do without a package, or a part of one, in this process; nothing if it is loaded already.
+
+    Args:
+        package: its name as imported, with dots for a part of a package.
+        remedy: what :class:`AbsentDependencyError` says after "... was used, but".
+        attributes: names the absent module has all the same, such as ``__version__``.
+    """
+    if package in sys.modules:
+        return
+    finder: Any = _AbsentFinder({package}, remedy)
+    sys.meta_path.insert(0, finder)
+    vars(importlib.import_module(package)).update(attributes)

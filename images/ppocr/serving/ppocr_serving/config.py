@@ -43,6 +43,15 @@ class ServingConfig:
     def modules(self) -> dict[str, dict[str, Any]]:
         return dict(self.data["modules_info"])
 
+    @property
+    def needs_paddle(self) -> bool:
+        """Whether Paddle itself is used: by a module of the user's, or as the engine of ours."""
+        chosen = [(name, info["init_args"]) for name, info in self.modules.items()]
+        return any(
+            name not in OUR_MODULES or args.get("use_gpu") or args.get("engine") == "paddle"
+            for name, args in chosen
+        )
+
 
 def _parse(text: str) -> Any:
     # The guide prints config.json with "#" comments, which JSON does not know: take them out,

@@ -56,6 +56,10 @@ class OcrModule(RunModule):
         ParamsError: a parameter is unknown or has a wrong value.
     """
 
+    # PaddleHub's own puts every call of a method in Paddle's static graph mode, one switch for the
+    # whole process; our models know no such mode.
+    __getattribute__ = object.__getattribute__
+
     def __init__(
         self, use_gpu: bool = False, enable_mkldnn: bool = False, engine: str | None = None
     ) -> None:

@@ -61,7 +61,8 @@ def threads(options: EngineOptions) -> Threads:
 
 
 @functools.cache
-def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
+def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
+    """Begin to load a stage."""
     # Imported when asked for: operators and engines take seconds to import.
     from .pipeline.classifier import Classifier
     from .pipeline.detector import Detector
@@ -72,7 +73,15 @@ def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
         "cls": Classifier,
         "rec": Recognizer,
     }
-    return threads(options).run(makers[kind], params, options)
+    return threads(options).start(makers[kind], params, options)
+
+
+def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
+    try:
+        return _begin(kind, params, options).result()
+    except BaseException:
+        _begin.cache_clear()  # the next request tries again
+        raise
 
 
 def detector(params: Any, options: EngineOptions) -> Any:
@@ -97,6 +106,9 @@ def recognizer(params: Any, options: EngineOptions) -> Any:
 def _system(params: SystemParams, options: EngineOptions) -> Any:
     from .pipeline.system import System
 
+    # All begun before the first is waited for: reading and compiling a model takes one CPU.
+    _begin("rec", params.rec, options)
+    _begin("det", params.det, options)
     return System(
         detector(params.det, options),
         classifier(params.cls, options) if params.use_angle_cls else None,
@@ -115,7 +127,7 @@ def system(params: SystemParams, options: EngineOptions) -> Any:
 def _after_fork() -> None:
     global _loading
     _loading = threading.RLock()
-    for cached in (_threads, _stage, _system):
+    for cached in (_threads, _begin, _system):
         cached.cache_clear()
 
 

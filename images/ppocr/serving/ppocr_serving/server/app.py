@@ -1,15 +1,19 @@
-"""PaddleHub Serving's app, made in a worker after the fork."""
+"""PaddleHub Serving's app, made in a worker after the fork.
+
+Takes seconds to import (PaddleHub): imported in the worker, not in the master.
+"""
 
 from __future__ import annotations
 
 import logging
 
 from flask import Flask, request
+from paddlehub.commands.serving import ServingCommand
+from paddlehub.serving import app_compat
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..config import ServingConfig
 from ..hubmodule import OcrModule
-from .signals import take_back
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,6 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
 
     Returns the app and those of its modules that are ours.
     """
-    # Takes seconds: paddle and paddlehub are imported in the worker, not in the master.
-    from paddlehub.commands.serving import ServingCommand
-    from paddlehub.serving import app_compat
-
-    take_back()
     command = ServingCommand()
     command.modules_info = serving.modules
     command.preinstall_modules()

@@ -13,8 +13,10 @@ from gunicorn.app.base import BaseApplication
 
 from ..config import ServingConfig
 from .guard import Guard, WsgiApp
+from .lean import spare_paddle
 from .scoreboard import Scoreboard
 from .settings import RUN_DIR, Settings
+from .signals import take_back
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -60,12 +62,16 @@ class Server(BaseApplication):
 
     def load(self) -> WsgiApp:
         """Called in each worker; the worker takes requests only when this has returned."""
-        from .app import create
-
+        started = time.monotonic()
         # Where memory runs out, a worker goes, not the front nor gunicorn's master.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
-        started = time.monotonic()
+        if self._serving.needs_paddle:
+            take_back()
+        else:
+            spare_paddle()
+        from .app import create
+
         app, modules = create(self._serving)
         for module in modules:
             module.warm_up()

@@ -1,0 +1,26 @@
+"""A worker without Paddle: half the time to start, and half the memory.
+
+PaddleHub imports Paddle for its training and NLP halves. Where every module served is one of ours
+on OpenVINO, nothing calls it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+
+from ..absent import spare
+
+_REMEDY = (
+    "this worker has not loaded {package}, since every module it serves runs on OpenVINO: "
+    "set hubserving_engine to paddle"
+)
+#: PaddleHub uses these without importing them: Paddle did.
+_BY_PADDLE = ("PIL.Image",)
+
+
+def spare_paddle() -> None:
+    """To be called before PaddleHub is imported."""
+    spare("paddle", _REMEDY, __version__=metadata.version("paddlepaddle"))
+    for name in _BY_PADDLE:
+        importlib.import_module(name)
