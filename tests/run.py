@@ -7,12 +7,15 @@ its output is printed when it ends, whole if it failed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -21,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test-logs"
 #: Steps at once: the machine has two cores, and one of them is busy with the lab.
 PARALLEL = 2
+#: Seconds a step gets to end by itself when its time is up.
+_TO_END = 60
+_processes: list[subprocess.Popen[bytes]] = []
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -99,18 +105,22 @@ def run(step: Step) -> Result:
     started = time.monotonic()
     log = LOGS / f"{step.name}.log"
     with log.open("w") as file:
+        process = subprocess.Popen(
+            step.command,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **step.environment},
+        )
+        _processes.append(process)
         try:
-            status = subprocess.run(
-                step.command,
-                cwd=ROOT,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                timeout=step.timeout,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **step.environment},
-                check=False,
-            ).returncode
+            status = process.wait(step.timeout)
         except subprocess.TimeoutExpired:
+            process.terminate()  # pytest takes its lab hosts down
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_TO_END)
+            process.kill()
             file.write(f"\nstopped: took longer than {step.timeout} s\n")
             status = 124
     output = log.read_text(errors="replace")
@@ -159,6 +169,13 @@ def run_all(steps: Sequence[Step]) -> list[Result]:
     return list(results.values())
 
 
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    """Steps are not left behind when this program is told to end."""
+    for process in _processes:
+        process.terminate()
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__)
     parser.add_argument(
@@ -172,6 +189,7 @@ def main() -> int:
     quick = {"ruff", "format", "yamllint", "types", "role-docs", "ansible-lint", "unit"}
     wanted = set(args.steps) or (quick if args.quick else {step.name for step in STEPS})
     LOGS.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
     results = run_all([step for step in STEPS if step.name in wanted])
 
