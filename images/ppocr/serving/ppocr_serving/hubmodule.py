@@ -74,7 +74,7 @@ class OcrModule(RunModule):
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=available_cpus(),
-            precision=os.environ.get("PPOCR_PRECISION") or "f32",
+            precision=os.environ.get("PPOCR_PRECISION") or "auto",
             width_step=step if engine == "openvino" else 1,
         )
         self.limits = Settings.from_environment()

@@ -45,7 +45,8 @@ class EngineOptions:
         use_gpu: run on the card CUDA_VISIBLE_DEVICES leaves first.
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
-        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it.
+        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it,
+            where answers bear it (see :meth:`exact`).
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
             bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """
@@ -56,6 +57,11 @@ class EngineOptions:
     threads: int = 1
     precision: str = "f32"
     width_step: int = 1
+
+    def exact(self) -> EngineOptions:
+        """The same, with ``auto`` meaning f32: for a model whose answers bf16 would change."""
+        precision = "f32" if self.precision == "auto" else self.precision
+        return dataclasses.replace(self, precision=precision)
 
     @property
     def parallel(self) -> int:
