@@ -110,7 +110,9 @@ def test_faults_of_clients_and_of_ours():
 def unreadable(*numbers):
     def note(noted):
         noted.images = 2
-        noted.unreadable = {number: RequestError("damaged", "image", 422) for number in numbers}
+        noted.unreadable = {
+            f"images[{number}]": RequestError("damaged", "image", 422) for number in numbers
+        }
 
     return note
 
@@ -152,3 +154,12 @@ def test_log_lines_are_json():
     record.fields = {"code": 200}
     line = json.loads(logs.JsonFormatter().format(record))
     assert (line["message"], line["code"], line["level"]) == ("said 更多", 200, "INFO")
+
+
+def test_pages_are_told_beside_results():
+    def note(noted):
+        noted.images = 1
+        noted.pages.append({"pdf": 0, "page": 1, "width": 3, "height": 4})
+
+    status, answer, _ = ask(OK, note)
+    assert status == 200 and answer == OK | {"pages": [{"pdf": 0, "page": 1, "width": 3, "height": 4}]}

@@ -22,9 +22,11 @@ from paddlehub.module.module import RunModule
 from . import runtime
 from .cpus import available_cpus
 from .engines import EngineOptions
+from .files import from_base64
 from .gpu import require_visible_device
 from .models import check_model
-from .pipeline.image import decode_image, from_base64
+from .pdf import documents
+from .pipeline.image import decode_image
 from .report import Report, RequestError, current, stage
 from .server.settings import Settings
 
@@ -100,6 +102,9 @@ class OcrModule(RunModule):
         """Answer decoded images (BGR, uint8): a result for each."""
         raise NotImplementedError
 
+    #: Whether an image is a page, so that pages of PDFs can be read too.
+    reads_pages = True
+
     def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
         """The answer's ``results``: one an image, an empty one for what is no image, as in stock.
 
@@ -107,8 +112,8 @@ class OcrModule(RunModule):
         """
         return [[] if place is None else results[place] for place in places]
 
-    def answer(self, images: Any = None, **unknown: Any) -> list[Any]:
-        """Answer a request's ``images`` (base64 strings).
+    def answer(self, images: Any = None, pdfs: Any = None, **unknown: Any) -> list[Any]:
+        """Answer a request's ``images`` (base64 strings), then the pages of its ``pdfs``.
 
         Raises:
             RequestError: no images or too many, bad base64, or a key the contract does not know;
@@ -116,17 +121,22 @@ class OcrModule(RunModule):
         """
         report = current() or Report()
         try:
-            return self._answer(report, images, unknown)
+            if unknown:
+                names = ", ".join(sorted(name[:40] for name in unknown))
+                raise RequestError(f"unknown key {names}: only images is accepted", "key")
+            if pdfs is None:
+                return self._answer(report, images)
+            # Looked at first: a request that is wrong costs no inference.
+            orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
+            results = [] if images in (None, []) else self._answer(report, images)
+            return results + documents.answer(orders, self.predict, report, self.limits)
         except Exception as error:
             report.problem = error
             if not isinstance(error, RequestError):
                 log.exception("%s failed", type(self).__name__)
             raise
 
-    def _answer(self, report: Report, images: Any, unknown: dict[str, Any]) -> list[Any]:
-        if unknown:
-            names = ", ".join(sorted(name[:40] for name in unknown))
-            raise RequestError(f"unknown key {names}: only images is accepted", "key")
+    def _answer(self, report: Report, images: Any) -> list[Any]:
         if not isinstance(images, list) or not images:
             raise RequestError("images must be a list of at least one base64 string", "images")
         limit = self.limits.images_limit
@@ -142,14 +152,14 @@ class OcrModule(RunModule):
         places: list[int | None] = []
         for number, image in enumerate(self.threads.map(self._decode, files)):
             if isinstance(image, RequestError):
-                report.unreadable[number] = image
+                report.unreadable[f"images[{number}]"] = image
                 places.append(None)
             else:
                 report.pixels += image.shape[0] * image.shape[1]
                 places.append(len(decoded))
                 decoded.append(image)
         results = self.predict(decoded) if decoded else []
-        report.lines = sum(len(found) if isinstance(found, list) else 1 for found in results)
+        report.count_lines(results)
         return self.arrange(results, places)
 
     def _decode(self, data: bytes) -> np.ndarray | RequestError:
@@ -174,6 +184,11 @@ class OcrModule(RunModule):
 
 class SingleStageModule(OcrModule):
     """A module that takes each image for one line: one outer list for the request, as in stock."""
+
+    reads_pages = False
+
+    #: Whether an image is a page, so that pages of PDFs can be read too.
+    reads_pages = True
 
     def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
         return [[results[place] for place in places if place is not None]]

@@ -12,20 +12,27 @@ import threading
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from typing import Any
 
 
 @dataclasses.dataclass
 class Report:
-    """One request: pictures, lines, pixels, seconds by stage, and its problem if it has one."""
+    """One request: pictures (pages of PDFs too), lines, pixels, seconds by stage, and its problem if it has one."""
 
     images: int = 0
     lines: int = 0
     pixels: int = 0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-    #: Why images of the request could not be read, by their number.
-    unreadable: dict[int, RequestError] = dataclasses.field(default_factory=dict)
+    #: Why images or pages of the request could not be read, by their name: "images[0]".
+    unreadable: dict[str, RequestError] = dataclasses.field(default_factory=dict)
+    #: What the answer says of each page of a PDF, in the order of its results.
+    pages: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     problem: Exception | None = None
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
+
+    def count_lines(self, results: list[Any]) -> None:
+        """Add the lines of a module's results, one an image."""
+        self.lines += sum(len(found) if isinstance(found, list) else 1 for found in results)
 
     def add(self, stage: str, seconds: float) -> None:
         with self._lock:

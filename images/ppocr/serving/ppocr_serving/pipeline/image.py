@@ -1,8 +1,7 @@
-"""From a request's base64 to pixels, and from a page to the pictures of its lines."""
+"""From an image file to pixels, and from a page to the pictures of its lines."""
 
 from __future__ import annotations
 
-import base64
 import io
 
 import cv2
@@ -34,22 +33,10 @@ def _header(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # Pillow's parsers raise whatever they meet
+        if data.startswith(b"%PDF"):
+            raise _unreadable("a PDF goes in pdfs, not in images") from error
         known = "PNG, JPEG, BMP, TIFF, WebP, GIF, PPM"
         raise _unreadable(f"not an image of a format this service reads ({known})") from error
-
-
-def from_base64(encoded: object) -> bytes:
-    """The bytes of an image file.
-
-    Raises:
-        RequestError: not base64, or not a string.
-    """
-    if not isinstance(encoded, str):
-        raise RequestError("images: each image must be a base64 string", "base64")
-    try:
-        return base64.b64decode(encoded)
-    except ValueError as error:
-        raise RequestError(f"images: not base64: {error}", "base64") from error
 
 
 def decode_image(data: bytes, pixels_limit: int) -> np.ndarray:

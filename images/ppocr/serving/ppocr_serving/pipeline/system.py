@@ -9,8 +9,9 @@ import numpy as np
 
 from ..report import stage
 from .classifier import Classifier
-from .detector import Detector, reading_order
+from .detector import Detector
 from .image import crop_line
+from .order import reading_order
 from .recognizer import Recognizer
 
 if TYPE_CHECKING:

@@ -66,7 +66,8 @@ class Guard:
     ) -> tuple[int, bytes, str]:
         """HTTP status, body and kind of error (empty for none) to answer with."""
         failed = report.images > 0 and len(report.unreadable) == report.images
-        if code == 200 and not report.unreadable and body.find(b'"status":"000"') >= 0:
+        plain = not report.unreadable and not report.pages
+        if code == 200 and plain and body.find(b'"status":"000"') >= 0:
             return 200, body, ""
         try:
             answer = json.loads(body)
@@ -77,12 +78,14 @@ class Guard:
             if report.unreadable and not self._stock_status:
                 # Their places in results stay as the contract has them; msg says why.
                 answer["msg"] = "; ".join(
-                    f"images[{number}]: {why}" for number, why in sorted(report.unreadable.items())
+                    f"{name}: {why}" for name, why in report.unreadable.items()
                 )
                 if failed:
                     answer["status"] = "101"
                     code = max(why.http for why in report.unreadable.values())
             kind = next(iter(report.unreadable.values())).kind if failed else ""
+            if report.pages:
+                answer["pages"] = report.pages
         elif status == "111":
             code, kind = 404, "module"
         elif isinstance(report.problem, RequestError):

@@ -14,7 +14,7 @@ RUN_DIR = Path(os.environ.get("PPOCR_RUN_DIR", "/run/ppocr"))
 
 _MEGA = 1_000_000
 #: Zero means "no such limit" for these.
-_MAY_BE_ZERO = {"max_requests", "memory_ceiling"}
+_MAY_BE_ZERO = {"max_requests", "memory_ceiling", "pdf_pages_limit"}
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -37,6 +37,10 @@ class Settings:
         body_limit: MB of a request's body, as sent and unpacked.
         images_limit: images of one request.
         pixels_limit: millions of pixels of one image, looked at before decoding it.
+        pdf_pages_limit: pages of PDFs of one request; 0 to take no PDFs.
+        pdf_dpi: pixels of an inch pages are drawn at, where a client does not say.
+        pdf_dpi_limit: the most a client may ask for.
+        pdf_timeout: seconds of a CPU that drawing one PDF may take.
         buffer_limit: MB of request bodies held at once, over all clients.
         header_timeout: seconds a client has to send a request's head; idle connections end then.
         body_timeout: seconds a client has to send a request's body.
@@ -57,6 +61,10 @@ class Settings:
     body_limit: int = 64
     images_limit: int = 32
     pixels_limit: int = 50
+    pdf_pages_limit: int = 20
+    pdf_dpi: int = 200
+    pdf_dpi_limit: int = 300
+    pdf_timeout: int = 20
     buffer_limit: int = 512
     header_timeout: int = 30
     body_timeout: int = 60
@@ -104,6 +112,11 @@ class Settings:
             raise SettingsError(f"PPOCR_ALLOW_NETWORKS: {error}") from error
         if bool(settings.tls_cert) != bool(settings.tls_key):
             raise SettingsError("PPOCR_TLS_CERT and PPOCR_TLS_KEY: set both, or neither")
+        if settings.pdf_dpi > settings.pdf_dpi_limit:
+            raise SettingsError(
+                f"PPOCR_PDF_DPI={settings.pdf_dpi}: more than PPOCR_PDF_DPI_LIMIT allows "
+                f"({settings.pdf_dpi_limit})"
+            )
         return settings
 
 

@@ -1,0 +1,120 @@
+"""The PDFs of a request: from what the client sent to results, one a page."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..report import Report, RequestError
+from ..server.settings import Settings
+from .pages import Order, Page, pages, read_order
+
+#: Pages read side by side; fewer where they are large.
+_AT_ONCE = 4
+#: A picture of a page, for people: its longer side in pixels, and the quality of its JPEG.
+_PICTURE_SIDE = 1600
+_PICTURE_QUALITY = 80
+
+Predict = Callable[[list[np.ndarray]], list[Any]]
+
+
+def read_orders(entries: object, limits: Settings, reads_pages: bool = True) -> list[Order]:
+    """What is asked for of each of a request's PDFs.
+
+    Raises:
+        RequestError: no list, too many, an entry of another form, or a module that reads lines.
+    """
+    if not reads_pages:
+        raise RequestError("pdfs: ocr_system and ocr_det read pages, this module lines", "key")
+    if not limits.pdf_pages_limit:
+        raise RequestError("pdfs: not served here (hubserving_pdf_pages_limit is 0)", "key")
+    if not isinstance(entries, list) or not entries:
+        raise RequestError("pdfs must be a list of at least one base64 string", "pdf")
+    if len(entries) > limits.pdf_pages_limit:
+        raise RequestError(
+            f"{len(entries)} PDFs are more than {limits.pdf_pages_limit} pages of one request "
+            "(hubserving_pdf_pages_limit)",
+            "pdf",
+            413,
+        )
+    return [read_order(entry, limits) for entry in entries]
+
+
+def _picture(image: np.ndarray) -> str:
+    """A JPEG of the page as a data URL."""
+    scale = _PICTURE_SIDE / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _PICTURE_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+
+
+def _size(page: Page) -> int:
+    """Pixels of a page; 0 for one that could not be drawn."""
+    if isinstance(page.content, RequestError):
+        return 0
+    return page.content.shape[0] * page.content.shape[1]
+
+
+def _groups(found: Iterator[Page], pixels: int) -> Iterator[list[Page]]:
+    """Pages to read side by side: what is held at once is less than twice ``pixels``."""
+    group: list[Page] = []
+    for page in found:
+        group.append(page)
+        if len(group) == _AT_ONCE or sum(map(_size, group)) >= pixels:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _about(number: int, page: Page, order: Order) -> dict[str, Any]:
+    """What the answer says of a page besides its lines."""
+    about: dict[str, Any] = {"pdf": number, "page": page.number}
+    if isinstance(page.content, np.ndarray):
+        height, width = page.content.shape[:2]
+        about |= {"width": width, "height": height}
+        if order.pictures:
+            about["picture"] = _picture(page.content)
+    return about
+
+
+def _read(pages_: list[Page], predict: Predict, report: Report) -> list[Any]:
+    """Results of some pages, an empty one for what could not be drawn."""
+    images = [page.content for page in pages_ if isinstance(page.content, np.ndarray)]
+    report.pixels += sum(map(_size, pages_))
+    results = predict(images) if images else []
+    report.count_lines(results)
+    answers = iter(results)
+    return [next(answers) if isinstance(page.content, np.ndarray) else [] for page in pages_]
+
+
+def answer(orders: list[Order], predict: Predict, report: Report, limits: Settings) -> list[Any]:
+    """Results of every page in order; a PDF that cannot be opened has one, empty, in its place.
+
+    What is wrong with a PDF or a page, and which page each result is of, goes into the report.
+    """
+    results: list[Any] = []
+    left = limits.pdf_pages_limit
+    for number, order in enumerate(orders):
+        with contextlib.closing(pages(order, left, limits)) as drawn:
+            try:
+                for group in _groups(drawn, limits.pixels):
+                    left -= len(group)
+                    for page in group:
+                        if isinstance(page.content, RequestError):
+                            report.unreadable[f"pdfs[{number}] page {page.number}"] = page.content
+                    report.images += len(group)
+                    report.pages += [_about(number, page, order) for page in group]
+                    results += _read(group, predict, report)
+            except RequestError as error:
+                report.images += 1
+                report.unreadable[f"pdfs[{number}]"] = error
+                report.pages.append({"pdf": number, "page": None})
+                results.append([])
+    return results
