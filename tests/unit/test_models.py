@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from ppocr_serving.models import ModelError, check_model, verify_manifest
-from ppocrlib import models, unpack
+from ppocrlib import models, onnxmodel, unpack
 
 FILES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
 
@@ -118,11 +118,55 @@ def test_paddle_3_models_need_no_info_file(tmp_path):
         ({"det": {"path": "/no/such"}}, r"ppocr_models.det.path: /no/such does not exist"),
         ({"det": {"path": "/", "dict": "/"}}, "unknown dict"),
         ({"rec": {"sha256": "0" * 64}}, "needs one of package, url or path"),
+        ({"rec": "PP-OCRv9"}, r"ppocr_models.rec: 'PP-OCRv9' is neither a mapping nor one of PP-OCRv4"),
+        ({"cls": "PP-OCRv6-small"}, r"ppocr_models.cls: .* nor one of PP-OCRv4-mobile"),
     ],
 )
 def test_sources_are_checked(values, message):
     with pytest.raises(ModelError, match=message):
         models.resolve(values)
+
+
+def onnx(metadata):
+    """A model of nothing but a version, a graph that is not read, and its metadata."""
+
+    def field(number, content):
+        size, places = len(content), b""
+        while size > 0x7F:
+            size, places = size >> 7, places + bytes([size & 0x7F | 0x80])
+        return bytes([number << 3 | 2]) + places + bytes([size]) + content
+
+    pairs = [field(1, key.encode()) + field(2, value.encode()) for key, value in metadata.items()]
+    return b"\x08\x0a" + field(7, b"\xff" * 300) + b"".join(field(14, pair) for pair in pairs)
+
+
+def test_what_an_onnx_model_says_of_itself():
+    said = {"character": "甲\n乙\n" * 100, "x": ""}
+    whole = onnx(said)
+    assert onnxmodel.metadata(whole) == said
+    for wrong in (whole[:-3], b"\x0f" + whole, b"\x80" * 30, b"\xff"):
+        with pytest.raises(onnxmodel.NotOnnx):
+            onnxmodel.metadata(wrong)
+
+
+def test_onnx_models_bring_their_dictionary(own, tmp_path):
+    (tmp_path / "rec.onnx").write_bytes(onnx({"character": "甲\n乙"}))
+    own["rec"] = {"path": str(tmp_path / "rec.onnx")}
+    target = tmp_path / "models"
+    manifest = models.lay_out(models.resolve(own), target, tmp_path / "cache")
+    assert {"rec/inference.onnx", "rec/dict.txt"} <= set(manifest)
+    assert (target / "rec/dict.txt").read_text() == "甲\n乙\n"
+    assert check_model(target / "rec").name == "inference.onnx"
+    (tmp_path / "rec.onnx").write_bytes(onnx({}))
+    with pytest.raises(ModelError, match="carries no dictionary: name one in dict"):
+        models.lay_out(models.resolve(own), tmp_path / "again", tmp_path / "cache")
+
+
+def test_sets_by_name():
+    chosen = models.resolve({"det": "PP-OCRv6-small", "rec": "PP-OCRv6-small"})
+    assert chosen["rec"]["path"].endswith("PP-OCRv6_rec_small.onnx")
+    assert chosen["cls"] == models.DEFAULT_SOURCES["cls"]
+    assert models.resolve(dict.fromkeys(chosen, "PP-OCRv4-mobile")) == models.DEFAULT_SOURCES
 
 
 def test_fingerprint_follows_the_bytes(own, tmp_path):

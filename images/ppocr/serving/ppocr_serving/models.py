@@ -14,8 +14,10 @@ from pathlib import Path
 MODELS_ROOT = Path("/opt/ppocr/models")
 STAGES = ("det", "cls", "rec")
 
-#: Either program file will do (Paddle 2 writes .pdmodel, Paddle 3 .json), with both of the others.
-PROGRAM_FILES = ("inference.pdmodel", "inference.json")
+#: Any program file will do: Paddle 2 writes .pdmodel, Paddle 3 .json, each with parameters beside it;
+#: .onnx has them in itself.
+ONNX_FILE = "inference.onnx"
+PROGRAM_FILES = ("inference.pdmodel", "inference.json", ONNX_FILE)
 PARAMETER_FILES = ("inference.pdiparams", "inference.pdiparams.info")
 DICTIONARY_FILE = "dict.txt"
 MANIFEST_FILE = "manifest.json"
@@ -27,6 +29,8 @@ class ModelError(Exception):
 
 def missing_files(folder: Path) -> list[str]:
     """Names an inference model folder should have and does not."""
+    if (folder / ONNX_FILE).is_file():
+        return []
     missing = []
     if not any((folder / name).is_file() for name in PROGRAM_FILES):
         missing.append(" or ".join(PROGRAM_FILES))

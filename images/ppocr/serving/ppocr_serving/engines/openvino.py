@@ -1,4 +1,4 @@
-"""OpenVINO: reads Paddle inference models as they are; the fastest engine on a CPU."""
+"""OpenVINO: reads Paddle inference models and ONNX as they are; the fastest engine on a CPU."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def load(model_dir: Path, options: EngineOptions) -> OpenVinoPredictor:
     if options.use_gpu:
         raise EngineError("openvino serves on the CPU: for use_gpu choose the engine paddle")
     program = check_model(model_dir)
-    if program.suffix != ".pdmodel":
-        raise EngineError(f"openvino reads inference.pdmodel, {model_dir} has {program.name}")
+    if program.suffix not in (".pdmodel", ".onnx"):
+        raise EngineError(
+            f"openvino reads inference.pdmodel and inference.onnx, {model_dir} has {program.name}"
+        )
     try:
         return OpenVinoPredictor(program, options)
     except RuntimeError as error:
