@@ -92,9 +92,7 @@ def laughing(levels: int = 9) -> bytes:
         forms.append(
             _stream(b"/X Do " * 10, b"/Type /XObject /Subtype /Form /BBox [0 0 500 500] " + deeper)
         )
-    forms.append(
-        _stream(b"0 0 400 400 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 500 500]")
-    )
+    forms.append(_stream(b"0 0 400 400 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 500 500]"))
     return one_page(_stream(b"/X Do"), _A4, b"/XObject <</X 5 0 R>>", *forms)
 
 

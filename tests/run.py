@@ -73,8 +73,20 @@ STEPS = [
     Step("deploy-again", script("deploy"), needs=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
     Step("image", pytest("tests/image"), needs=("deploy-again",)),
-    Step("service", pytest("tests/service"), needs=("image",)),
+    Step("service", pytest("tests/service", "--browser"), needs=("image",)),
 ]
+
+
+#: Requests of the long soak; 2 cores take about a quarter of an hour for it.
+LONG_SOAK = 2000
+
+
+def with_long_soak(step: Step) -> Step:
+    """The step as it is run with --full."""
+    if step.name != "service":
+        return step
+    command = [*step.command, f"--soak-requests={LONG_SOAK}"]
+    return dataclasses.replace(step, command=command, timeout=2 * step.timeout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +194,11 @@ def main() -> int:
         "steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}"
     )
     parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help=f"with a soak of {LONG_SOAK} requests instead of a short one",
+    )
     args = parser.parse_args()
     unknown = set(args.steps) - {step.name for step in STEPS}
     if unknown:
@@ -191,7 +208,8 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    results = run_all([step for step in STEPS if step.name in wanted])
+    steps = [with_long_soak(step) if args.full else step for step in STEPS]
+    results = run_all([step for step in steps if step.name in wanted])
 
     print("\nslowest steps:")
     for result in sorted(results, key=lambda result: -result.seconds)[:6]:

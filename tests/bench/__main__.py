@@ -1,6 +1,6 @@
 """Measures our service beside what people run today, in one run, and prints ratios.
 
-    scripts/bench [--quick] [--image ppocr:1.0.0] [--out reports/bench]
+    scripts/bench [--quick] [--image ppocr:1.0.0] [--models PP-OCRv6-small] [--out reports/bench]
 
 All are started first and asked in turn, so that a machine whose speed drifts treats all alike.
 """
@@ -15,14 +15,29 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from ppocrlib import commandline, models
+
 from . import pages, plot
-from .services import HERE, LOCK, Service, ask, ours, stock, stock_python, stock_variables
+from .services import (
+    HERE,
+    LOCK,
+    Service,
+    ask,
+    ours,
+    stock,
+    stock_python,
+    stock_variables,
+)
 
 Cell = dict[str, float]
 #: Figure, ours, the other, what is compared, target, and whether more is better.
@@ -107,6 +122,15 @@ def cell(subject: Any, made: list[str], clients: int, requests: int) -> Cell:
     }
 
 
+def laid_out(name: str, stack: contextlib.ExitStack) -> Path:
+    """A folder with the models of that name; what the set lacks is the default's."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ppocr-bench-")))
+    folder.chmod(0o755)
+    chosen = dict.fromkeys(models.NAMED[name], name)
+    models.lay_out(models.resolve(chosen), folder / "models", commandline.cache_folder() / "models")
+    return folder / "models"
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure all; return machine, subjects and cells."""
     kinds = ["page"] if args.quick else list(pages.KINDS)
@@ -122,6 +146,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "rapidocr openvino": InProcess("openvino", stack, [first]),
             "rapidocr onnxruntime": InProcess("onnxruntime", stack, [first]),
         }
+        for name in args.models:
+            folder = laid_out(name, stack)
+            service = stack.enter_context(ours(first, args.image, folder))
+            subjects[f"ours {name}"] = Remote(service)
         for name, subject in subjects.items():
             subject.measure(made["page"], 2, 6)  # warm
             result["ready"][name] = subject.ready
@@ -211,6 +239,14 @@ def main() -> int:
         "--clients", type=int, nargs="+", default=[1, 2, 4, 8], help="clients at once; 4 among them"
     )
     parser.add_argument("--settle", type=int, default=500, help="requests before memory is read")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=[],
+        choices=sorted(models.NAMED),
+        metavar="NAME",
+        help=f"ours with these models as well: {', '.join(sorted(models.NAMED))}",
+    )
     parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder to write")
     args = parser.parse_args()
     result = run(args)

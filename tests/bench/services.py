@@ -146,14 +146,19 @@ def stock(page: str, mkldnn: bool) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def ours(page: str, image: str, **settings: str) -> Iterator[Service]:
-    """Our container with default settings, changed by ``settings`` (PPOCR_* without prefix)."""
+def ours(page: str, image: str, models: Path | None = None, **settings: str) -> Iterator[Service]:
+    """Our container with default settings, changed by ``settings`` (PPOCR_* without prefix).
+
+    ``models`` is a folder with det, cls and rec to serve instead of the image's own.
+    """
     port = free_port()
     name = f"ppocr-bench-{port}"
     variables = [f"--env=PPOCR_{key.upper()}={value}" for key, value in settings.items()]
     command = ["docker", "run", "--detach", "--rm", "--init", "--name", name, "--memory=4g"]
     command += [f"--publish=127.0.0.1:{port}:8866", "--tmpfs=/tmp"]
-    command += ["--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001", *variables, image]
+    command += ["--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001", *variables]
+    command += [f"--volume={models}:/opt/ppocr/models:ro"] if models else []
+    command += [image]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     try:
         inspect = ["docker", "inspect", "--format={{.State.Pid}}", name]

@@ -8,7 +8,8 @@ import time
 import urllib.request
 
 import pytest
-from conftest import PORT, SAMPLES, docker
+
+from tests.containers import PORT, SAMPLES, docker
 
 
 def texts(container, body):

@@ -1,14 +1,10 @@
 """The hubserving contract, on both servers."""
 
-import base64
 import json
 
 import pytest
-from conftest import SAMPLES
 
-
-def encoded(name):
-    return base64.b64encode((SAMPLES / name).read_bytes()).decode()
+from tests.containers import encoded
 
 
 def answer(server, module, body):
@@ -72,6 +68,6 @@ def test_unknown_module(server, request_body):
 
 
 def test_the_service_goes_on_after_errors(server, request_body):
-    server.post("ocr_system", b"{", "application/json")
-    server.post("ocr_system", b"images=1", "application/x-www-form-urlencoded")
+    server.post("ocr_system", b"{")
+    server.post("ocr_system", b"images=1", {"Content-Type": "application/x-www-form-urlencoded"})
     assert answer(server, "ocr_system", request_body)["status"] == "000"

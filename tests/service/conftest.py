@@ -1,48 +1,24 @@
 """Services of the image under test, with the settings a test wants."""
 
-import base64
-import http.client
 import json
-import os
-import subprocess
 import sys
-import time
-import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.containers import PORT, Container, encoded, require_image
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-SAMPLES = HERE.parents[1] / "smoke_tests/samples"
-IMAGE = os.environ.get("PPOCR_IMAGE", "ppocr:1.0.0")
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
-_LOCKED_DOWN = (
-    "--init",
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp",
-    "--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001",
-    "--publish=127.0.0.1::8866",
-    f"--volume={HERE / 'modules'}:/modules:ro",
-)
 
 
 def pytest_addoption(parser):
     parser.addoption("--soak-requests", type=int, default=300, help="requests of the soak")
-    parser.addoption("--browser", action="store_true", help="make the image with Chromium")
+    parser.addoption("--browser", action="store_true", help="install Chromium if need be")
 
 
-def docker(*arguments, check=True):
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
-
-
-def encoded(name):
-    return base64.b64encode((SAMPLES / name).read_bytes()).decode()
-
-
-class Service:
+class Service(Container):
     """One running service; settings are PPOCR_* names without the prefix."""
 
     def __init__(self, folder, *options, modules=MODULES, memory="3g", **settings):
@@ -50,35 +26,14 @@ class Service:
         info["stuck"] = {"init_args": {"directory": "/modules/stuck"}, "predict_args": {}}
         config = folder / "config.json"
         config.write_text(json.dumps({"modules_info": info, "port": 8866}))
-        self.name = f"ppocr-service-{uuid.uuid4().hex[:8]}"
         variables = [f"--env=PPOCR_{key.upper()}={value}" for key, value in settings.items()]
-        docker(
-            "run", "--detach", "--name", self.name, "--label=org.ppocr.test=service",
-            f"--memory={memory}", f"--volume={config}:/etc/ppocr/config.json:ro",
-            *_LOCKED_DOWN, *variables, *options, IMAGE,
-        )  # fmt: skip
-        published = docker("port", self.name, "8866/tcp").stdout.split()[0]
-        self.host, _, port = published.rpartition(":")
-        self.port = int(port)
-
-    def connection(self, timeout=90):
-        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
-
-    def request(self, method, path, body=None, headers=None, timeout=90):
-        """(HTTP status, headers, body) of one request on a connection of its own."""
-        connection = self.connection(timeout)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
+        mounts = [f"{config}:/etc/ppocr/config.json:ro", f"{HERE / 'modules'}:/modules:ro"]
+        mounted = [f"--volume={mount}" for mount in mounts]
+        super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options)
 
     def predict(self, module, body, headers=None, timeout=90):
         """(HTTP status, parsed body)."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", **(headers or {})}
-        status, _, answer = self.request("POST", f"/predict/{module}", data, sent, timeout)
+        status, answer = self.post(module, body, headers, timeout)
         return status, json.loads(answer)
 
     def texts(self, name="mixed.jpg", headers=None):
@@ -92,13 +47,6 @@ class Service:
         except OSError:
             return False
 
-    def wait(self, condition, seconds=90):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.logs()[-4000:]
-            time.sleep(0.1)
-        return self
-
     def ready(self):
         return self.wait(self.is_ready)
 
@@ -108,22 +56,14 @@ class Service:
         lines = [line for line in text.splitlines() if line.startswith(name)]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
-    def logs(self):
-        finished = docker("logs", self.name)
-        return finished.stdout + finished.stderr
-
     def events(self):
         """Log lines that are JSON objects."""
         return [json.loads(line) for line in self.logs().splitlines() if line.startswith("{")]
 
-    def remove(self):
-        docker("rm", "--force", "--volumes", self.name, check=False)
-
 
 @pytest.fixture(scope="session", autouse=True)
 def image():
-    if docker("image", "inspect", IMAGE, check=False).returncode:
-        pytest.exit(f"no image {IMAGE}: run scripts/deploy first, or name one in PPOCR_IMAGE", 2)
+    return require_image()
 
 
 @pytest.fixture

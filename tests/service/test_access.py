@@ -6,7 +6,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import encoded
+
+from tests.containers import encoded
 
 
 @pytest.fixture
@@ -70,9 +71,7 @@ def test_tls_with_a_given_certificate(start, tmp_path):
     context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
 
     def ready():
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", service.port, context=context, timeout=5
-        )
+        connection = http.client.HTTPSConnection(*service.address, context=context, timeout=5)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200

@@ -3,9 +3,10 @@
 import base64
 import json
 
-from conftest import encoded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.containers import encoded
 
 PLAIN = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40)

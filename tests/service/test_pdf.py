@@ -5,9 +5,9 @@ import time
 
 import pictures
 import pytest
-from conftest import encoded
 
 from tests import pdfs
+from tests.containers import encoded
 
 
 def sent(data):
@@ -59,7 +59,10 @@ def test_what_cannot_be_drawn_is_said(service, name):
     assert (status, answer["status"], answer["results"]) == (expected, "101", [[]]), answer
     assert words in answer["msg"] and answer["msg"].startswith("pdfs[0]")
     # The others of a request stay in their places.
-    body = {"images": [encoded("line.png")], "pdfs": [sent(data), {"data": sent(PAGES), "pages": "2"}]}
+    body = {
+        "images": [encoded("line.png")],
+        "pdfs": [sent(data), {"data": sent(PAGES), "pages": "2"}],
+    }
     status, answer = service.predict("ocr_system", body)
     assert (status, answer["status"]) == (200, "000")
     assert [texts(lines) for lines in answer["results"]] == ["单行识别2026", "", "SHEET222"]

@@ -7,7 +7,8 @@ import time
 
 import pictures
 import pytest
-from conftest import SAMPLES, encoded
+
+from tests.containers import encoded
 
 
 def error(answer):
@@ -132,7 +133,7 @@ def test_chunked_and_gzip_bodies_are_taken(service):
     ids=["head", "body"],
 )
 def test_slow_clients_are_cut_off_and_hold_nobody_up(service, sent):
-    slow = [socket.create_connection((service.host, service.port), timeout=20) for _ in range(40)]
+    slow = [socket.create_connection(service.address, timeout=20) for _ in range(40)]
     started = time.monotonic()
     for client in slow:
         client.sendall(sent)
@@ -195,4 +196,3 @@ def test_metrics_count(service):
     service.predict("x" * 50, {"images": []})
     text = service.request("GET", "/metrics")[2].decode()
     assert "xxx" not in text  # clients cannot make up label values
-    assert (SAMPLES / "samples.json").is_file()

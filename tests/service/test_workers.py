@@ -5,7 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from conftest import docker, encoded
+from tests.containers import docker, encoded
 
 
 def ask_until(service, stop, failures):

@@ -118,7 +118,10 @@ def test_paddle_3_models_need_no_info_file(tmp_path):
         ({"det": {"path": "/no/such"}}, r"ppocr_models.det.path: /no/such does not exist"),
         ({"det": {"path": "/", "dict": "/"}}, "unknown dict"),
         ({"rec": {"sha256": "0" * 64}}, "needs one of package, url or path"),
-        ({"rec": "PP-OCRv9"}, r"ppocr_models.rec: 'PP-OCRv9' is neither a mapping nor one of PP-OCRv4"),
+        (
+            {"rec": "PP-OCRv9"},
+            r"ppocr_models.rec: 'PP-OCRv9' is neither a mapping nor one of PP-OCRv4",
+        ),
         ({"cls": "PP-OCRv6-small"}, r"ppocr_models.cls: .* nor one of PP-OCRv4-mobile"),
     ],
 )

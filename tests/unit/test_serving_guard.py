@@ -162,4 +162,6 @@ def test_pages_are_told_beside_results():
         noted.pages.append({"pdf": 0, "page": 1, "width": 3, "height": 4})
 
     status, answer, _ = ask(OK, note)
-    assert status == 200 and answer == OK | {"pages": [{"pdf": 0, "page": 1, "width": 3, "height": 4}]}
+    assert status == 200 and answer == OK | {
+        "pages": [{"pdf": 0, "page": 1, "width": 3, "height": 4}]
+    }

@@ -21,7 +21,9 @@ def test_pages_are_chosen(text, chosen):
     assert ranges.choose(text, 5, 5) == chosen
 
 
-@pytest.mark.parametrize("text", ["0", "6", "6-", "3-2", "1-6", "-2", "a", ",", "1" * 9, "1," * 101])
+@pytest.mark.parametrize(
+    "text", ["0", "6", "6-", "3-2", "1-6", "-2", "a", ",", "1" * 9, "1," * 101]
+)
 def test_choices_that_cannot_be(text):
     with pytest.raises(ranges.RangeError):
         ranges.choose(text, 5, 99)

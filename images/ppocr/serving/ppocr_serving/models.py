@@ -14,8 +14,8 @@ from pathlib import Path
 MODELS_ROOT = Path("/opt/ppocr/models")
 STAGES = ("det", "cls", "rec")
 
-#: Any program file will do: Paddle 2 writes .pdmodel, Paddle 3 .json, each with parameters beside it;
-#: .onnx has them in itself.
+#: Any program file will do: Paddle 2 writes .pdmodel, Paddle 3 .json, each with parameters beside
+#: it; .onnx has them in itself.
 ONNX_FILE = "inference.onnx"
 PROGRAM_FILES = ("inference.pdmodel", "inference.json", ONNX_FILE)
 PARAMETER_FILES = ("inference.pdiparams", "inference.pdiparams.info")

@@ -55,8 +55,8 @@ def load(model_dir: Path, options: EngineOptions) -> PaddlePredictor:
     program = check_model(model_dir)
     if program.suffix != ".pdmodel":
         raise EngineError(
-            f"Paddle 2.6 reads inference.pdmodel, {model_dir} has {program.name}: name another model "
-            "in ppocr_models, or set hubserving_engine to openvino"
+            f"Paddle 2.6 reads inference.pdmodel, {model_dir} has {program.name}: name another "
+            "model in ppocr_models, or set hubserving_engine to openvino"
         )
     try:
         return PaddlePredictor(program, options)

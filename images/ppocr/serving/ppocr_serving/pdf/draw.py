@@ -7,8 +7,8 @@ that is passed on. It is a C++ parser and single-threaded: here neither a fault 
 that unpacks for ever reaches a worker. The process bounds itself, by CPU time and memory.
 
 It writes one line of JSON: ``{"total": pages, "pages": [numbers]}`` or ``{"error": why}``; then a
-line for each page: ``{"error": why}``, or ``{"width": w, "height": h}`` followed by its pixels (BGR,
-w * h * 3 bytes). ``why`` is one of the words below, with what belongs to it.
+line for each page: ``{"error": why}``, or ``{"width": w, "height": h}`` followed by its pixels
+(BGR, w * h * 3 bytes). ``why`` is one of the words below, with what belongs to it.
 """
 
 from __future__ import annotations

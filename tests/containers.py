@@ -1,0 +1,119 @@
+"""Containers of the image under test, run with plain docker as a person would."""
+
+import base64
+import http.client
+import json
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+IMAGE = os.environ.get("PPOCR_IMAGE", "ppocr:1.0.0")
+SAMPLES = Path(__file__).parents[1] / "smoke_tests/samples"
+PORT = ("--publish", "127.0.0.1::8866")
+#: The protections of the role's container.
+LOCKED_DOWN = (
+    "--init",
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp",
+    "--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001",
+)
+
+
+def docker(*arguments, check=True):
+    """Run the docker client; return the finished process."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
+
+
+def encoded(name):
+    """Base64 of a sample picture."""
+    return base64.b64encode((SAMPLES / name).read_bytes()).decode()
+
+
+def require_image():
+    """End the run where the image was not built; return its name."""
+    if docker("image", "inspect", IMAGE, check=False).returncode:
+        pytest.exit(f"no image {IMAGE}: run scripts/deploy first, or name one in PPOCR_IMAGE", 2)
+    return IMAGE
+
+
+class Container:
+    """One running container.
+
+    Attributes:
+        name: of the container.
+    """
+
+    def __init__(self, *options, command=(), image=IMAGE, protections=LOCKED_DOWN):
+        self.name = f"ppocr-test-{uuid.uuid4().hex[:8]}"
+        run = ("run", "--detach", "--name", self.name, "--label=org.ppocr.test=container")
+        docker(*run, *protections, *options, image, *command)
+        self._address = None
+
+    @property
+    def address(self):
+        """(host, port) of the published port."""
+        if self._address is None:
+            published = docker("port", self.name, "8866/tcp").stdout.split()[0]
+            host, _, port = published.rpartition(":")
+            self._address = host, int(port)
+        return self._address
+
+    @property
+    def url(self):
+        host, port = self.address
+        return f"http://{host}:{port}"
+
+    @property
+    def state(self):
+        return json.loads(docker("inspect", "--format={{json .State}}", self.name).stdout)
+
+    def logs(self):
+        finished = docker("logs", self.name)
+        return finished.stdout + finished.stderr
+
+    def wait(self, condition, seconds=90):
+        """Wait until ``condition()`` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{self.state}\n{self.logs()[-4000:]}"
+            time.sleep(0.2)
+        return self
+
+    def healthy(self):
+        return self.wait(lambda: self.state["Health"]["Status"] == "healthy")
+
+    def ended(self):
+        self.wait(lambda: not self.state["Running"], seconds=60)
+        return self.state["ExitCode"]
+
+    def execute(self, *command):
+        return docker("exec", self.name, *command)
+
+    def connection(self, timeout=90):
+        return http.client.HTTPConnection(*self.address, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None, timeout=90):
+        """(HTTP status, headers, body) of one request on a connection of its own."""
+        connection = self.connection(timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def post(self, module, body, headers=None, timeout=90):
+        """POST raw bytes or an object to a module; return (HTTP status, body)."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        status, _, answer = self.request("POST", f"/predict/{module}", data, sent, timeout)
+        return status, answer
+
+    def remove(self):
+        docker("rm", "--force", "--volumes", self.name, check=False)
