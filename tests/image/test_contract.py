@@ -1,5 +1,6 @@
 """The hubserving contract, on both servers."""
 
+import base64
 import json
 
 import pytest

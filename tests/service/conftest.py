@@ -21,8 +21,8 @@ def pytest_addoption(parser):
 class Service(Container):
     """One running service; settings are PPOCR_* names without the prefix."""
 
-    def __init__(self, folder, *options, modules=MODULES, memory="3g", **settings):
-        info = {name: {"init_args": {}, "predict_args": {}} for name in modules}
+    def __init__(self, folder, *options, init_args=None, memory="3g", **settings):
+        info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in MODULES}
         info["stuck"] = {"init_args": {"directory": "/modules/stuck"}, "predict_args": {}}
         config = folder / "config.json"
         config.write_text(json.dumps({"modules_info": info, "port": 8866}))

@@ -4,7 +4,7 @@ import pytest
 from ppocrlib import commandline, models
 
 from smoke_tests.contract import normalise
-from smoke_tests.samples import load
+from smoke_tests.samples import load_samples
 from tests.containers import SAMPLES
 
 
@@ -22,7 +22,7 @@ def small(tmp_path_factory):
 def test_pp_ocr_v6_small_reads_the_samples(start, small):
     service = start(f"--volume={small}:/opt/ppocr/models:ro").ready()
     wrong = {}
-    for sample in load(SAMPLES):
+    for sample in load_samples(SAMPLES):
         read = [normalise(text) for text in service.texts(sample.name)]
         if read != [normalise(line) for line in sample.lines]:
             wrong[sample.name] = read
@@ -32,6 +32,6 @@ def test_pp_ocr_v6_small_reads_the_samples(start, small):
 
 
 def test_paddle_says_what_it_cannot_read(start, small):
-    service = start(f"--volume={small}:/opt/ppocr/models:ro", engine="paddle")
+    service = start(f"--volume={small}:/opt/ppocr/models:ro", init_args={"engine": "paddle"})
     service.ended()
     assert "hubserving_engine" in service.logs()

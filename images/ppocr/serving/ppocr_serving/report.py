@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclasses.dataclass
 class Report:
-    """One request: pictures (pages of PDFs too), lines, pixels, seconds by stage, and its problem if it has one."""
+    """One request: pictures and pages, lines, pixels, seconds by stage, and its problem if any."""
 
     images: int = 0
     lines: int = 0
