@@ -77,10 +77,10 @@ def many(count: int) -> bytes:
 
 def flate_bomb(megabytes: int) -> bytes:
     """Twice packed: a small file whose page's content unpacks to that much."""
-    packer, packed = zlib.compressobj(9), b""
-    for _ in range(megabytes):
-        packed += packer.compress(b" " * 1_000_000)
-    packed = zlib.compress(packed + packer.flush(), 9)
+    packer, block = zlib.compressobj(9), b" " * 1_000_000
+    first, again = (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    # After a full flush each block is packed to the same bytes.
+    packed = zlib.compress(first + again * (megabytes - 1), 9)
     return one_page(_stream(packed, b"/Filter [/FlateDecode /FlateDecode]"))
 
 

@@ -18,7 +18,7 @@ def texts(lines):
     return "".join(line["text"] for line in lines).replace(" ", "")
 
 
-PAGES = pdfs.scanned([pictures.page(size=(700, 500), text=f"SHEET {n}{n}{n}") for n in (1, 2, 3)])
+PAGES = pdfs.scanned([pictures.page(size=(500, 300), text=f"SHEET {n}{n}{n}") for n in (1, 2, 3)])
 
 
 def test_pages_are_read_in_order(service):
@@ -27,14 +27,14 @@ def test_pages_are_read_in_order(service):
     assert [texts(lines) for lines in answer["results"]] == ["SHEET111", "SHEET222", "SHEET333"]
     assert [(page["pdf"], page["page"]) for page in answer["pages"]] == [(0, 1), (0, 2), (0, 3)]
     width, height = answer["pages"][0]["width"], answer["pages"][0]["height"]
-    assert (width, height) == (1945, 1389)  # 700 x 500 points at 200 dpi
+    assert (width, height) == (1389, 834)  # 500 x 300 points at 200 dpi
     assert all(0 <= x <= width for line in answer["results"][0] for x, _ in line["text_region"])
     assert "picture" not in answer["pages"][0]
 
 
 def test_pages_come_after_images_and_are_chosen(service):
     order = {"data": sent(PAGES), "pages": "3,1-2", "dpi": 100, "pictures": True}
-    written = sent(pdfs.written("TYPED 5566"))
+    written = sent(pdfs.written("TYPED 5566", (400, 200)))
     body = {"images": [encoded("line.png")], "pdfs": [order, written]}
     status, answer = service.predict("ocr_system", body)
     assert (status, answer["msg"]) == (200, ""), answer
@@ -42,7 +42,7 @@ def test_pages_come_after_images_and_are_chosen(service):
     assert found == ["单行识别2026", "SHEET333", "SHEET111", "SHEET222", "TYPED5566"]
     chosen = [(page["pdf"], page["page"]) for page in answer["pages"]]
     assert chosen == [(0, 3), (0, 1), (0, 2), (1, 1)]
-    assert answer["pages"][0]["width"] == 973
+    assert answer["pages"][0]["width"] == 695
     assert answer["pages"][0]["picture"].startswith("data:image/jpeg;base64,/9j/")
     assert "picture" not in answer["pages"][3]
 

@@ -187,9 +187,6 @@ class SingleStageModule(OcrModule):
 
     reads_pages = False
 
-    #: Whether an image is a page, so that pages of PDFs can be read too.
-    reads_pages = True
-
     def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
         return [[results[place] for place in places if place is not None]]
 

@@ -73,9 +73,8 @@ def read_order(entry: object, limits: Settings) -> Order:
         raise RequestError('pdfs: each must be a base64 string, or {"data": base64, ...}', "pdf")
     if unknown := sorted(set(given) - _KEYS):
         names = ", ".join(name[:40] for name in unknown)
-        raise RequestError(
-            f"pdfs: unknown key {names}: known are {', '.join(sorted(_KEYS))}", "key"
-        )
+        known = ", ".join(sorted(_KEYS))
+        raise RequestError(f"pdfs: unknown key {names}: known are {known}", "key")
     pages, dpi = given.get("pages", ""), given.get("dpi", limits.pdf_dpi)
     try:
         if not isinstance(pages, str):
