@@ -77,7 +77,7 @@ STEPS = [
 ]
 
 
-#: Requests of the long soak; 2 cores take about a quarter of an hour for it.
+#: Requests of the long soak; 2 cores take about five minutes for it.
 LONG_SOAK = 2000
 
 

@@ -16,6 +16,8 @@ import pytest
 from hostlab import Host, HostSpec, Playbooks
 from hostlab.playbook import PlaybookRun
 
+from tests import certificates
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = "playbooks/deploy.yml"
 SAMPLE = ROOT / "smoke_tests/samples/image.json"
@@ -163,6 +165,9 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
         },
         "unknown: ocr_sistem": {"hubserving_modules": ["ocr_sistem"]},
         "lacks inference.pdmodel or inference.json": {"ppocr_models": {"det": {"path": "/etc"}}},
+        "hubserving_tls_cert is /no/such.pem, and there is no such file": {
+            "hubserving_tls_cert": "/no/such.pem"
+        },
         "no image is defined for 'gpu'": {"ppocr_device": "gpu"},
     }
     for message, extra_vars in cases.items():
@@ -207,6 +212,48 @@ def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks
     assert set(ask(a, 8867, "ocr_rec")["results"][0][0]) == {"text", "confidence"}
     assert ask(a, 8868)["status"] == "000" and ask(a, 8868, "ocr_det")["status"] == "111"
     playbook(DEPLOY, [a], extra_vars={"hubserving_instances": instances}).assert_unchanged()
+
+
+def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -> None:
+    made = certificates.issue(tmp_path, z.address)
+    secure = {
+        "hubserving_tls_cert": str(made.certificate),
+        "hubserving_tls_key": str(made.key),
+        "smoke_test_ca_bundle": str(made.authority),
+        "hubserving_tokens": ["first-token"],
+    }
+    with_test = ("--tags", "ppocr_image,hubserving,smoke_test")
+    run = playbook(DEPLOY, [z], *with_test, extra_vars=secure)
+    assert f"PASSED z/ppocr (https://{z.address}:8866)" in words(run)
+    assert "first-token" not in run.stdout
+    kept = z.run("stat -c '%a %u %n' /etc/ppocr/ppocr/tokens /etc/ppocr/ppocr/tls.key").stdout
+    assert kept.splitlines() == ["400 10001 " + name for name in (
+        "/etc/ppocr/ppocr/tokens", "/etc/ppocr/ppocr/tls.key",
+    )]  # fmt: skip
+    playbook(DEPLOY, [z], *with_test, extra_vars=secure).assert_unchanged()
+
+    def code(token: str, *options: str) -> str:
+        """HTTP status of a request over TLS."""
+        command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *options, "--cacert"]
+        command += [str(made.authority), "-H", f"Authorization: Bearer {token}"]
+        command += ["-H", "Content-Type: application/json", "-d", f"@{SAMPLE}"]
+        command += [f"https://{z.address}:8866/predict/ocr_system"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert (code("first-token"), code("second-token")) == ("200", "401")
+    assert not serves(z)  # not without TLS
+    # A token is changed without a restart; networks are not.
+    before = container(z)["Id"]
+    secure["hubserving_tokens"] = ["second-token"]
+    playbook(DEPLOY, [z], *with_test, extra_vars=secure)
+    assert container(z)["Id"] == before
+    assert (code("first-token"), code("second-token")) == ("401", "200")
+    elsewhere = {**secure, "hubserving_allow_networks": ["198.51.100.0/24"]}
+    playbook(DEPLOY, [z], *SERVE_ONLY, extra_vars=elsewhere)
+    assert code("second-token") == "403"
+    playbook(DEPLOY, [z], *SERVE_ONLY)
+    assert serves(z)
+    assert z.run("ls /etc/ppocr/ppocr").stdout.split() == ["config.json", "params.json"]
 
 
 # --- what is refused before a byte is sent

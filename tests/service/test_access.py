@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests import certificates
 from tests.containers import encoded
 
 
@@ -62,13 +63,10 @@ def test_networks_are_allowed_by_name(start):
 def test_tls_with_a_given_certificate(start, tmp_path):
     folder = tmp_path / "tls"
     folder.mkdir()
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(made, check=True, capture_output=True)
-    (folder / "key.pem").chmod(0o444)
+    made = certificates.issue(folder, "127.0.0.1")
+    made.key.chmod(0o444)
     service = start(f"--volume={folder}:/tls:ro", tls_cert="/tls/cert.pem", tls_key="/tls/key.pem")
-    context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+    context = ssl.create_default_context(cafile=str(made.authority))
 
     def ready():
         connection = http.client.HTTPSConnection(*service.address, context=context, timeout=5)

@@ -123,7 +123,7 @@ class OcrModule(RunModule):
         try:
             if unknown:
                 names = ", ".join(sorted(name[:40] for name in unknown))
-                raise RequestError(f"unknown key {names}: only images is accepted", "key")
+                raise RequestError(f"unknown key {names}: only images and pdfs are accepted", "key")
             if pdfs is None:
                 return self._answer(report, images)
             # Looked at first: a request that is wrong costs no inference.
