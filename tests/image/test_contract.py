@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests import pdfs
 from tests.containers import encoded
 
 
@@ -61,6 +62,13 @@ def test_what_the_contract_does_not_know_is_an_error(server, body, message):
     parsed = json.loads(data)
     assert parsed["status"] == "101" and parsed["results"] == ""
     assert message in parsed["msg"]
+
+
+def test_pages_of_a_pdf_are_read_on_both_servers(server):
+    sheet = base64.b64encode(pdfs.written("TYPED 5566", (400, 200))).decode()
+    results = answer(server, "ocr_system", {"images": [encoded("line.png")], "pdfs": [sheet]})
+    texts = ["".join(line["text"] for line in lines) for lines in results["results"]]
+    assert [text.replace(" ", "") for text in texts] == ["单行识别2026", "TYPED5566"]
 
 
 def test_unknown_module(server, request_body):

@@ -62,6 +62,9 @@ class OcrModule(RunModule):
     # whole process; our models know no such mode.
     __getattribute__ = object.__getattribute__
 
+    #: Whether an image is a page, so that pages of PDFs can be read too.
+    reads_pages = True
+
     def __init__(
         self, use_gpu: bool = False, enable_mkldnn: bool = False, engine: str | None = None
     ) -> None:
@@ -101,9 +104,6 @@ class OcrModule(RunModule):
     def predict(self, images: list[np.ndarray]) -> list[Any]:
         """Answer decoded images (BGR, uint8): a result for each."""
         raise NotImplementedError
-
-    #: Whether an image is a page, so that pages of PDFs can be read too.
-    reads_pages = True
 
     def arrange(self, results: list[Any], places: list[int | None]) -> list[Any]:
         """The answer's ``results``: one an image, an empty one for what is no image, as in stock.

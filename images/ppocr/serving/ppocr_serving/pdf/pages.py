@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -155,9 +156,16 @@ class _Drawing:
         """The next line; ``{"error": "ended"}`` when the process ended before it."""
         line = self._out.readline(_LINE)
         if not line.endswith(b"\n"):
-            return {"error": "ended", "status": self._process.wait()}
+            return self._ended()
         message: dict[str, Any] = json.loads(line)
         return message
+
+    def _ended(self) -> dict[str, Any]:
+        # Its end was seen, or it writes what it should not: either way nothing more is read.
+        self._process.kill()
+        self._out.close()
+        self._out = io.BytesIO()
+        return {"error": "ended", "status": self._process.wait()}
 
     def page(self) -> np.ndarray | dict[str, Any]:
         """The next page's pixels, or its ``error``."""
@@ -166,13 +174,13 @@ class _Drawing:
             return told
         width, height = told["width"], told["height"]
         if width * height > _ROUNDING * self._limits.pixels:
-            return {"error": "damaged"}  # it was told to look first: its word is not good
+            return self._ended()  # it was told to look first: its word is not good
         image = np.empty((height, width, 3), np.uint8)
         rest = memoryview(image).cast("B")
         while rest:
             size = self._out.readinto(rest)  # type: ignore[attr-defined]
             if not size:
-                return {"error": "ended", "status": self._process.wait()}
+                return self._ended()
             rest = rest[size:]
         return image
 
