@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -176,7 +176,7 @@ class _Drawing:
         if width * height > _ROUNDING * self._limits.pixels:
             return self._ended()  # it was told to look first: its word is not good
         image = np.empty((height, width, 3), np.uint8)
-        rest = memoryview(image).cast("B")
+        rest = image.data.cast("B")
         while rest:
             size = self._out.readinto(rest)  # type: ignore[attr-defined]
             if not size:
@@ -190,7 +190,7 @@ class _Drawing:
         self._process.wait()
 
 
-def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
+def pages(order: Order, most: int, limits: Settings) -> Generator[Page]:
     """Each page asked for, drawn while the ones before are read.
 
     Args:
@@ -211,7 +211,8 @@ def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
             raise _explained(opened, order, most, limits)
         for number in opened["pages"]:
             with stage("draw"):
-                found = drawing.page()
-            if isinstance(found, dict):
-                found = _explained(found, order, most, limits)
-            yield Page(number, found)
+                drawn = drawing.page()
+            if isinstance(drawn, np.ndarray):
+                yield Page(number, drawn)
+            else:
+                yield Page(number, _explained(drawn, order, most, limits))
