@@ -19,10 +19,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
-#: Where packages that have a layer of the image to themselves are put.
+#: Where folders of site-packages that have a layer of the image to themselves are put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
 #: Large and seldom renewed: a change of any other package must not send them again.
-OWN_LAYER = {"cuda": "nvidia", "paddle": "paddle"}
+OWN_LAYER = ("nvidia", "paddle")
 #: What the lock was made for.
 PYTHON = (3, 11)
 #: Needed to build the lock's source-only package without fetching anything besides.
@@ -102,12 +102,14 @@ def link_cuda() -> None:
 
 
 def set_apart() -> None:
-    """Move what gets a layer of its own; an image without it gets an empty layer."""
-    for layer, package in OWN_LAYER.items():
-        (LAYERS / layer).mkdir(parents=True)
-        folder = site_packages() / package
+    """Move what gets a layer of its own; the CPU image has an empty nvidia/."""
+    LAYERS.mkdir(parents=True)
+    for name in OWN_LAYER:
+        folder = site_packages() / name
         if folder.is_dir():
-            folder.rename(LAYERS / layer / package)
+            folder.rename(LAYERS / name)
+        else:
+            (LAYERS / name).mkdir()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,12 @@ def _run_server() -> int:
     try:
         settings = Settings.from_environment()
         lanes = cards_of_lanes(serving, settings)
+        if any(lanes) and settings.workers > 1:
+            log.warning(
+                "PPOCR_WORKERS=%d counts on a CPU only: on GPUs PPOCR_WORKERS_PER_GPU does "
+                "(hubserving_workers_per_gpu)",
+                settings.workers,
+            )
         return serve(serving, dataclasses.replace(settings, workers=len(lanes)))
     except SettingsError as error:
         raise StartError(str(error)) from error

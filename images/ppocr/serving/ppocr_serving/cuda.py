@@ -1,7 +1,7 @@
 """What the NVIDIA driver of this container says, asked before anything is loaded.
 
-Standard library only. ``python -m ppocr_serving.cuda`` prints the cards as JSON: it runs in a process
-of its own, so that no CUDA state is ever in a process that forks.
+``python -m ppocr_serving.cuda`` prints the cards as JSON: it runs in a process of its own, so that
+no CUDA state is ever in a process that forks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CAUSES = {
     803: "the driver's library and its kernel module are of two versions: restart the host after a "
     "driver update, then deploy again",
     804: "the driver is too old for this image's CUDA 11.8: install driver 450 or newer",
-    999: "the driver failed: see dmesg of the host for Xid or NVRM lines, and restart the container",
+    999: "the driver failed: see dmesg of the host for Xid or NVRM lines",
 }
 _PROBE_TIMEOUT = 60  # seconds; a card that sleeps takes several to wake
 
@@ -79,7 +79,9 @@ def cards(library: Any) -> list[Card]:
     version, count = ctypes.c_int(), ctypes.c_int()
     _call(library, "cuDriverGetVersion", ctypes.byref(version))
     if version.value < OLDEST_DRIVER:
-        raise EngineError(f"use_gpu is true but {_CAUSES[804]} (this one is for {_dotted(version)})")
+        raise EngineError(
+            f"use_gpu is true but {_CAUSES[804]} (this one is for {_dotted(version)})"
+        )
     _call(library, "cuDeviceGetCount", ctypes.byref(count))
     if not count.value:
         raise EngineError(f"use_gpu is true but {_CAUSES[100]}")
@@ -133,8 +135,8 @@ def probe() -> list[Card]:
         )
     except subprocess.TimeoutExpired as error:
         raise EngineError(
-            f"use_gpu is true but the driver did not answer within {_PROBE_TIMEOUT} s: see dmesg of "
-            "the host for Xid or NVRM lines"
+            f"use_gpu is true but the driver did not answer within {_PROBE_TIMEOUT} s: see dmesg "
+            "of the host for Xid or NVRM lines"
         ) from error
     if done.returncode:
         raise EngineError(done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}")

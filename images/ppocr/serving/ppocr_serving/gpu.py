@@ -1,6 +1,6 @@
 """The GPU as the modules see it: which cards were given, and what its failures mean.
 
-Standard library only; :mod:`ppocr_serving.cuda` asks the driver, the engine paddle uses the card.
+:mod:`ppocr_serving.cuda` asks the driver, the engine paddle uses the card.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def require_visible_device() -> str:
 
 
 def device_name() -> str:
-    """The card this process runs on, such as ``gpu:1``: a worker sees no other (see server.lanes)."""
+    """The card this process runs on, such as ``gpu:1``: a worker sees no other (server.lanes)."""
     return f"gpu:{require_visible_device()}"
 
 

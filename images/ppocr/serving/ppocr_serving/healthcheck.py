@@ -35,7 +35,7 @@ def _request(url: str, body: bytes | None = None) -> bytes:
 
 
 def _reason(body: bytes) -> str:
-    """What ``/readyz`` gives for its reason: docker inspect keeps it with the container's health."""
+    """What ``/readyz`` gives for its reason: docker inspect shows it too."""
     try:
         return str(json.loads(body).get("reason", ""))
     except (ValueError, AttributeError):

@@ -90,7 +90,8 @@ class Front:
         elif self._gpu and self._gpu.problem:
             reason = self._gpu.problem
         elif not self.workers.ready:
-            reason = trouble or ("no worker is ready" if self._was_ready else _STARTING)
+            served = bool(self.workers.devices)
+            reason = trouble or ("no worker is ready" if served else _STARTING)
         return {
             "ready": not reason,
             "modules": self.workers.devices,

@@ -1,9 +1,9 @@
 """Notices that the container has lost its cards.
 
-In the container toolkit's hook mode a ``systemctl daemon-reload`` on the host takes the cards' device
-nodes away from a running container ("Failed to initialize NVML: Unknown Error"). What has them open
-runs on, so requests are still answered, but the next worker could not start: the service says that it
-is not ready, and the host makes the container anew.
+In the container toolkit's hook mode a ``systemctl daemon-reload`` on the host takes the cards'
+device nodes away from a running container ("Failed to initialize NVML: Unknown Error"). What has
+them open runs on, so requests are still answered, but the next worker could not start: the service
+says that it is not ready, and the host makes the container anew.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ class GpuWatch:
 
     def look(self) -> str:
         """Try every node; return and keep the problem."""
-        self.problem = ""
+        problem = ""
         for node in self._nodes:
             try:
                 os.close(os.open(node, os.O_RDWR))
             except OSError as error:
-                self.problem = (
+                problem = (
                     f"the container has lost its GPU ({node}: {error.strerror}), as after a "
                     "systemctl daemon-reload on the host: make it anew with playbooks/deploy.yml"
                 )
                 break
-        return self.problem
+        self.problem = problem
+        return problem
