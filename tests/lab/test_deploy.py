@@ -163,7 +163,7 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
         },
         "unknown: ocr_sistem": {"hubserving_modules": ["ocr_sistem"]},
         "lacks inference.pdmodel or inference.json": {"ppocr_models": {"det": {"path": "/etc"}}},
-        "no image is defined for 'gpu'": {"ppocr_device": "gpu"},
+        "hubserving_workers_per_gpu (0) is at least 1": {"hubserving_workers_per_gpu": 0},
     }
     for message, extra_vars in cases.items():
         run = playbook(DEPLOY, [a], extra_vars=extra_vars, expect_rc=2)

@@ -146,7 +146,7 @@ def test_device_nodes_taken_away_make_it_unready_but_requests_are_answered(start
     (_DENY / identity / "devices.deny").write_text("c 1:3 rwm")
     service.wait(lambda: state(service)[0] == 503, 20)
     reason = state(service)[1]["reason"]
-    assert "the container has lost its GPU (/dev/nvidia0" in reason and "deploy.yml" in reason
+    assert "the container has lost its GPU (/dev/nvidia0" in reason and "restart it" in reason
     assert service.texts()
 
 

@@ -124,7 +124,7 @@ _STACK = "\n\n------\nC++ Traceback (most recent call last):\n------\n0   paddle
             OSError("Failed to initialize NVML: Unknown Error"),
             False,
             gpu.DeviceLost,
-            ["Failed to initialize NVML", "playbooks/deploy.yml"],
+            ["Failed to initialize NVML", "restart the container"],
         ),
         (
             RuntimeError(

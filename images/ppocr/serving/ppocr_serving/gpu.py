@@ -82,8 +82,8 @@ def explained(error: Exception, loading: bool) -> EngineError:
         )
     if _LOST.search(text):
         return DeviceLost(
-            f"{where} failed: {_short(text)}. See dmesg of the host for Xid or NVRM lines; "
-            "playbooks/deploy.yml makes the container anew"
+            f"{where} failed: {_short(text)}. See dmesg of the host for Xid or NVRM lines; where "
+            "the service does not come back by itself, restart the container"
         )
     return EngineError(f"paddle failed on {where}: {_short(text)}")
 

@@ -38,7 +38,8 @@ class GpuWatch:
             except OSError as error:
                 problem = (
                     f"the container has lost its GPU ({node}: {error.strerror}), as after a "
-                    "systemctl daemon-reload on the host: make it anew with playbooks/deploy.yml"
+                    "systemctl daemon-reload on the host: restart it, as the host's ppocr-gpu "
+                    "reconcile does by itself"
                 )
                 break
         self.problem = problem
