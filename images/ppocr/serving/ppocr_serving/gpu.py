@@ -93,4 +93,4 @@ def _short(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|memory|status|library", line, re.I)]
     chosen = next((line for line in telling if "Summary" not in line), lines[0] if lines else "")
-    return chosen[:200]
+    return chosen[:200].rstrip(" .:")

@@ -64,7 +64,9 @@ class PaddlePredictor:
         Raises:
             EngineError: it has not; it ran on the CPU.
         """
-        if not paddle.device.cuda.max_memory_allocated(0):
+        on_card = paddle.device.cuda
+        # Device 0 is the first, or only, card of CUDA_VISIBLE_DEVICES.
+        if not max(on_card.max_memory_allocated(0), on_card.max_memory_reserved(0)):
             raise EngineError(
                 f"use_gpu is true, but an inference took no memory of {self.device}: it ran on the "
                 "CPU. Set use_gpu to false (ppocr_device: cpu), or correct the image"
