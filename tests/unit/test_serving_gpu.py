@@ -136,6 +136,15 @@ _STACK = "\n\n------\nC++ Traceback (most recent call last):\n------\n0   paddle
             EngineError,
             ["lacks the CUDA library libcusolver.so", "ppocr_image_extra_requirements"],
         ),
+        (
+            ValueError(
+                "(InvalidArgument) Device id must be less than GPU count, but received id is: 0. "
+                "GPU count is: 0.\n  [Hint: ...] (at /paddle/phi/backends/gpu/cuda/cuda_info.cc)"
+            ),
+            True,
+            EngineError,
+            ["gpu:1 is not there, CUDA sees no card", "ppocr_cuda_visible_devices"],
+        ),
         (RuntimeError("shape mismatch"), False, EngineError, ["paddle failed on gpu:1"]),
     ],
 )

@@ -23,9 +23,10 @@ _MEMORY = re.compile(
 #: After any of these every further CUDA call of the process fails too.
 _LOST = re.compile(
     r"CUDA error|cudaError|CUDNN_STATUS|CUBLAS_STATUS|CUDNN error|CUBLAS error|NVML|"
-    r"unspecified launch failure|no CUDA-capable device|GPU is lost",
+    r"unspecified launch failure|GPU is lost",
     re.I,
 )
+_NO_CARD = re.compile(r"GPU count is: 0|no CUDA-capable device", re.I)
 _LIBRARY = re.compile(r"dynamic library \(([^)]*)\)|Cannot load (\w+) (?:shared )?library", re.I)
 
 
@@ -74,6 +75,11 @@ def explained(error: Exception, loading: bool) -> EngineError:
         return EngineError(
             f"{where} ran out of memory in an inference: lower hubserving_workers_per_gpu or "
             f"det_limit_side_len ({_short(text)})"
+        )
+    if loading and _NO_CARD.search(text):
+        return EngineError(
+            f"{where} is not there, CUDA sees no card in this container: deploy with "
+            "ppocr_device: gpu, and compare ppocr_cuda_visible_devices with nvidia-smi -L"
         )
     if library := _LIBRARY.search(text):
         return EngineError(

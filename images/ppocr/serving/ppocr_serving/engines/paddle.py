@@ -50,7 +50,8 @@ class PaddlePredictor:
             self._input.copy_from_cpu(np.ascontiguousarray(batch))
             self._predictor.run()
             output: np.ndarray = self._output.copy_to_cpu()
-        except (RuntimeError, OSError, SystemError, MemoryError) as error:
+        except Exception as error:
+            # Paddle raises nearly every kind of Python's own, whatever failed below it.
             if not self._use_gpu:
                 raise
             raise gpu.explained(error, loading=not self._proved) from error
@@ -83,7 +84,7 @@ def load(model_dir: Path, options: EngineOptions) -> PaddlePredictor:
         return PaddlePredictor(program, options)
     except EngineError:
         raise
-    except (RuntimeError, OSError, SystemError, MemoryError) as error:
+    except Exception as error:
         if options.use_gpu:
             raise gpu.explained(error, loading=True) from error
         raise EngineError(f"paddle cannot load {program}: {error}") from error
