@@ -50,7 +50,7 @@ def test_cards_as_the_driver_names_them():
         (Driver(count=0), "CUDA_VISIBLE_DEVICES names no card"),
         (Driver(cuInit=803), "library and its kernel module are of two versions: restart the host"),
         (Driver(cuInit=999), "dmesg of the host"),
-        (Driver(cuInit=46), "CUDA error 46"),
+        (Driver(cuInit=77), "CUDA error 77"),
         (Driver(version=10020), "install driver 450 or newer .this one is for CUDA 10.2."),
         (Driver(cuDeviceGet=101), "names a card this container does not have"),
     ],

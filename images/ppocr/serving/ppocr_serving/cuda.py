@@ -25,6 +25,7 @@ _DEPLOY = "deploy with ppocr_device: gpu, which gives the container its cards"
 _CAUSES = {
     2: "the card has no memory left: end what else runs on it",
     3: f"the driver is not usable in this container: {_DEPLOY}",
+    46: "another program has the card to itself: end it, or nvidia-smi -c DEFAULT on the host",
     100: f"CUDA_VISIBLE_DEVICES names no card this container has: {_DEPLOY}, and correct "
     "ppocr_cuda_visible_devices",
     101: "CUDA_VISIBLE_DEVICES names a card this container does not have: correct "
@@ -32,7 +33,6 @@ _CAUSES = {
     802: "the cards' fabric is not ready: start nvidia-fabricmanager on the host",
     803: "the driver's library and its kernel module are of two versions: restart the host after a "
     "driver update, then deploy again",
-    804: "the driver is too old for this image's CUDA 11.8: install driver 450 or newer",
     999: "the driver failed: see dmesg of the host for Xid or NVRM lines",
 }
 _PROBE_TIMEOUT = 60  # seconds; a card that sleeps takes several to wake
@@ -80,7 +80,8 @@ def cards(library: Any) -> list[Card]:
     _call(library, "cuDriverGetVersion", ctypes.byref(version))
     if version.value < OLDEST_DRIVER:
         raise EngineError(
-            f"use_gpu is true but {_CAUSES[804]} (this one is for {_dotted(version)})"
+            "use_gpu is true but the driver is too old for this image's CUDA 11.8: install driver "
+            f"450 or newer (this one is for {_dotted(version)})"
         )
     _call(library, "cuDeviceGetCount", ctypes.byref(count))
     if not count.value:
