@@ -6,6 +6,7 @@ A step of its own (scripts/test gpu-image): it builds the image unless it is the
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -154,6 +155,35 @@ def test_without_a_gpu_the_engine_refuses_too(start):
     status, logs = ended(start("--env=CUDA_VISIBLE_DEVICES=0", "workers"))
     assert status == 3
     assert "gpu:0 is not there, CUDA sees no card in this container" in logs
+    assert "Traceback" not in logs and "ready in" not in logs
+
+
+@pytest.fixture(scope="module")
+def stub_driver(tmp_path_factory):
+    """The option that gives a container the stub's libcuda.so.1."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        pytest.skip("no C compiler for the stub of the driver")
+    library = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    source = Path(__file__).with_name("stub_libcuda.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    library.parent.chmod(0o755)
+    return f"--volume={library}:/usr/lib/x86_64-linux-gnu/libcuda.so.1:ro"
+
+
+def test_a_driver_that_refuses_is_told_in_one_sentence(start, stub_driver):
+    options = (stub_driver, "--env=CUDA_VISIBLE_DEVICES=0", "--env=STUB_CUINIT=803")
+    status, logs = ended(start(*options, "serve"))
+    assert status == 2
+    assert "cuInit failed (803): the driver's library and its kernel module are of two" in logs
+
+
+def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_driver):
+    # The driver names two cards, so the preflight passes; Paddle's own start finds none it can use.
+    status, logs = ended(start(stub_driver, "--env=CUDA_VISIBLE_DEVICES=0,1", "serve"))
+    assert status == 3
+    assert "card: Stub, GPU-11111111-1111-1111-1111-111111111111" in logs
+    assert "is not there, CUDA sees no card in this container" in logs
     assert "Traceback" not in logs and "ready in" not in logs
 
 
