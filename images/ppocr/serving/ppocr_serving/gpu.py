@@ -96,7 +96,8 @@ def explained(error: Exception, loading: bool) -> EngineError:
 
 def _short(text: str) -> str:
     """The telling line of one of Paddle's messages, which carry C++ stacks."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|memory|status|library", line, re.I)]
-    chosen = next((line for line in telling if "Summary" not in line), lines[0] if lines else "")
-    return chosen[:200].rstrip(" .:")
+    summary = text.rpartition("Error Message Summary:")[2]
+    lines = [line.strip(" -") for line in summary.splitlines()]
+    # A line such as "ResourceExhaustedError:" is a heading of what follows.
+    said = [line for line in lines if line and not line.endswith("Error:")] or lines
+    return said[0][:200].rstrip(" .:") if said else ""
