@@ -231,8 +231,10 @@ def test_lost_device_nodes_are_noticed(tmp_path):
 def test_trouble_is_kept_until_it_is_over(tmp_path):
     trouble = Trouble(tmp_path / "run/trouble.txt")
     assert trouble.read() == ""
-    trouble.write("gpu:0 failed")
-    assert trouble.read() == "gpu:0 failed"
+    assert trouble.write("gpu:0 failed") is True
+    assert trouble.write("gpu:1 failed") is False
+    assert trouble.read() == "gpu:1 failed"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["trouble.txt"]
     trouble.clear()
     trouble.clear()
     assert trouble.read() == ""

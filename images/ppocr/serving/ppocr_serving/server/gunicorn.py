@@ -78,9 +78,10 @@ class Server(BaseApplication):
     def _end(self, error: EngineError) -> NoReturn:
         """This worker cannot use its device: say why, where it is asked for and in the log."""
         log.error("%s", error)
-        self._trouble.write(str(error))
+        first = self._trouble.write(str(error))
         if self._worker.age <= len(self._lanes):
-            raise SystemExit(_HALT)
+            # One is enough: a second one would meet gunicorn on its way out, and upset it.
+            raise SystemExit(_HALT if first else 1)
         # It worked before, and other cards may serve on: gunicorn tries again.
         time.sleep(_PAUSE)
         raise SystemExit(1)

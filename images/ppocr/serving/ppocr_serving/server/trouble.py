@@ -6,6 +6,7 @@ A file in the container's own tmpfs: the worker that knows is gone when the fron
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from .settings import RUN_DIR
@@ -17,11 +18,18 @@ class Trouble:
     def __init__(self, path: Path = RUN_DIR / "trouble.txt") -> None:
         self._path = path
 
-    def write(self, reason: str) -> None:
+    def write(self, reason: str) -> bool:
+        """Keep the reason; return whether it is the first, also among processes that race."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_suffix(".new")
+        aside = self._path.with_suffix(f".{os.getpid()}")
         aside.write_text(reason)
-        aside.rename(self._path)
+        try:
+            os.link(aside, self._path)
+        except FileExistsError:
+            aside.rename(self._path)
+            return False
+        aside.unlink()
+        return True
 
     def read(self) -> str:
         with contextlib.suppress(OSError):
