@@ -196,6 +196,20 @@ def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_d
     assert "Traceback" not in logs and "ready in" not in logs
 
 
+@pytest.mark.skipif(not shutil.which("nvidia-smi"), reason="no GPU: nvidia-smi is not here")
+def test_on_a_real_card_it_proves_itself_and_names_it(start):
+    name = start("--gpus=all", "--env=CUDA_VISIBLE_DEVICES=0", "serve")
+    deadline = time.monotonic() + 180
+    while True:
+        command = ("python", "-m", "ppocr_serving.healthcheck")
+        done = docker("exec", name, *command, check=False)
+        if done.returncode == 0:
+            break
+        assert time.monotonic() < deadline, docker("logs", name, check=False).stderr[-3000:]
+        time.sleep(1)
+    assert json.loads(done.stdout)["modules"] == {"ocr_system": "gpu:0"}
+
+
 def test_sizes_by_layer():
     command = [sys.executable, "scripts/image_layers.py", "sizes", IMAGE]
     shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
