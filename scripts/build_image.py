@@ -23,6 +23,7 @@ from ppocrlib.progress import Progress, megabytes
 EPILOG = """\
 examples:
   scripts/build_image.py                             ppocr:1.0.0
+  scripts/build_image.py --device gpu --tag ppocr:1.0.0-gpu
   scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
   scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
 """

@@ -4,6 +4,7 @@
 Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
   scripts/image_layers.py describe ppocr:1.0.0
   scripts/image_layers.py fill ppocr:1.0.0 --engines 20.10.24 26.1.5
+  scripts/image_layers.py sizes ppocr:1.0.0                            what is large in an image
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import docker
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ppocrlib import codec, commandline
-from ppocrlib.layersource import open_source
+from ppocrlib.layersource import local_engine, open_source
 from ppocrlib.layerstore import LayerStore
-from ppocrlib.outcome import OK
-from ppocrlib.progress import Progress
+from ppocrlib.outcome import OK, Refused
+from ppocrlib.progress import Progress, megabytes
 from ppocrlib.shipping import fill
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = commandline.parser(__doc__)
-    parser.add_argument("action", choices=["describe", "fill"])
+    parser.add_argument("action", choices=["describe", "fill", "sizes"])
     parser.add_argument("image", help="name of an image on this machine, or a saved one")
     parser.add_argument("--layers", nargs="*", help="diff IDs to prepare (default: all)")
     parser.add_argument("--engines", nargs="*", default=[], help="versions of the hosts' engines")
@@ -36,7 +39,33 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     return parser.parse_args(arguments)
 
 
+def sizes(image: str) -> tuple[int, Any, str]:
+    """The layers of an image of this machine's engine, lowest first, with their sizes in bytes."""
+    client = local_engine()
+    try:
+        history = client.api.history(image)
+    except docker.errors.ImageNotFound as error:
+        raise Refused(f"no image {image} on this machine") from error
+    rows = [
+        {"bytes": step["Size"], "step": dockerfile_step(step["CreatedBy"])}
+        for step in reversed(history)
+        if step["Size"]
+    ]
+    lines = [f"{megabytes(row['bytes']):>8}  {row['step']}" for row in rows]
+    total = sum(row["bytes"] for row in rows)
+    return OK, rows, "\n".join([*lines, f"{megabytes(total):>8}  {image}"])
+
+
+def dockerfile_step(created_by: str) -> str:
+    """The line of the Dockerfile behind a layer, as far as the engine kept it."""
+    step = created_by.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()
+    target = step.rpartition(" in ")[2].strip() if step.startswith("COPY") else ""
+    return f"COPY to {target}" if target else " ".join(step.split())[:80] or "base"
+
+
 def work(args: Namespace) -> tuple[int, Any, str]:
+    if args.action == "sizes":
+        return sizes(args.image)
     progress = Progress("compressing", quiet=args.quiet)
     store = LayerStore(args.store)
     chosen = codec.choose(args.engines)

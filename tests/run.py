@@ -59,6 +59,7 @@ def script(name: str, *arguments: str) -> list[str]:
 
 
 SERVICE = "http://127.0.0.1:8866"
+GPU_IMAGE = "tests/image/test_gpu_image.py"
 STEPS = [
     Step("deploy", script("deploy")),
     # The longest by far: first in line for a place.
@@ -72,7 +73,9 @@ STEPS = [
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), needs=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
-    Step("image", pytest("tests/image"), needs=("deploy-again",)),
+    Step("image", pytest("tests/image", f"--ignore={GPU_IMAGE}"), needs=("deploy-again",)),
+    # Its own step: cold, it fetches 2 GB and builds for minutes.
+    Step("gpu-image", pytest("-s", GPU_IMAGE), needs=("deploy",), timeout=900),
     Step("service", pytest("tests/service", "--browser"), needs=("image",)),
 ]
 

@@ -168,7 +168,7 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
         "hubserving_tls_cert is /no/such.pem, and there is no such file": {
             "hubserving_tls_cert": "/no/such.pem"
         },
-        "no image is defined for 'gpu'": {"ppocr_device": "gpu"},
+        "hubserving_workers_per_gpu (0) is at least 1": {"hubserving_workers_per_gpu": 0},
     }
     for message, extra_vars in cases.items():
         run = playbook(DEPLOY, [a], extra_vars=extra_vars, expect_rc=2)

@@ -72,3 +72,24 @@ def test_status_rows_line_up(hubserving):
     assert header.split()[:4] == ["host", "container", "state", "health"]
     assert "absent" in first
     assert second.split()[:5] == ["a", "ppocr", "running", "healthy", "2"]
+
+
+@pytest.mark.parametrize(
+    ("output", "runs_on", "reason"),
+    [
+        ('{"ready": true, "modules": {"ocr_det": "gpu:0, gpu:1", "ocr_rec": "gpu:0, gpu:1"}}',
+         "gpu:0, gpu:1", ""),
+        ("not ready: the container has lost its GPU\n", "", "the container has lost its GPU"),
+        ("ocr_system answered", "", ""),
+        (None, "", ""),
+    ],
+)  # fmt: skip
+def test_status_names_the_device_or_why_there_is_none(hubserving, output, runs_on, reason):
+    log = [{"Output": "older"}, {"Output": output}] if output else None
+    container = {
+        "Name": "/ppocr",
+        "State": {"Status": "running", "Health": {"Status": "healthy", "Log": log}},
+        "Config": {"Image": "ppocr:1.0.0"},
+    }
+    row = hubserving.hubserving_status_row(container, "a", "20.10")
+    assert (row["runs on"], row["reason"]) == (runs_on, reason)

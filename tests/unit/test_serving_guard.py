@@ -141,9 +141,9 @@ def test_scoreboard(tmp_path):
 
     board = Scoreboard(tmp_path / "workers")
     board.clear()
-    board.enter(os.getpid(), {"ocr_rec": "cpu"})
-    board.enter(2**22 - 3, {})  # no such process
-    assert board.ready() == {os.getpid(): {"ocr_rec": "cpu"}}
+    board.enter(os.getpid(), 1, {"ocr_rec": "cpu"})
+    board.enter(2**22 - 3, 0, {})  # no such process
+    assert board.ready() == {os.getpid(): {"lane": 1, "modules": {"ocr_rec": "cpu"}}}
     board.leave(os.getpid())
     assert board.ready() == {}
     assert resident_bytes(os.getpid()) > 1e6 and resident_bytes(2**22 - 3) == 0

@@ -19,6 +19,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
+#: Where folders of site-packages that have a layer of the image to themselves are put.
+LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
+#: Large and seldom renewed: a change of any other package must not send them again.
+OWN_LAYER = ("nvidia", "paddle")
 #: What the lock was made for.
 PYTHON = (3, 11)
 #: Needed to build the lock's source-only package without fetching anything besides.
@@ -75,15 +79,37 @@ def install() -> None:
         pip("-r", str(extra))
 
 
+def site_packages() -> Path:
+    return next(VENV.glob("lib/python3*/site-packages"))
+
+
 def prune() -> None:
-    site_packages = next(VENV.glob("lib/python3*/site-packages"))
     for line in (HERE / "prune.txt").read_text().splitlines():
         pattern = line.partition("#")[0].strip()
-        for path in site_packages.glob(pattern) if pattern else ():
+        for path in site_packages().glob(pattern) if pattern else ():
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def link_cuda() -> None:
+    """Paddle and cuDNN ask for ``libcudnn.so`` and the like; the packages bring ``libcudnn.so.8``."""
+    for library in site_packages().glob("nvidia/*/lib/*.so.*"):
+        link = library.with_name(f"{library.name.partition('.so.')[0]}.so")
+        if not link.exists():
+            link.symlink_to(library.name)
+
+
+def set_apart() -> None:
+    """Move what gets a layer of its own; the CPU image has an empty nvidia/."""
+    LAYERS.mkdir(parents=True)
+    for name in OWN_LAYER:
+        folder = site_packages() / name
+        if folder.is_dir():
+            folder.rename(LAYERS / name)
+        else:
+            (LAYERS / name).mkdir()
 
 
 if __name__ == "__main__":
@@ -91,3 +117,5 @@ if __name__ == "__main__":
     venv.create(VENV, with_pip=True)
     install()
     prune()
+    link_cuda()
+    set_apart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,20 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
         "device": labels.get("org.ppocr.device", ""),
         "engine": engine,
         "since": state.get("StartedAt", "")[:19],
+        **_last_look(state),
     }
+
+
+def _last_look(state: dict[str, Any]) -> dict[str, str]:
+    """What the last healthcheck said: the devices the models run on, or why it is not ready."""
+    looks = (state.get("Health") or {}).get("Log") or [{}]
+    said = str(looks[-1].get("Output", "")).strip()
+    try:
+        devices = json.loads(said)["modules"].values()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        _, found, reason = said.rpartition("not ready: ")
+        return {"runs on": "", "reason": reason if found else ""}
+    return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
 
 
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:

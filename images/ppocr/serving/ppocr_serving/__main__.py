@@ -8,6 +8,7 @@ anything else        is run as a command, for example ``hub list``
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -40,10 +41,19 @@ def _run_server() -> int:
     if server != "gunicorn":
         raise StartError(f"PPOCR_SERVER={server}: use gunicorn or hub (hubserving_server)")
     from .server.front import serve
+    from .server.lanes import cards_of_lanes
     from .server.settings import Settings, SettingsError
 
     try:
-        return serve(serving, Settings.from_environment())
+        settings = Settings.from_environment()
+        lanes = cards_of_lanes(serving, settings)
+        if any(lanes) and settings.workers > 1:
+            log.warning(
+                "PPOCR_WORKERS=%d counts on a CPU only: on GPUs PPOCR_WORKERS_PER_GPU does "
+                "(hubserving_workers_per_gpu)",
+                settings.workers,
+            )
+        return serve(serving, dataclasses.replace(settings, workers=len(lanes)))
     except SettingsError as error:
         raise StartError(str(error)) from error
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
-from . import config, hubhome, models, params
+from . import config, cuda, hubhome, models, params
 from .gpu import require_visible_device
+from .server.lanes import uses_gpu
+
+log = logging.getLogger(__name__)
 
 CONFIG_FILE = Path("/etc/ppocr/config.json")
 
@@ -29,8 +33,10 @@ def preflight() -> config.ServingConfig:
         serving = config.load(config_file())
         params.operator_params()
         models.verify_manifest()
-        if any(info["init_args"].get("use_gpu") for info in serving.modules.values()):
+        if uses_gpu(serving):
             require_visible_device()
+            for card in cuda.probe():
+                log.info("card: %s, %s, %d MB", card.name, card.uuid, card.memory)
     except (ValueError, models.ModelError, RuntimeError) as error:
         raise StartError(str(error)) from error
     installed = hubhome.installed_modules()

@@ -26,9 +26,20 @@ def _request(url: str, body: bytes | None = None) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
     # To itself: the certificate is made out to the name others call.
     context = ssl._create_unverified_context()  # noqa: S323
-    with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310
-        data: bytes = answer.read()
-        return data
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310
+            data: bytes = answer.read()
+            return data
+    except urllib.error.HTTPError as error:
+        raise ValueError(_reason(error.read()) or str(error)) from error
+
+
+def _reason(body: bytes) -> str:
+    """What ``/readyz`` gives for its reason: docker inspect shows it too."""
+    try:
+        return str(json.loads(body).get("reason", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _ask_module(base: str, module: str) -> None:

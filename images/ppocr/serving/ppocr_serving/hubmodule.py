@@ -79,6 +79,7 @@ class OcrModule(RunModule):
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=available_cpus(),
+            gpu_mem=self.params.gpu_mem,
             precision=os.environ.get("PPOCR_PRECISION") or "auto",
             width_step=step if engine == "openvino" else 1,
         )

@@ -25,7 +25,14 @@ class ParamsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class DetParams:
+class _EngineParams:
+    """What every stage's engine is told."""
+
+    gpu_mem: int = 500  # MB of the card's memory to begin with; Paddle takes more as it needs it
+
+
+@dataclasses.dataclass(frozen=True)
+class DetParams(_EngineParams):
     """Text detection (DB)."""
 
     det_algorithm: str = "DB"
@@ -40,7 +47,7 @@ class DetParams:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClsParams:
+class ClsParams(_EngineParams):
     """Text direction (upright or turned by 180 degrees)."""
 
     cls_model_dir: str = f"{MODELS_ROOT}/cls"
@@ -51,7 +58,7 @@ class ClsParams:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecParams:
+class RecParams(_EngineParams):
     """Text recognition (CTC)."""
 
     rec_algorithm: str = "SVTR_LCNet"

@@ -45,6 +45,7 @@ class EngineOptions:
         use_gpu: run on the card CUDA_VISIBLE_DEVICES leaves first.
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
+        gpu_mem: MB of the card's memory Paddle takes to begin with.
         precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it,
             where answers bear it (see :meth:`exact`).
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
@@ -55,6 +56,7 @@ class EngineOptions:
     use_gpu: bool = False
     enable_mkldnn: bool = False
     threads: int = 1
+    gpu_mem: int = 500
     precision: str = "f32"
     width_step: int = 1
 

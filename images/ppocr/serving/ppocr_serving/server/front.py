@@ -20,9 +20,11 @@ from ..config import ServingConfig
 from ..logs import event
 from . import handlers
 from .access import Access
-from .gunicorn import SOCKET
+from .gpuwatch import GpuWatch
+from .lanes import Lanes, uses_gpu
 from .metrics import Metrics
 from .settings import Settings, SettingsError
+from .trouble import Trouble
 from .upstream import Busy, Upstream
 from .workers import Workers
 
@@ -32,7 +34,9 @@ _MODULE_PATH = r"/predict/([A-Za-z0-9_.-]{1,100})"
 #: Bodies are counted by the handler, which can say what is wrong; Tornado's own limit is not met.
 _NO_LIMIT = 1 << 50
 _HEAD_BYTES = 16384
+_STARTING = "the service is starting"
 _STARTING_RETRY = 5
+_GPU_LOOK = 5.0  # seconds between looks at the cards' device nodes
 
 
 class _Server(httpserver.HTTPServer):
@@ -61,8 +65,11 @@ class Front:
         self._port = serving.port
         self.access = Access(settings)
         self.metrics = Metrics()
-        self.workers = Workers(settings, self.metrics)
-        self.upstream = Upstream(SOCKET, settings, self.metrics, self.has_worker)
+        lanes = Lanes(settings.workers)
+        self.workers = Workers(settings, self.metrics, lanes)
+        self.upstream = Upstream(lanes, settings, self.metrics, self.has_worker)
+        self._trouble = Trouble()
+        self._gpu = GpuWatch() if uses_gpu(serving) else None
         self.page = Path(__file__).with_name("page.html").read_bytes()
         self.active = 0
         self._held = 0
@@ -74,9 +81,31 @@ class Front:
         return self.workers.ready > 0
 
     def state(self) -> dict[str, Any]:
-        """What ``/readyz`` shows."""
-        ready = self.workers.ready > 0 and not self._stopping.is_set()
-        return {"ready": ready, "modules": self.workers.devices, "workers": self.workers.ready}
+        """What ``/readyz`` shows: ``reason`` says why it is not ready, ``degraded`` what is amiss
+        though it is."""
+        trouble = self._trouble.read()
+        reason = ""
+        if self._stopping.is_set():
+            reason = "the service is stopping"
+        elif self._gpu and self._gpu.problem:
+            reason = self._gpu.problem
+        elif not self.workers.ready:
+            served = bool(self.workers.devices)
+            reason = trouble or ("no worker is ready" if served else _STARTING)
+        return {
+            "ready": not reason,
+            "modules": self.workers.devices,
+            "workers": self.workers.ready,
+            **({"reason": reason} if reason else {"degraded": trouble} if trouble else {}),
+        }
+
+    async def _watch_gpu(self, gpu: GpuWatch) -> None:
+        """Look at the cards for ever; a driver that hangs must not hold up the front."""
+        while True:
+            before = gpu.problem
+            if await asyncio.to_thread(gpu.look) and not before:
+                event(log, gpu.problem, logging.ERROR)
+            await asyncio.sleep(_GPU_LOOK)
 
     def busy(self) -> Busy | None:
         """Why no further request can be taken in now."""
@@ -85,7 +114,7 @@ class Front:
         # Once started, requests wait for a worker that is being replaced: none is refused.
         self._was_ready = self._was_ready or self.workers.ready > 0
         if not self._was_ready:
-            return Busy("the service is starting", _STARTING_RETRY)
+            return Busy(_STARTING, _STARTING_RETRY)
         return self.upstream.refusal() if self.upstream.full else None
 
     def hold(self, size: int) -> bool:
@@ -143,11 +172,15 @@ class Front:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        self._trouble.clear()
         await self.workers.start()
         watching = loop.create_task(self.workers.watch())
         ended = loop.create_task(self.workers.ended())
         stopping = loop.create_task(self._stopping.wait())
-        await asyncio.wait({ended, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+        needed = {ended, stopping, watching}
+        if self._gpu:
+            needed.add(loop.create_task(self._watch_gpu(self._gpu)))
+        await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         if not self._stopping.is_set():
             log.error("the workers ended by themselves; the cause is logged above")
             return ended.result() or 1 if ended.done() else 1

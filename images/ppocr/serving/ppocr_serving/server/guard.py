@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
+from ..gpu import DeviceLost
 from ..logs import event
 from ..report import Report, RequestError, of_request
 from .watchdog import Watchdog
@@ -30,12 +31,20 @@ class Guard:
         app: PaddleHub's app.
         watchdog: ends this process when a request hangs.
         stock_status: answer errors as stock does: HTTP 200, and no image is an error.
+        device_lost: told when a request met a card that failed.
     """
 
-    def __init__(self, app: WsgiApp, watchdog: Watchdog, stock_status: bool) -> None:
+    def __init__(
+        self,
+        app: WsgiApp,
+        watchdog: Watchdog,
+        stock_status: bool,
+        device_lost: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         self._app = app
         self._watchdog = watchdog
         self._stock_status = stock_status
+        self._device_lost = device_lost
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -52,6 +61,8 @@ class Guard:
                 body = b"".join(parts)
             finally:
                 getattr(parts, "close", lambda: None)()
+        if isinstance(report.problem, DeviceLost):
+            self._device_lost(report.problem)
         code, headers = answered[-1]
         code, body, kind = self._judge(code, body, report, request_id)
         kept = [(k, v) for k, v in headers if k.lower() != "content-length"]

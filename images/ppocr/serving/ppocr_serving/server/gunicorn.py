@@ -5,26 +5,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
 from ..config import ServingConfig
+from ..engines import EngineError
 from .guard import Guard, WsgiApp
+from .lanes import Assignment, cards_of_lanes, socket_of
 from .lean import spare_paddle
 from .scoreboard import Scoreboard
-from .settings import RUN_DIR, Settings
+from .settings import Settings
 from .signals import take_back
+from .trouble import Trouble
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-#: Where the workers listen for the front.
-SOCKET = RUN_DIR / "workers.sock"
 #: Seconds the master gives beyond the watchdog, which knows which request hangs.
 _GRACE = 5
+#: gunicorn gives up when a worker ends with this status, and starts another one after any other.
+_HALT = 3
+#: Seconds before the next try where a card that has served before cannot be loaded again.
+_PAUSE = 5
 
 
 class Server(BaseApplication):
@@ -34,14 +40,17 @@ class Server(BaseApplication):
         self._serving = serving
         self._settings = settings
         self._board = Scoreboard()
+        self._trouble = Trouble()
+        self._lanes = cards_of_lanes(serving, settings)
+        self._assignment = Assignment(self._lanes)
         super().__init__()
 
     def load_config(self) -> None:
         settings = self._settings
         for name, value in {
-            "bind": f"unix:{SOCKET}",
+            "bind": [f"unix:{socket_of(lane)}" for lane in range(len(self._lanes))],
             "worker_class": "gthread",
-            "workers": settings.workers,
+            "workers": len(self._lanes),
             "threads": settings.threads,
             "timeout": settings.timeout + _GRACE,
             "graceful_timeout": settings.graceful_timeout,
@@ -51,6 +60,8 @@ class Server(BaseApplication):
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - heartbeats belong in memory
             "proc_name": "ppocr",
             "control_socket_disable": True,
+            "pre_fork": self._assignment.before_fork,
+            "post_fork": self._after_fork,
             "child_exit": self._child_exit,
             "logger_class": PlainLogger,
         }.items():
@@ -60,8 +71,36 @@ class Server(BaseApplication):
     def _child_exit(self, server: Any, worker: Any) -> None:
         self._board.leave(worker.pid)
 
+    def _after_fork(self, server: Any, worker: Any) -> None:
+        self._worker = worker
+        self._assignment.after_fork(server, worker)
+
+    def _end(self, error: EngineError) -> NoReturn:
+        """This worker cannot use its device: say why, where it is asked for and in the log."""
+        log.error("%s", error)
+        first = self._trouble.write(str(error))
+        if self._worker.age <= len(self._lanes):
+            # One is enough: a second one would meet gunicorn on its way out, and upset it.
+            raise SystemExit(_HALT if first else 1)
+        # It worked before, and other cards may serve on: gunicorn tries again.
+        time.sleep(_PAUSE)
+        raise SystemExit(1)
+
+    def _device_lost(self, error: Exception) -> None:
+        """After the answer in hand this worker ends, and gunicorn starts another one."""
+        log.error("%s", error)
+        self._trouble.write(str(error))
+        self._board.leave(os.getpid())
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def load(self) -> WsgiApp:
         """Called in each worker; the worker takes requests only when this has returned."""
+        try:
+            return self._load()
+        except EngineError as error:
+            self._end(error)
+
+    def _load(self) -> WsgiApp:
         started = time.monotonic()
         # Where memory runs out, a worker goes, not the front nor gunicorn's master.
         with contextlib.suppress(OSError):
@@ -79,9 +118,10 @@ class Server(BaseApplication):
         devices = {module.name: module.device for module in modules}
         pid = os.getpid()
         watchdog = Watchdog(self._settings.timeout, lambda: self._board.leave(pid))
-        self._board.enter(pid, devices)
+        self._board.enter(pid, self._worker.lane, devices)
+        self._trouble.clear()
         log.info("ready in %.1f s: %s", time.monotonic() - started, devices)
-        return Guard(app.wsgi_app, watchdog, self._settings.stock_status)
+        return Guard(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
 
 
 class PlainLogger:

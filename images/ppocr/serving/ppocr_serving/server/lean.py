@@ -19,8 +19,16 @@ _REMEDY = (
 _BY_PADDLE = ("PIL.Image",)
 
 
+def _paddle_version() -> str:
+    """Of the one build the image has: for the CPU, or for GPUs."""
+    try:
+        return metadata.version("paddlepaddle")
+    except metadata.PackageNotFoundError:
+        return metadata.version("paddlepaddle-gpu")
+
+
 def spare_paddle() -> None:
     """To be called before PaddleHub is imported."""
-    spare("paddle", _REMEDY, __version__=metadata.version("paddlepaddle"))
+    spare("paddle", _REMEDY, __version__=_paddle_version())
     for name in _BY_PADDLE:
         importlib.import_module(name)

@@ -25,12 +25,12 @@ class Scoreboard:
         for path in self._folder.iterdir():
             path.unlink()
 
-    def enter(self, pid: int, devices: dict[str, str]) -> None:
-        """This worker takes requests."""
+    def enter(self, pid: int, lane: int, modules: dict[str, str]) -> None:
+        """This worker takes requests on its lane; ``modules`` says where each one's models are."""
         path = self._folder / f"{pid}.json"
         # Written aside and renamed: the front never reads half of it.
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(devices))
+        aside.write_text(json.dumps({"lane": lane, "modules": modules}))
         aside.rename(path)
 
     def leave(self, pid: int) -> None:
@@ -39,7 +39,7 @@ class Scoreboard:
             (self._folder / f"{pid}.json").unlink()
 
     def ready(self) -> dict[int, dict[str, Any]]:
-        """Modules and their devices by pid of the worker, of those that are alive."""
+        """What each worker that is alive entered, by its pid."""
         found = {}
         for path in self._folder.glob("*.json"):
             pid = int(path.stem)

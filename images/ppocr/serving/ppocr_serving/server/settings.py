@@ -28,6 +28,7 @@ class Settings:
 
     Attributes:
         workers: processes, each with its own models.
+        workers_per_gpu: on GPUs, processes on each card; ``workers`` counts on a CPU only.
         threads: requests a worker takes in at once.
         queue: requests that wait while all threads are busy; the next one is refused (503).
         timeout: seconds a worker has for one request; then it is killed and replaced.
@@ -52,6 +53,7 @@ class Settings:
     """
 
     workers: int = 1
+    workers_per_gpu: int = 1
     threads: int = 4
     queue: int = 64
     timeout: int = 60

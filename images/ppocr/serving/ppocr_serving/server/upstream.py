@@ -8,10 +8,10 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from .guard import REPORT_HEADER
+from .lanes import Lanes, socket_of
 from .metrics import Metrics
 from .settings import Settings
 
@@ -49,12 +49,12 @@ class Answer:
 
 
 class Upstream:
-    """Gives requests to the workers behind a Unix socket, as many at once as they have threads."""
+    """Gives requests to the workers behind their sockets, as many at once as they have threads."""
 
     def __init__(
-        self, socket: Path, settings: Settings, metrics: Metrics, has_worker: Callable[[], bool]
+        self, lanes: Lanes, settings: Settings, metrics: Metrics, has_worker: Callable[[], bool]
     ) -> None:
-        self._socket = str(socket)
+        self._lanes = lanes
         self._has_worker = has_worker
         self._again = asyncio.Lock()
         self._settings = settings
@@ -119,10 +119,17 @@ class Upstream:
         raise WorkerLost
 
     async def _try(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
+        """Ask the least busy worker."""
+        with self._lanes.least_busy() as lane:
+            return await self._within_time(lane, path, body, headers)
+
+    async def _within_time(
+        self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
+    ) -> Answer:
         """Ask within the timeout; time in which there is no worker does not count."""
         loop = asyncio.get_running_loop()
         started, left = loop.time(), float(self._settings.timeout)
-        exchange = asyncio.ensure_future(self._exchange(path, body, headers))
+        exchange = asyncio.ensure_future(self._exchange(lane, path, body, headers))
         while not exchange.done():
             looked = loop.time()
             await asyncio.wait({exchange}, timeout=min(_TICK, left))
@@ -131,19 +138,24 @@ class Upstream:
             if not exchange.done() and (left <= 0 or loop.time() - started > _START_LIMIT):
                 exchange.cancel()
                 raise TimedOut
+            if not exchange.done() and self._lanes.deserted(lane):
+                exchange.cancel()
+                raise ConnectionError("the worker has gone, another one is there")
         answer = exchange.result()
         self._mean += _MEAN_WEIGHT * (loop.time() - started - self._mean)
         return answer
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, lane: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for _ in range(_CONNECT_TRIES):
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
-                return await asyncio.open_unix_connection(self._socket)
+                return await asyncio.open_unix_connection(socket_of(lane))
             await asyncio.sleep(0.25)
         raise ConnectionError("no worker listens")
 
-    async def _exchange(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        reader, writer = await self._connect()
+    async def _exchange(
+        self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
+    ) -> Answer:
+        reader, writer = await self._connect(lane)
         try:
             size = sum(map(len, body))
             head = {"Host": "ppocr", "Connection": "close", "Content-Length": str(size), **headers}

@@ -9,8 +9,10 @@ import os
 import signal
 import sys
 from collections import Counter
+from typing import Any
 
 from ..logs import event
+from .lanes import Lanes
 from .metrics import Metrics
 from .scoreboard import Scoreboard, resident_bytes
 from .settings import Settings
@@ -22,6 +24,15 @@ _START_LIMIT = 180.0  # seconds a new worker has to become ready
 _MEGA = 1_000_000
 
 
+def _devices(found: dict[int, dict[str, Any]]) -> dict[str, str]:
+    """Where each module's models run: every device its workers have, once."""
+    names = {name for entry in found.values() for name in entry["modules"]}
+    return {
+        name: ", ".join(sorted({entry["modules"].get(name, "") for entry in found.values()} - {""}))
+        for name in sorted(names)
+    }
+
+
 class Workers:
     """The worker processes.
 
@@ -30,12 +41,15 @@ class Workers:
     does after its requests in flight. One renewal at a time, so the service never pauses.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, lanes: Lanes) -> None:
         self._settings = settings
+        self._lanes = lanes
         self._metrics = metrics
         self._board = Scoreboard()
         self._process: asyncio.subprocess.Process | None = None
         self._answered: Counter[int] = Counter()
+        #: Bytes a worker on a GPU had when it was ready: CUDA takes gigabytes before any request.
+        self._ground: Counter[int] = Counter()
         self._known: set[int] = set()
         self._leaving: set[int] = set()
         self._renewal: asyncio.Task[None] | None = None
@@ -82,15 +96,21 @@ class Workers:
             reason = "recycled" if pid in self._leaving else "lost"
             self._metrics.restarts.labels(reason).inc()
             event(log, f"worker {reason}", pid=pid, answered=self._answered.pop(pid, 0))
+            self._ground.pop(pid, None)
             with contextlib.suppress(KeyError):
                 self._metrics.memory.remove(str(pid))
             self._leaving.discard(pid)
         for pid in found.keys() - self._known:
-            event(log, "worker ready", pid=pid, modules=found[pid])
-            self.devices = found[pid]
-            for module, device in found[pid].items():
+            modules = found[pid]["modules"]
+            event(log, "worker ready", pid=pid, modules=modules)
+            if any(device.startswith("gpu") for device in modules.values()):
+                self._ground[pid] = resident_bytes(pid)
+            for module, device in modules.items():
                 self._metrics.device.labels(module, device).set(1)
         self._known = set(found)
+        self._lanes.ready = {entry["lane"] for entry in found.values()}
+        if found:
+            self.devices = _devices(found)
         self.ready = len(found)
         self._metrics.workers.set(self.ready)
         self._metrics.ready.set(self.ready > 0)
@@ -110,7 +130,7 @@ class Workers:
 
     def _is_due(self, pid: int, size: int) -> bool:
         ceiling, requests = self._settings.memory_ceiling * _MEGA, self._settings.max_requests
-        return 0 < ceiling < size or 0 < requests <= self._answered[pid]
+        return 0 < ceiling < size - self._ground[pid] or 0 < requests <= self._answered[pid]
 
     async def _renew(self) -> None:
         assert self._process is not None

@@ -1,0 +1,158 @@
+"""What the NVIDIA driver of this container says, asked before anything is loaded.
+
+``python -m ppocr_serving.cuda`` prints the cards as JSON: it runs in a process of its own, so that
+no CUDA state is ever in a process that forks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .engines import EngineError
+
+#: cuDriverGetVersion of the oldest driver (450) that runs programs made for CUDA 11.8.
+OLDEST_DRIVER = 11000
+_DEPLOY = "deploy with ppocr_device: gpu, which gives the container its cards"
+#: CUresult values that a person can do something about; cuda.h has the rest.
+_CAUSES = {
+    2: "the card has no memory left: end what else runs on it",
+    3: f"the driver is not usable in this container: {_DEPLOY}",
+    46: "another program has the card to itself: end it, or nvidia-smi -c DEFAULT on the host",
+    100: f"CUDA_VISIBLE_DEVICES names no card this container has: {_DEPLOY}, and correct "
+    "ppocr_cuda_visible_devices",
+    101: "CUDA_VISIBLE_DEVICES names a card this container does not have: correct "
+    "ppocr_cuda_visible_devices",
+    802: "the cards' fabric is not ready: start nvidia-fabricmanager on the host",
+    803: "the driver's library and its kernel module are of two versions: restart the host after a "
+    "driver update, then deploy again",
+    999: "the driver failed: see dmesg of the host for Xid or NVRM lines",
+}
+_PROBE_TIMEOUT = 60  # seconds; a card that sleeps takes several to wake
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card CUDA may use: name, UUID and memory in MB."""
+
+    name: str
+    uuid: str
+    memory: int
+
+
+def _call(library: Any, function: str, *arguments: Any) -> None:
+    status = getattr(library, function)(*arguments)
+    if status:
+        cause = _CAUSES.get(status, f"CUDA error {status}")
+        raise EngineError(f"use_gpu is true but {function} failed ({status}): {cause}")
+
+
+def load_library() -> Any:
+    """The driver's library.
+
+    Raises:
+        EngineError: there is none: the container was started without a GPU.
+    """
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise EngineError(
+            "use_gpu is true but this container has no GPU (no libcuda.so.1): "
+            f"{_DEPLOY}; by hand it is docker run --gpus all"
+        ) from error
+
+
+def cards(library: Any) -> list[Card]:
+    """The cards, in the order CUDA_VISIBLE_DEVICES gives them.
+
+    Raises:
+        EngineError: CUDA cannot start, the driver is too old, or there is no card.
+    """
+    _call(library, "cuInit", 0)
+    version, count = ctypes.c_int(), ctypes.c_int()
+    _call(library, "cuDriverGetVersion", ctypes.byref(version))
+    if version.value < OLDEST_DRIVER:
+        raise EngineError(
+            "use_gpu is true but the driver is too old for this image's CUDA 11.8: install driver "
+            f"450 or newer (this one is for {_dotted(version)})"
+        )
+    _call(library, "cuDeviceGetCount", ctypes.byref(count))
+    if not count.value:
+        raise EngineError(f"use_gpu is true but {_CAUSES[100]}")
+    return [_card(library, number) for number in range(count.value)]
+
+
+def _dotted(version: ctypes.c_int) -> str:
+    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def _card(library: Any, number: int) -> Card:
+    device, memory = ctypes.c_int(), ctypes.c_size_t()
+    name, uuid = ctypes.create_string_buffer(100), ctypes.create_string_buffer(16)
+    _call(library, "cuDeviceGet", ctypes.byref(device), number)
+    _call(library, "cuDeviceGetName", name, len(name), device)
+    _call(library, "cuDeviceGetUuid", uuid, device)
+    _call(library, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    digits = uuid.raw.hex()
+    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    return Card(name.value.decode(), f"GPU-{'-'.join(parts)}", memory.value // 1_000_000)
+
+
+def require_cuda_paddle() -> None:
+    """Make sure that this image's Paddle was built for CUDA, without importing it.
+
+    Raises:
+        EngineError: it was built for the CPU.
+    """
+    spec = importlib.util.find_spec("paddle")
+    folders = spec.submodule_search_locations if spec else None
+    version = Path(folders[0], "version/__init__.py") if folders else None
+    text = version.read_text() if version and version.is_file() else ""
+    if re.search(r"^cuda_version\s*=\s*'False'", text, re.MULTILINE):
+        raise EngineError(
+            "use_gpu is true but this image was built for the CPU: build and deploy it with "
+            "ppocr_device: gpu, or set use_gpu to false"
+        )
+
+
+def probe() -> list[Card]:
+    """The cards, asked for in a process of its own.
+
+    Raises:
+        EngineError: the GPU cannot be used; the message has cause and remedy.
+    """
+    require_cuda_paddle()
+    command = [sys.executable, "-m", __name__]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"use_gpu is true but the driver did not answer within {_PROBE_TIMEOUT} s: see dmesg "
+            "of the host for Xid or NVRM lines"
+        ) from error
+    if done.returncode:
+        raise EngineError(done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}")
+    return [Card(**fields) for fields in json.loads(done.stdout)]
+
+
+def main() -> int:
+    try:
+        found = cards(load_library())
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps([asdict(card) for card in found]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

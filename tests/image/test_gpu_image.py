@@ -1,0 +1,221 @@
+"""The GPU image, built here and run without a GPU: its libraries resolve, and it never pretends.
+
+A step of its own (scripts/test gpu-image): it builds the image unless it is there.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMAGE = os.environ.get("PPOCR_GPU_IMAGE", "ppocr-gpu:1.0.0")
+SITE = "/opt/ppocr/venv/lib/python3.11/site-packages"
+#: What Paddle opens for itself when a kernel first needs it, by the function that does it.
+_OPENED = {"GetCublasDsoHandle": "libcublas.so", "GetCublasLtDsoHandle": "libcublasLt.so",
+           "GetCUDNNDsoHandle": "libcudnn.so", "GetNVRTCDsoHandle": "libnvrtc.so"}  # fmt: skip
+#: Calls each of those functions of Paddle's own library and prints the handle it gets.
+_OPEN = f"""
+import ctypes, json, sys
+import paddle
+phi = ctypes.CDLL("{SITE}/paddle/libs/libphi.so")
+found = {{}}
+for name in sys.argv[1:]:
+    function = getattr(phi, f"_ZN3phi7dynload{{len(name)}}{{name}}Ev")
+    function.restype = ctypes.c_void_p
+    found[name] = bool(function())
+print(json.dumps(found))
+"""
+_VERSIONS = """
+import json, paddle
+cuda = paddle.is_compiled_with_cuda()
+print(json.dumps([paddle.__version__, paddle.version.cuda(), paddle.version.cudnn(), cuda]))
+"""
+
+
+def docker(*arguments, check=True):
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu_image():
+    """Build the image as a person does."""
+    started = time.monotonic()
+    command = [sys.executable, "scripts/build_image.py", "--device=gpu", f"--tag={IMAGE}"]
+    bundle = os.environ.get("PPOCR_TEST_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    built = subprocess.run(
+        [*command, f"--ca-bundle={bundle}", "--quiet"],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    print(f"\n{built.stdout.strip()} in {time.monotonic() - started:.0f} s")
+
+
+def run(*arguments):
+    """The last line a command of the image prints."""
+    done = docker("run", "--rm", "--network=none", IMAGE, *arguments, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+
+def test_paddle_is_built_for_the_cuda_libraries_the_image_carries():
+    assert json.loads(run("python", "-c", _VERSIONS)) == ["2.6.2", "11.8", "8.6.0", True]
+    packages = docker("run", "--rm", IMAGE, "pip", "list", "--format=freeze").stdout
+    assert "nvidia-cudnn-cu11==8.6.0.163" in packages
+    assert "paddlepaddle==" not in packages  # both builds write to paddle/
+
+
+def test_paddle_itself_finds_every_library_it_opens():
+    found = json.loads(run("python", "-c", _OPEN, *_OPENED))
+    assert found == dict.fromkeys(_OPENED, True)
+
+
+def test_only_the_drivers_library_is_missing():
+    # Of every library of CUDA and Paddle: what it is linked with, and whether it can be opened.
+    script = f"""
+import ctypes, json, pathlib, subprocess
+missing, site = [], pathlib.Path("{SITE}")
+import paddle
+for path in sorted([*site.glob("nvidia/*/lib/*.so*"), *site.glob("paddle/libs/*.so*")]):
+    listed = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+    missing += [f"{{path.name}}: {{l.strip()}}" for l in listed.splitlines() if "not found" in l]
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        missing.append(f"{{path.name}}: {{error}}")
+try:
+    ctypes.CDLL("libcuda.so.1")
+except OSError:
+    missing.append("libcuda.so.1")
+print(json.dumps(missing))
+"""
+    missing = json.loads(run("python", "-c", script))
+    # MKL comes without a search path; libphi.so, which opens it, has loaded libiomp5.so by then.
+    assert missing == ["libmklml_intel.so: libiomp5.so => not found", "libcuda.so.1"]
+
+
+@pytest.mark.parametrize("engine", ["openvino", "paddle"])
+def test_modules_models_and_engines_are_whole(engine):
+    # Asked for by name, the CPU does read: what was left out of the image is not missed.
+    module, picture = "ocr_system/module.py", "serving/ppocr_serving/ready.png"
+    command = ("python", f"/opt/ppocr/modules/{module}", f"--engine={engine}")
+    done = docker("run", "--rm", "--network=none", IMAGE, *command, f"/opt/ppocr/{picture}")
+    assert '"text": "ready"' in done.stdout
+
+
+@pytest.fixture
+def start():
+    """Start services on what is no GPU; they are removed after the test."""
+    started = []
+
+    def start_one(*options):
+        config = {"modules_info": {"ocr_system": {"init_args": {"use_gpu": True}}}, "port": 8866}
+        write = f"import pathlib; pathlib.Path('/tmp/c').write_text({json.dumps(config)!r})"
+        command = f'python -c "$WRITE" && exec python -m ppocr_serving {options[-1]}'
+        name = f"ppocr-gpu-test-{os.getpid()}-{len(started)}"
+        docker(
+            "run", "--detach", "--name", name, "--network=none", "--label=org.ppocr.test=gpu",
+            "--env=PPOCR_CONFIG=/tmp/c", f"--env=WRITE={write}", *options[:-1],
+            "--entrypoint=sh", IMAGE, "-c", command,
+        )  # fmt: skip
+        started.append(name)
+        return name
+
+    yield start_one
+    for name in started:
+        docker("rm", "--force", name, check=False)
+
+
+def ended(name, seconds=90):
+    """(exit status, log) of a container; it was never healthy on the way."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = json.loads(docker("inspect", "--format={{json .State}}", name).stdout)
+        assert state["Health"]["Status"] != "healthy"
+        if not state["Running"]:
+            logs = docker("logs", name)
+            return state["ExitCode"], logs.stdout + logs.stderr
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("visible", "sentence"),
+    [
+        ("0", "this container has no GPU (no libcuda.so.1): deploy with ppocr_device: gpu"),
+        ("", "CUDA_VISIBLE_DEVICES is not set: name the cards to use"),
+    ],
+)
+def test_without_a_gpu_it_refuses_to_start(start, visible, sentence):
+    status, logs = ended(start(f"--env=CUDA_VISIBLE_DEVICES={visible}", "serve"))
+    assert status == 2
+    assert sentence in logs and "ppocr_" in sentence + logs
+    assert "Traceback" not in logs and "KeyError" not in logs and "ready in" not in logs
+
+
+def test_without_a_gpu_the_engine_refuses_too(start):
+    # Past the preflight: whoever starts the workers by hand gets no CPU either.
+    status, logs = ended(start("--env=CUDA_VISIBLE_DEVICES=0", "workers"))
+    assert status == 3
+    assert "gpu:0 is not there, CUDA sees no card in this container" in logs
+    assert "Traceback" not in logs and "ready in" not in logs
+
+
+@pytest.fixture(scope="module")
+def stub_driver(tmp_path_factory):
+    """The option that gives a container the stub's libcuda.so.1."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        pytest.skip("no C compiler for the stub of the driver")
+    library = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    source = Path(__file__).with_name("stub_libcuda.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    library.parent.chmod(0o755)
+    return f"--volume={library}:/usr/lib/x86_64-linux-gnu/libcuda.so.1:ro"
+
+
+def test_a_driver_that_refuses_is_told_in_one_sentence(start, stub_driver):
+    options = (stub_driver, "--env=CUDA_VISIBLE_DEVICES=0", "--env=STUB_CUINIT=803")
+    status, logs = ended(start(*options, "serve"))
+    assert status == 2
+    assert "cuInit failed (803): the driver's library and its kernel module are of two" in logs
+
+
+def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_driver):
+    # The driver names two cards, so the preflight passes; Paddle's own start finds none it can use.
+    status, logs = ended(start(stub_driver, "--env=CUDA_VISIBLE_DEVICES=0,1", "serve"))
+    assert status == 3
+    assert "card: Stub, GPU-11111111-1111-1111-1111-111111111111" in logs
+    assert "is not there, CUDA sees no card in this container" in logs
+    assert "Traceback" not in logs and "ready in" not in logs
+
+
+@pytest.mark.skipif(not shutil.which("nvidia-smi"), reason="no GPU: nvidia-smi is not here")
+def test_on_a_real_card_it_proves_itself_and_names_it(start):
+    name = start("--gpus=all", "--env=CUDA_VISIBLE_DEVICES=0", "serve")
+    deadline = time.monotonic() + 180
+    while True:
+        command = ("python", "-m", "ppocr_serving.healthcheck")
+        done = docker("exec", name, *command, check=False)
+        if done.returncode == 0:
+            break
+        assert time.monotonic() < deadline, docker("logs", name, check=False).stderr[-3000:]
+        time.sleep(1)
+    assert json.loads(done.stdout)["modules"] == {"ocr_system": "gpu:0"}
+
+
+def test_sizes_by_layer():
+    command = [sys.executable, "scripts/image_layers.py", "sizes", IMAGE]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    print(f"\n{shown}")
+    rows = dict(re.findall(r"^ *([\d.]+) MB +COPY to (\S+)$", shown, re.MULTILINE))
+    sizes = {target.rpartition("/")[2]: float(size) for size, target in rows.items()}
+    assert 1300 < sizes["nvidia"] < 1700 and 2400 < sizes["paddle"] < 2800
+    assert sizes["venv"] < 450
+    assert float(re.findall(r"([\d.]+) MB", shown)[-1]) < 5000

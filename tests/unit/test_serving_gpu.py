@@ -1,0 +1,240 @@
+"""GPUs as the container sees them: the driver's answers, cards of workers, failures explained."""
+
+import ctypes
+from types import SimpleNamespace
+
+import pytest
+from ppocr_serving import config, cuda, gpu
+from ppocr_serving.engines import EngineError
+from ppocr_serving.server import lanes
+from ppocr_serving.server.gpuwatch import GpuWatch
+from ppocr_serving.server.settings import Settings
+from ppocr_serving.server.trouble import Trouble
+
+
+class Driver:
+    """libcuda.so.1 as ctypes calls it: ``fails`` maps a function to the status it returns."""
+
+    def __init__(self, count=1, version=12020, **fails):
+        self._count, self._version, self._fails = count, version, fails
+
+    def __getattr__(self, name):
+        return lambda *arguments: self._fails.get(name, 0) or self._call(name, *arguments)
+
+    def _call(self, name, *arguments):
+        if name == "cuDriverGetVersion":
+            arguments[0]._obj.value = self._version
+        elif name == "cuDeviceGetCount":
+            arguments[0]._obj.value = self._count
+        elif name == "cuDeviceGet":
+            arguments[0]._obj.value = arguments[1]
+        elif name == "cuDeviceGetName":
+            arguments[0].value = f"NVIDIA A10 {arguments[2].value}".encode()
+        elif name == "cuDeviceGetUuid":
+            ctypes.memmove(arguments[0], bytes(range(16)), 16)
+        elif name == "cuDeviceTotalMem_v2":
+            arguments[0]._obj.value = 24_000_000_000
+        return 0
+
+
+def test_cards_as_the_driver_names_them():
+    first, second = cuda.cards(Driver(count=2))
+    assert first == cuda.Card("NVIDIA A10 0", "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f", 24000)
+    assert second.name == "NVIDIA A10 1"
+
+
+@pytest.mark.parametrize(
+    ("driver", "message"),
+    [
+        (Driver(cuInit=100), "correct ppocr_cuda_visible_devices"),
+        (Driver(count=0), "CUDA_VISIBLE_DEVICES names no card"),
+        (Driver(cuInit=803), "library and its kernel module are of two versions: restart the host"),
+        (Driver(cuInit=999), "dmesg of the host"),
+        (Driver(cuInit=77), "CUDA error 77"),
+        (Driver(version=10020), "install driver 450 or newer .this one is for CUDA 10.2."),
+        (Driver(cuDeviceGet=101), "names a card this container does not have"),
+    ],
+)
+def test_what_the_driver_refuses_is_one_sentence_with_a_remedy(driver, message):
+    with pytest.raises(EngineError, match=message) as raised:
+        cuda.cards(driver)
+    assert str(raised.value).startswith("use_gpu is true but ") and "\n" not in str(raised.value)
+
+
+def test_this_machine_without_a_gpu_is_told_in_the_probes_own_words(monkeypatch):
+    # A process of its own asks the driver; here there is none.
+    monkeypatch.setattr(cuda, "require_cuda_paddle", lambda: None)
+    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
+    with pytest.raises(EngineError, match="has no GPU .no libcuda.so.1.: deploy with ppocr_device"):
+        cuda.load_library()
+
+
+@pytest.mark.parametrize(("version", "refused"), [("False", True), ("11.8", False)])
+def test_a_paddle_for_the_cpu_is_known_without_importing_it(
+    tmp_path, monkeypatch, version, refused
+):
+    (tmp_path / "paddle/version").mkdir(parents=True)
+    (tmp_path / "paddle/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "paddle/version/__init__.py").write_text(f"cuda_version     = '{version}'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    if refused:
+        with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
+            cuda.require_cuda_paddle()
+    else:
+        cuda.require_cuda_paddle()
+
+
+@pytest.mark.parametrize("value", [None, "", " ", ","])
+def test_the_guides_key_error_is_a_sentence(monkeypatch, value):
+    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(gpu.VISIBLE, value)
+    with pytest.raises(EngineError, match="ppocr_cuda_visible_devices"):
+        gpu.require_visible_device()
+
+
+_STACK = (
+    "\n\n------\nC++ Traceback (most recent call last):\n------\n"
+    "0   paddle::memory::allocation::CUDAAllocator::AllocateImpl(unsigned long)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "loading", "kind", "parts"),
+    [
+        (
+            MemoryError(
+                f"{_STACK}Error Message Summary:\n----\nResourceExhaustedError:\n\n"
+                "Out of memory error on GPU 0. Cannot allocate 5MB memory"
+            ),
+            True,
+            EngineError,
+            [
+                "gpu:1 has too little free memory",
+                "hubserving_workers_per_gpu",
+                "Cannot allocate 5MB",
+            ],
+        ),
+        (
+            RuntimeError(f"{_STACK}(External) CUDNN error(4), CUDNN_STATUS_ALLOC_FAILED."),
+            False,
+            EngineError,
+            ["ran out of memory in an inference", "det_limit_side_len"],
+        ),
+        (
+            RuntimeError("(External) CUDA error(719), unspecified launch failure."),
+            False,
+            gpu.DeviceLost,
+            ["gpu:1 failed: ", "CUDA error(719)", "dmesg"],
+        ),
+        (
+            OSError("Failed to initialize NVML: Unknown Error"),
+            False,
+            gpu.DeviceLost,
+            ["Failed to initialize NVML", "restart the container"],
+        ),
+        (
+            RuntimeError(
+                "(PreconditionNotMet) The third-party dynamic library (libcusolver.so) that Paddle "
+                "depends on is not configured correctly. (error code is libcusolver.so: cannot "
+                "open shared object file)"
+            ),
+            False,
+            EngineError,
+            ["lacks the CUDA library libcusolver.so", "ppocr_image_extra_requirements"],
+        ),
+        (
+            ValueError(
+                "(InvalidArgument) Device id must be less than GPU count, but received id is: 0. "
+                "GPU count is: 0.\n  [Hint: ...] (at /paddle/phi/backends/gpu/cuda/cuda_info.cc)"
+            ),
+            True,
+            EngineError,
+            ["gpu:1 is not there, CUDA sees no card", "ppocr_cuda_visible_devices"],
+        ),
+        (RuntimeError("shape mismatch"), False, EngineError, ["paddle failed on gpu:1"]),
+    ],
+)
+def test_paddles_failures_are_explained(monkeypatch, error, loading, kind, parts):
+    monkeypatch.setenv(gpu.VISIBLE, "1")
+    explained = gpu.explained(error, loading)
+    assert type(explained) is kind
+    for part in parts:
+        assert part in str(explained)
+    assert "\n" not in str(explained) and len(str(explained)) < 500
+
+
+def serving(use_gpu):
+    return config.ServingConfig(
+        {"modules_info": {"ocr_det": {"init_args": {"use_gpu": use_gpu}}}, "port": 8866}, ()
+    )
+
+
+def test_cards_of_lanes(monkeypatch):
+    monkeypatch.setenv(gpu.VISIBLE, "0, 1")
+    settings = Settings(workers=3, workers_per_gpu=2)
+    assert lanes.cards_of_lanes(serving(True), settings) == ("0", "1", "0", "1")
+    assert lanes.cards_of_lanes(serving(False), settings) == ("", "", "")
+
+
+def worker(age, lane):
+    return SimpleNamespace(age=age, lane=lane)
+
+
+@pytest.mark.parametrize(
+    ("there", "lane"),
+    [
+        ([], 0),
+        ([worker(1, 0)], 1),
+        ([worker(1, 1), worker(2, 0)], 1),  # a renewal: beside the oldest, which will go
+        ([worker(2, 1), worker(3, 1)], 0),  # the worker of lane 0 has died
+    ],
+)
+def test_a_new_worker_gets_the_emptiest_lane(there, lane):
+    assert lanes.Assignment(("0", "1")).choose(there) == lane
+
+
+def test_a_worker_listens_on_its_own_socket_and_sees_its_own_card(monkeypatch):
+    monkeypatch.setenv(gpu.VISIBLE, "0,1")
+    sockets = [SimpleNamespace(getsockname=lambda n=n: str(lanes.socket_of(n))) for n in range(2)]
+    assignment = lanes.Assignment(("0", "1"))
+    new = SimpleNamespace(sockets=sockets)
+    assignment.before_fork(SimpleNamespace(WORKERS={7: worker(1, 0)}), new)
+    assert (new.lane, new.sockets) == (1, sockets[1:])
+    assignment.after_fork(None, new)
+    assert gpu.device_name() == "gpu:1"
+
+
+def test_the_least_busy_lane_with_a_worker_is_asked():
+    chosen = lanes.Lanes(3)
+    chosen.ready = {0, 2}
+    with chosen.least_busy() as first, chosen.least_busy() as second:
+        assert (first, second) == (0, 2)
+    with chosen.least_busy() as again:
+        assert again == 0
+    chosen.ready = set()
+    assert not chosen.deserted(0)  # nobody is there: wait for it
+    chosen.ready = {2}
+    assert chosen.deserted(0) and not chosen.deserted(2)
+
+
+def test_lost_device_nodes_are_noticed(tmp_path):
+    for name in ("nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-modeset", "null"):
+        (tmp_path / name).touch()
+    watch = GpuWatch(tmp_path)
+    (tmp_path / "nvidia-modeset").unlink()  # not needed for inference
+    assert watch.look() == ""
+    (tmp_path / "nvidia0").unlink()
+    assert "has lost its GPU" in watch.look() and watch.problem
+
+
+def test_trouble_is_kept_until_it_is_over(tmp_path):
+    trouble = Trouble(tmp_path / "run/trouble.txt")
+    assert trouble.read() == ""
+    assert trouble.write("gpu:0 failed") is True
+    assert trouble.write("gpu:1 failed") is False
+    assert trouble.read() == "gpu:1 failed"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["trouble.txt"]
+    trouble.clear()
+    trouble.clear()
+    assert trouble.read() == ""
