@@ -73,6 +73,19 @@ CASES: dict[str, tuple[dict, str]] = {
         {"ppocr_device": "gpu", "hubserving_use_multiprocess": True},
         "Set hubserving_use_multiprocess to false",
     ),
+    "gpu_service_cpu_image": ({"hubserving_use_gpu": True}, "the service would find no GPU"),
+    "cpu_service_gpu_image": (
+        {"ppocr_device": "gpu", "hubserving_use_gpu": False},
+        "the service would run on the CPU of a GPU host",
+    ),
+    "gpu_engine": (
+        {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
+        "only paddle runs on NVIDIA GPUs",
+    ),
+    "cards_twice": (
+        {"ppocr_device": "gpu", "hubserving_environment": {"CUDA_VISIBLE_DEVICES": "0"}},
+        "hubserving_environment sets CUDA_VISIBLE_DEVICES",
+    ),
     "ports": (
         {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "bb", "port": "1"}]},
         "the same port (1, 1)",
