@@ -101,7 +101,7 @@ def parse_cards(listing):
 
     index is an int; the id of a MIG instance is its place in the form "card:instance".
     """
-    cards = []
+    cards: list[dict] = []
     for line in listing.splitlines():
         card, instance = _CARD.match(line), _INSTANCE.match(line)
         if card:
@@ -183,7 +183,7 @@ def choose(setting, cards):
         names = [str(card["index"]) for card in cards]
         if not names:
             raise ChoiceError("this host has no card that nvidia-smi -L lists")
-    chosen = []
+    chosen: list[dict] = []
     for name in names:
         device = known.get(name)
         if device is None:
