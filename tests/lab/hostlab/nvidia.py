@@ -84,6 +84,9 @@ def packages(folder: Path, version: str = VERSION) -> list[Path]:
                 f"Maintainer: the lab\nDepends: {depends.format(version)}\n"
                 "Description: pretended, for tests\n"
             )
+            # Without a file of its own dpkg takes a package for replaced by the next.
+            (root / "usr/share/doc" / name).mkdir(parents=True)
+            (root / "usr/share/doc" / name / "copyright").write_text("pretended\n")
             (root / "usr/bin").mkdir(parents=True)
             for program in programs:
                 target = root / "usr/bin" / program
