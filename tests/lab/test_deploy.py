@@ -163,7 +163,10 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
         },
         "unknown: ocr_sistem": {"hubserving_modules": ["ocr_sistem"]},
         "lacks inference.pdmodel or inference.json": {"ppocr_models": {"det": {"path": "/etc"}}},
-        "no image is defined for 'gpu'": {"ppocr_device": "gpu"},
+        "only paddle runs on NVIDIA GPUs": {
+            "ppocr_device": "gpu",
+            "hubserving_engine": "openvino",
+        },
     }
     for message, extra_vars in cases.items():
         run = playbook(DEPLOY, [a], extra_vars=extra_vars, expect_rc=2)

@@ -144,6 +144,13 @@ def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
     assert "unreachable=1" not in recap
 
 
+def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
+    hosts = {"h1": {}, "h2": {"ppocr_device": "gpu"}}
+    status, output = run_play(tmp_path, PLAY, hosts)
+    assert status and "This run has hosts with ppocr_device cpu and gpu" in output
+    assert "make two, with --limit or ppocr_target" in output
+
+
 def test_an_old_ansible_is_refused(tmp_path: Path) -> None:
     wanted = "inventory_check_min_ansible=99"
     status, output = run_play(tmp_path, PLAY, {"h1": {}}, "-e", wanted)

@@ -104,6 +104,7 @@ def test_no_card_at_all_is_refused() -> None:
         ("No devices were found", "dmesg"),
         ("KeyError: 'CUDA_VISIBLE_DEVICES'", "Set ppocr_cuda_visible_devices"),
         ("ResourceExhaustedError: Out of memory error on GPU 0", "memory is full"),
+        ("gpu:0 has too little free memory to load the models", "memory is full"),
         ('error gathering device information while adding custom device "/dev/nvidia0": no such '
          "file or directory", "was not ready yet"),
     ],

@@ -77,9 +77,9 @@ _ERRORS = (
     ),
     (
         r"(?i)CUDA error.*?out of memory|ResourceExhaustedError|cudaErrorMemoryAllocation"
-        r"|out of memory error on GPU",
+        r"|out of memory error on GPU|gpu:\S+ (has too little free|ran out of) memory",
         "the GPU's memory is full. Look with nvidia-smi who else uses the card, choose another "
-        "(ppocr_cuda_visible_devices), or lower hubserving_workers",
+        "(ppocr_cuda_visible_devices), or lower hubserving_workers_per_gpu",
     ),
 )
 
