@@ -169,6 +169,10 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
             "hubserving_tls_cert": "/no/such.pem"
         },
         "hubserving_workers_per_gpu (0) is at least 1": {"hubserving_workers_per_gpu": 0},
+        "only paddle runs on NVIDIA GPUs": {
+            "ppocr_device": "gpu",
+            "hubserving_engine": "openvino",
+        },
     }
     for message, extra_vars in cases.items():
         run = playbook(DEPLOY, [a], extra_vars=extra_vars, expect_rc=2)

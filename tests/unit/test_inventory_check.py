@@ -73,6 +73,19 @@ CASES: dict[str, tuple[dict, str]] = {
         {"ppocr_device": "gpu", "hubserving_use_multiprocess": True},
         "Set hubserving_use_multiprocess to false",
     ),
+    "gpu_service_cpu_image": ({"hubserving_use_gpu": True}, "the service would find no GPU"),
+    "cpu_service_gpu_image": (
+        {"ppocr_device": "gpu", "hubserving_use_gpu": False},
+        "the service would run on the CPU of a GPU host",
+    ),
+    "gpu_engine": (
+        {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
+        "only paddle runs on NVIDIA GPUs",
+    ),
+    "cards_twice": (
+        {"ppocr_device": "gpu", "hubserving_environment": {"CUDA_VISIBLE_DEVICES": "0"}},
+        "hubserving_environment sets CUDA_VISIBLE_DEVICES",
+    ),
     "ports": (
         {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "bb", "port": "1"}]},
         "the same port (1, 1)",
@@ -129,6 +142,13 @@ def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
     assert f"{name} : ok=" in recap
     assert ("failed=0" if not says else "failed=1") in recap.split(f"{name} : ")[1][:80]
     assert "unreachable=1" not in recap
+
+
+def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
+    hosts = {"h1": {}, "h2": {"ppocr_device": "gpu"}}
+    status, output = run_play(tmp_path, PLAY, hosts)
+    assert status and "This run has hosts with ppocr_device cpu and gpu" in output
+    assert "make two, with --limit or ppocr_target" in output
 
 
 def test_an_old_ansible_is_refused(tmp_path: Path) -> None:

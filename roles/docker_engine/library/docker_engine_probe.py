@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ansible.module_utils.docker_engine_socket import (
     dockerd_processes,
     engine_get,
     find_binary,
+    process_path,
+    process_start,
     service_kind,
 )
 
@@ -34,6 +37,11 @@ options:
     description: The HTTP proxy dockerd is to use; empty for any.
     type: str
     default: ""
+  programs:
+    description: Programs dockerd looks for on its PATH when it starts, and only then.
+    type: list
+    elements: str
+    default: []
   socket:
     description: The engine's socket.
     type: str
@@ -87,6 +95,18 @@ running:
   description: Names of the containers that run.
   type: list
   returned: always
+cdi:
+  description: Whether it takes devices by CDI, the Container Device Interface.
+  type: bool
+  returned: always
+missing_programs:
+  description: Those of programs that are not on dockerd's PATH.
+  type: list
+  returned: always
+new_programs:
+  description: Those of programs that were installed after dockerd started.
+  type: list
+  returned: always
 """
 
 
@@ -100,6 +120,7 @@ def ask(socket):
         "data_root": info.get("DockerRootDir", ""),
         "swarm": (info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
         "running": sorted((item.get("Names") or ["?"])[0].lstrip("/") for item in containers),
+        "cdi": bool(info.get("CDISpecDirs")),
     }
 
 
@@ -112,9 +133,25 @@ def uses_proxy(pid, proxy):
     return b"HTTP_PROXY=" + proxy.encode("utf-8") in environ
 
 
+def look_for_programs(names, pid):
+    """Return (missing, new) of the programs that process pid looked for when it started.
+
+    A second is allowed for, to which the start is known. Without such a process none is new.
+    """
+    folders, started = process_path(pid), process_start(pid)
+    missing, new = [], []
+    for name in names:
+        path = shutil.which(name, path=folders)
+        if path is None:
+            missing.append(name)
+        elif started and Path(path).stat().st_ctime > started + 1:
+            new.append(name)
+    return missing, new
+
+
 def probe(socket, not_pid):
     """Return one look at the engine, with answers false and error where there is none."""
-    result = {"version": "", "data_root": "", "swarm": False, "running": []}
+    result = {"version": "", "data_root": "", "swarm": False, "running": [], "cdi": False}
     pids = [pid for pid, _argv in dockerd_processes()]
     result.update(answers=False, pid=pids[0] if pids else 0, error="")
     if not_pid and not_pid in pids:
@@ -134,6 +171,7 @@ def main():
             "wait": {"type": "int", "default": 0},
             "not_pid": {"type": "int", "default": 0},
             "proxy": {"type": "str", "default": "", "no_log": True},
+            "programs": {"type": "list", "elements": "str", "default": []},
             "socket": {"type": "str", "default": SOCKET},
         },
         supports_check_mode=True,
@@ -146,6 +184,8 @@ def main():
         time.sleep(1)
     wanted = module.params["proxy"]
     result["proxy_in_use"] = not (wanted and result["pid"]) or uses_proxy(result["pid"], wanted)
+    missing, new = look_for_programs(module.params["programs"], result["pid"])
+    result.update(missing_programs=missing, new_programs=new)
     module.exit_json(
         changed=False, installed=find_binary("dockerd"), service=service_kind(), **result
     )

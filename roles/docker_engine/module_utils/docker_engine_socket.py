@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket as socketlib
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def dockerd_processes():
         if Path(argv[0]).name == "dockerd":
             found.append((int(folder.name), [word for word in argv if word]))
     return sorted(found)
+
+
+def process_path(pid, proc="/proc"):
+    """Return the PATH process pid was started with, or the system's folders when it has none."""
+    try:
+        environ = Path(proc, str(pid), "environ").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        environ = ""
+    for setting in environ.split("\0"):
+        if setting.startswith("PATH="):
+            return setting[len("PATH=") :]
+    return ":".join(_BIN_DIRS)
+
+
+def process_start(pid, proc="/proc"):
+    """Return when process pid started, in seconds since the epoch; 0 when it cannot be seen."""
+    try:
+        # The name of the process, in brackets, may hold blanks.
+        ticks = int(Path(proc, str(pid), "stat").read_text().rpartition(")")[2].split()[19])
+        boot = re.search(r"^btime (\d+)", Path(proc, "stat").read_text(), re.MULTILINE)
+    except (OSError, IndexError, ValueError):
+        return 0
+    return int(boot[1]) + ticks / os.sysconf("SC_CLK_TCK") if boot else 0
 
 
 def service_kind(name="docker"):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# The rules are written once, in the package that runs in the image (standard library only there).
+# The rules are written once, in the package that runs in the image, and what is known of NVIDIA's
+# errors in the role that runs on hosts (standard library only, both).
 sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "nvidia_container_toolkit/module_utils"))
 
+import nvidia_gpu
 from ppocr_serving import config, params
 
 
@@ -83,6 +87,12 @@ def _last_look(state: dict[str, Any]) -> dict[str, str]:
     return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
 
 
+def hubserving_explain(texts: Iterable[Any]) -> str:
+    """Cause and remedy of the first known NVIDIA error in texts, as a sentence; '' without one."""
+    cause = nvidia_gpu.explain("\n".join(str(text) for text in texts))
+    return f"Cause and remedy: {cause}." if cause else ""
+
+
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as lines of a table with a header, columns as wide as their longest value."""
     columns = list(sorted(rows, key=len)[-1]) if rows else []
@@ -102,6 +112,7 @@ class FilterModule:
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,
+            "hubserving_explain": hubserving_explain,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,
         }

@@ -1,0 +1,171 @@
+"""What role nvidia_container_toolkit reads from nvidia-smi, chooses, and says of errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from role_code import load
+
+ROLE = "roles/nvidia_container_toolkit"
+gpu = load(f"{ROLE}/module_utils/nvidia_gpu.py")
+probe = load(f"{ROLE}/library/nvidia_driver_probe.py")
+filters = load(f"{ROLE}/filter_plugins/nvidia_container_toolkit.py")
+engine = load("roles/docker_engine/module_utils/docker_engine_socket.py")
+
+LISTING = """\
+GPU 0: NVIDIA A100-PCIE-40GB (UUID: GPU-aaaa)
+  MIG 3g.20gb     Device  0: (UUID: MIG-1111)
+  MIG 3g.20gb     Device  1: (UUID: MIG-2222)
+GPU 1: NVIDIA L4 (UUID: GPU-bbbb)
+GPU 2: NVIDIA L4 (UUID: GPU-cccc)
+"""
+CARDS = gpu.parse_cards(LISTING)
+WHOLE = gpu.parse_cards("".join(LISTING.splitlines(keepends=True)[3:]))
+
+
+def test_reads_cards_and_their_instances() -> None:
+    assert [card["index"] for card in CARDS] == [0, 1, 2]
+    assert CARDS[0]["instances"][1] == {"id": "0:1", "name": "3g.20gb", "uuid": "MIG-2222"}
+    assert "0:1 (3g.20gb, MIG-2222), 1 (NVIDIA L4, GPU-bbbb)" in gpu.listed(CARDS)
+    assert gpu.parse_cards("No devices were found\n") == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "indexes"),
+    [
+        (1, ["1"]),
+        ("1, 2", ["1", "2"]),
+        (["2", 1], ["2", "1"]),
+        ("GPU-cccc", ["2"]),
+        ("MIG-2222", ["0:1"]),
+        ("0:0", ["0:0"]),
+    ],
+)
+def test_chooses(setting: Any, indexes: list[str]) -> None:
+    assert [card["index"] for card in gpu.choose(setting, CARDS)] == indexes
+
+
+def test_all_is_every_card() -> None:
+    assert [card["uuid"] for card in gpu.choose("all", WHOLE)] == ["GPU-bbbb", "GPU-cccc"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("", "is empty, and modules that use the GPU end with KeyError: 'CUDA_VISIBLE_DEVICES'"),
+        (None, "is empty"),
+        ([], "is empty"),
+        ("1,", "names '', which is no card"),
+        ("first", "names 'first', which is no card"),
+        ("all,1", "all stands alone"),
+        ("7", "names 7. This host has 0 (NVIDIA A100-PCIE-40GB, GPU-aaaa)"),
+        ("1,GPU-bbbb", "names GPU-bbbb twice"),
+        ("0", "card 0 is split into MIG instances"),
+        ("all", "card 0 is split into MIG instances"),
+        ("MIG-1111,MIG-2222", "a process sees one MIG instance only"),
+        ("1,MIG-1111", "a process sees one MIG instance only"),
+    ],
+)
+def test_refuses_what_cannot_be_had(setting: Any, says: str) -> None:
+    with pytest.raises(gpu.ChoiceError) as refused:
+        gpu.choose(setting, CARDS)
+    assert says in str(refused.value)
+
+
+def test_no_card_at_all_is_refused() -> None:
+    with pytest.raises(gpu.ChoiceError):
+        gpu.choose("all", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            'docker: Error response from daemon: could not select device driver "" with '
+            "capabilities: [[gpu]].",
+            "role nvidia_container_toolkit does both",
+        ),
+        (
+            "failed to discover GPU vendor from CDI: no known GPU vendor found",
+            "role nvidia_container_toolkit does both",
+        ),
+        ('could not select device driver "cdi" with capabilities: []', "Docker 25 or newer"),
+        ('could not select device driver \\"cdi\\" with', "Docker 25 or newer"),
+        ("unresolvable CDI devices nvidia.com/gpu=7", "writes it anew"),
+        ("nvidia-container-cli: device error: 7: unknown device: unknown", "nvidia-smi -L"),
+        ("Failed to initialize NVML: Driver/library version mismatch", "Reboot the host"),
+        ("Failed to initialize NVML: Unknown Error", "lost its GPU"),
+        ("Failed to initialize NVML: Insufficient Permissions", "Install the driver again"),
+        ("initialization error: nvml error: driver not loaded", "modprobe nvidia"),
+        ("NVIDIA-SMI couldn't communicate with the NVIDIA driver.", "modprobe nvidia"),
+        ("requirement error: unsatisfied condition: cuda>=11.8", "too old for the image's CUDA"),
+        ("No devices were found", "dmesg"),
+        ("KeyError: 'CUDA_VISIBLE_DEVICES'", "Set ppocr_cuda_visible_devices"),
+        ("ResourceExhaustedError: Out of memory error on GPU 0", "memory is full"),
+        ("gpu:0 has too little free memory to load the models", "memory is full"),
+        ('error gathering device information while adding custom device "/dev/nvidia0": no such '
+         "file or directory", "was not ready yet"),
+    ],
+)  # fmt: skip
+def test_explains_errors(text: str, remedy: str) -> None:
+    assert remedy in gpu.explain(f"some words before: {text} and after")
+
+
+def test_has_no_word_for_other_errors() -> None:
+    assert gpu.explain("OSError: [Errno 98] Address already in use") == ""
+    assert gpu.explain("worker 7 was killed: out of memory") == ""  # the host's, not the card's
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("440.33.01", True), ("450.80.02", False), ("450.51.05", True), ("535.183.01", False)],
+)
+def test_compares_drivers(version: str, old: bool) -> None:
+    assert gpu.older(version, "450.80.02") is old
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  535.183.01  Release Build",
+    ],
+)
+def test_reads_the_loaded_kernel_module(tmp_path: Path, text: str) -> None:
+    assert probe.loaded_version(tmp_path) == ""
+    (tmp_path / "driver/nvidia").mkdir(parents=True)
+    (tmp_path / "driver/nvidia/version").write_text(f"{text}\nGCC version: 12.2.0\n")
+    assert probe.loaded_version(tmp_path) == "535.183.01"
+
+
+def test_a_library_newer_than_the_loaded_module_is_refused(monkeypatch) -> None:
+    answers = {"-L": (0, LISTING), "--query-gpu=driver_version": (0, "550.54.15\n550.54.15")}
+    monkeypatch.setattr(probe, "ask", lambda *arguments: answers[arguments[0]])
+    monkeypatch.setattr(probe, "loaded_version", lambda: "535.183.01")
+    problem = probe.look("1", "450.80.02")["problem"]
+    assert "library is 550.54.15 and its loaded kernel module 535.183.01" in problem
+    assert "Reboot the host" in problem
+    monkeypatch.setattr(probe, "loaded_version", lambda: "550.54.15")
+    assert probe.look("1", "450.80.02")["problem"] == ""
+
+
+def test_names_cards_for_cdi_as_the_specification_does() -> None:
+    by_uuid = {"index": "1", "uuid": "GPU-bbbb", "name": "GPU-bbbb"}
+    name = filters.nvidia_container_toolkit_cdi_name
+    assert name(by_uuid, ["nvidia.com/gpu=GPU-bbbb"]) == "nvidia.com/gpu=GPU-bbbb"
+    assert name(by_uuid, ["nvidia.com/gpu=1"]) == "nvidia.com/gpu=1"
+    assert name({**by_uuid, "name": "1"}, ["nvidia.com/gpu=GPU-bbbb"]) == "nvidia.com/gpu=1"
+
+
+def test_knows_when_a_process_started_and_its_path(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu 1 2\nbtime 1700000000\n")
+    (tmp_path / "7").mkdir()
+    ticks = " ".join(["S", *["0"] * 18, "250", "0"])
+    (tmp_path / "7/stat").write_text(f"7 (a (b) c) {ticks}\n")
+    (tmp_path / "7/environ").write_bytes(b"A=1\0PATH=/opt/bin:/bin\0")
+    assert engine.process_start(7, tmp_path) == pytest.approx(1700000002.5)
+    assert engine.process_path(7, tmp_path) == "/opt/bin:/bin"
+    assert engine.process_start(8, tmp_path) == 0
+    assert "/usr/bin" in engine.process_path(8, tmp_path)
