@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,6 +39,18 @@ class Result:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     status: int = 0
+    #: Seconds of each step, those all hosts waited for together (look, compress) among them.
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Count what happens inside as part of a step."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = self.steps.get(step, 0.0) + time.monotonic() - started
+            self.steps[step] = round(spent, 2)
 
     def words(self) -> str:
         """One line for a person."""
@@ -149,10 +162,12 @@ def _bring(
             if result.mode == "whole":
                 raise
             raise NeedsWhole(str(error)) from error
-        shipment.clean()
+        with result.timed("clean"):
+            shipment.clean()
         result.changed = True
-    if shipment.tag(found, names):
-        result.changed = True
+    with result.timed("name"):
+        if shipment.tag(found, names):
+            result.changed = True
     result.image_id = found
 
 
@@ -170,13 +185,15 @@ def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Resul
     tight = shipment.check(missing)
     before = shipment.sent
     try:
-        shipment.send(missing)
+        with result.timed("send"):
+            shipment.send(missing)
     finally:
         result.sent += shipment.sent - before
         result.resumed, result.blobs = shipment.resumed, shipment.count
     if tight and consume is None:
         result.notes.append("little room: staged layers were removed while they loaded")
-    return shipment.load(missing, tight if consume is None else consume)
+    with result.timed("load"):
+        return shipment.load(missing, tight if consume is None else consume)
 
 
 @dataclass
@@ -253,7 +270,13 @@ def ship(
     progress = progress or Progress("sending", quiet=True)
     fleet = _Fleet(source, names, store, staging, mode, progress, consume)
     with ThreadPoolExecutor(at_once) as pool:
-        seen = list(pool.map(fleet.look, hosts))
+        common = Result("all hosts")
+        with common.timed("look"):
+            seen = list(pool.map(fleet.look, hosts))
         states = [state for state in seen if isinstance(state, HostState)]
-        fleet.codec = prepare(states, source, store, mode, progress)
-        return list(pool.map(fleet.send, hosts, seen))
+        with common.timed("compress"):
+            fleet.codec = prepare(states, source, store, mode, progress)
+        results = list(pool.map(fleet.send, hosts, seen))
+    for result in results:
+        result.steps = common.steps | result.steps
+    return results
