@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import codec as codecs
-from .hostimage import HostState, Shipment, probe
+from . import registry as registries
+from .hostimage import HostState, Shipment, give_names, probe
 from .imagearchive import Image
-from .layersource import Source
+from .layersource import ArchiveSource, EngineSource, Source
 from .layerstore import Blob, LayerStore
 from .outcome import LinkLost, Refused, Trouble
 from .progress import Progress, megabytes
 from .transport import Transport
 
-MODES = ("auto", "delta", "whole")
+MODES = ("auto", "delta", "whole", "registry")
 #: Tries after the first when the link breaks, and seconds before each.
 RETRIES, _PAUSE = 4, 3.0
 
@@ -59,6 +60,8 @@ class Result:
         if not self.changed:
             return f"{self.host}: has it already; nothing sent"
         text = f"{self.host}: {self.mode}, {self.blobs} layers, {megabytes(self.sent)} sent"
+        if self.mode == "registry":
+            text = f"{self.host}: pulled from the registry"
         if self.resumed:
             text += f" ({megabytes(self.resumed)} were there from an earlier try)"
         return f"{text}, {self.seconds:.1f} s" + "".join(f"; {note}" for note in self.notes)
@@ -166,9 +169,33 @@ def _bring(
             shipment.clean()
         result.changed = True
     with result.timed("name"):
-        if shipment.tag(found, names):
+        if give_names(shipment.host, shipment.state, found, names):
             result.changed = True
     result.image_id = found
+
+
+def fetch(
+    host: Transport, image: Image, names: Sequence[str], reference: str, state: HostState
+) -> Result:
+    """Have a host pull the image from a registry, unless it has it.
+
+    Raises:
+        Trouble: it could not, or got something else.
+    """
+    result = Result(host.name)
+    started = time.monotonic()
+    found = state.find(image)
+    if found is None:
+        state.check_architecture(host.name, image)
+        result.mode, result.changed = "registry", True
+        with result.timed("pull"):
+            found = registries.pull(host, state, image, reference)
+    if give_names(host, state, found, names):
+        result.changed = True
+    if result.mode == "registry":
+        registries.forget(host, reference)
+    result.image_id, result.seconds = found, round(time.monotonic() - started, 2)
+    return result
 
 
 class NeedsWhole(Trouble):
@@ -200,7 +227,7 @@ def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Resul
 class _Fleet:
     """One shipment to many hosts."""
 
-    source: Source
+    source: EngineSource | ArchiveSource
     names: Sequence[str]
     store: LayerStore
     staging: Callable[[Transport], str]
@@ -208,6 +235,7 @@ class _Fleet:
     progress: Progress
     consume: bool | None
     codec: str = "gzip"
+    reference: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, host: Transport) -> HostState | Result:
@@ -220,17 +248,36 @@ class _Fleet:
         if isinstance(seen, Result):
             return seen
         try:
-            return self._deliver(host, self.mode, seen)
+            if not self.reference:
+                return self._deliver(host, self.mode, seen)
+            try:
+                return fetch(host, self.source.image, self.names, self.reference, seen)
+            except (Refused, LinkLost):
+                raise
+            except Trouble as error:
+                if self.mode == "registry":
+                    raise
+                return self._send_instead(host, seen, error)
         except NeedsWhole as error:
             return self._send_whole(host, error)
         except Trouble as error:
             return _failed(host, error)
 
-    def _deliver(self, host: Transport, mode: str, state: HostState | None) -> Result:
+    def _deliver(
+        self, host: Transport, mode: str, state: HostState | None, codec: str = ""
+    ) -> Result:
         return deliver(
-            host, self.source.image, self.names, self.store, self.codec, self.staging(host), mode,
-            self.progress, self.consume, state,
+            host, self.source.image, self.names, self.store, codec or self.codec,
+            self.staging(host), mode, self.progress, self.consume, state,
         )  # fmt: skip
+
+    def _send_instead(self, host: Transport, seen: HostState, why: Trouble) -> Result:
+        self.progress.say(f"{why}; sending the layers instead")
+        with self.lock:
+            codec = prepare([seen], self.source, self.store, self.mode, self.progress)
+        result = self._deliver(host, self.mode, seen, codec)
+        result.notes.append(f"sent over SSH because the registry did not do: {why}")
+        return result
 
     def _send_whole(self, host: Transport, why: NeedsWhole) -> Result:
         self.progress.say(f"{why}; sending the whole image instead")
@@ -251,7 +298,7 @@ def _failed(host: Transport, error: Trouble) -> Result:
 
 def ship(
     hosts: Sequence[Transport],
-    source: Source,
+    source: EngineSource | ArchiveSource,
     names: Sequence[str],
     store: LayerStore,
     staging: Callable[[Transport], str],
@@ -259,13 +306,16 @@ def ship(
     progress: Progress | None = None,
     at_once: int = 20,
     consume: bool | None = None,
+    registry: str = "",
 ) -> list[Result]:
     """Send an image to many hosts at once. A host that fails does not hold up the others.
 
     Args:
         names: tags to give it on the hosts.
         staging: the folder for layers on their way, by host.
-        mode: delta, whole, or auto (delta).
+        mode: delta, whole, registry, or auto (registry where one is named, else delta; delta is
+            also what auto does on a host that cannot pull).
+        registry: ``host[:port][/path]`` of a registry of one's own.
     """
     progress = progress or Progress("sending", quiet=True)
     fleet = _Fleet(source, names, store, staging, mode, progress, consume)
@@ -274,9 +324,32 @@ def ship(
         with common.timed("look"):
             seen = list(pool.map(fleet.look, hosts))
         states = [state for state in seen if isinstance(state, HostState)]
-        with common.timed("compress"):
-            fleet.codec = prepare(states, source, store, mode, progress)
+        if registry and mode in ("auto", "registry"):
+            with common.timed("push"):
+                fleet.reference = _pushed(states, source, registry, mode, progress)
+        if not fleet.reference:
+            with common.timed("compress"):
+                fleet.codec = prepare(states, source, store, mode, progress)
         results = list(pool.map(fleet.send, hosts, seen))
     for result in results:
         result.steps = common.steps | result.steps
     return results
+
+
+def _pushed(
+    states: Iterable[HostState],
+    source: EngineSource | ArchiveSource,
+    registry: str,
+    mode: str,
+    progress: Progress,
+) -> str:
+    """What hosts are to pull; empty where nobody lacks it, or auto has to do without."""
+    if all(state.find(source.image) for state in states):
+        return ""
+    try:
+        return registries.push(source, registry, progress)
+    except Trouble as error:
+        if mode == "registry":
+            raise
+        progress.say(f"{error}; sending the layers instead")
+        return ""

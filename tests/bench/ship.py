@@ -3,6 +3,7 @@
 
     .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0         four hosts, some 15 minutes
     .venv/bin/python tests/bench/ship.py --short                     two hosts, a small image
+    .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0 --only kills disk
 
 Bytes are read from this machine's end of each host's link, so they hold everything: handshakes,
 checks, acknowledgements. Disk is sampled on the host while it loads.
@@ -11,14 +12,17 @@ checks, acknowledgements. Disk is sampled on the host while it loads.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,8 @@ from hostlab import Host, HostSpec, Lab, inventory, link
 from hostlab.waiting import until
 
 FIRST, CHANGED = "shipbench:1", "shipbench:2"
+STEPS = ("first", "one-file", "nothing", "registry", "kills", "disk")
+REGISTRY_PORT = 5039
 TARGETS = {
     "bytes of a one-file change / guide's": 0.001,
     "wall of a one-file change, export included / guide's": 0.1,
@@ -105,19 +111,21 @@ class Bench:
         print(f"| {name} | {value:.4g} | <= {target:g} | {verdict} | {words} |", flush=True)
 
     def first_ship(self) -> None:
+        rows: dict[str, Any] = {}
         with link.slowed(*self.hosts, mbit=self.mbit):
             guide = self.cost(lambda: self.guides_way(FIRST))
             self.forget()
-            ours = self.cost(lambda: self.ship(FIRST, *self.names))
+            ours = self.cost(lambda: rows.update(self.ship(FIRST, *self.names)))
         for host in self.hosts:
             same = parcel.layers(host, FIRST) == parcel.layers(None, FIRST)
             assert same and parcel.image_id(host, FIRST) == local_id(FIRST)
-        words = f"guide {guide}, ours {ours}"
+        words = f"guide {guide}, ours {ours} ({slowest(rows)})"
         self.note("bytes of a first ship / guide's", ours.sent / guide.sent, words)
         name = "wall of a first ship over the slow links, export included / guide's"
         self.note(name, ours.seconds / guide.seconds, f"{words}, {self.mbit} Mbit/s each")
 
     def one_file(self) -> None:
+        self.ship(FIRST, *self.names)  # there already, unless this runs on its own
         ours = self.cost(lambda: self.ship(CHANGED, *self.names))
         for host in self.hosts:
             assert parcel.layers(host, CHANGED) == parcel.layers(None, CHANGED)
@@ -129,6 +137,7 @@ class Bench:
         self.note(name, ours.seconds / guide.seconds, f"{words}, links not slowed")
 
     def nothing_to_do(self) -> None:
+        self.ship(FIRST, *self.names)
         hosts_file = inventory.write(self.folder / "hosts.yml", self.hosts)
         ansible = str(Path(sys.executable).parent / "ansible")
         ping = self.cost(lambda: run(ansible, "-i", str(hosts_file), "all", "-m", "ping"))
@@ -141,6 +150,7 @@ class Bench:
     def kills(self, shares: Sequence[float]) -> None:
         host = self.hosts[0]
         host.run(f"docker image rm -f {FIRST} {CHANGED}; docker image prune -f", check=False)
+        run(*self.ship.command("image_layers.py", "fill", FIRST))
         whole = parcel.store_size(self.ship.store, parcel.layers(None, FIRST))
         with link.slowed(host, mbit=self.mbit):
             before = link.sent_to(host)
@@ -182,6 +192,74 @@ class Bench:
         words = f"with room to spare {peaks['']:.2f}; image {size / 1e6:.0f} MB"
         self.note("peak extra disk / image, little room", peaks["--little-room"], words)
 
+    def registry(self) -> None:
+        """The other way with nothing but SSH: a registry here, which hosts reach through it."""
+        if not shutil.which("docker-registry"):
+            print("| registry pull through ssh -R | | | | no docker-registry on this machine |")
+            return
+        name = f"127.0.0.1:{REGISTRY_PORT}/{FIRST}"
+        with serving_registry(self.folder):
+            run("docker", "tag", FIRST, name)
+            try:
+                push = self.cost(lambda: run("docker", "push", name))
+            finally:
+                run("docker", "rmi", name)
+            self.forget()
+            with link.slowed(*self.hosts, mbit=self.mbit), ThreadPoolExecutor() as pool:
+                pull = self.cost(
+                    lambda: list(pool.map(lambda host: self.pull(host, name), self.names))
+                )
+            self.forget()
+        words = f"pushed once in {push.seconds:.1f} s, then pulled at once: {pull}"
+        print(f"| registry pull through ssh -R | | | | {words} |", flush=True)
+
+    def pull(self, host: str, name: str) -> None:
+        tunnel = f"{REGISTRY_PORT}:127.0.0.1:{REGISTRY_PORT}"
+        options = ("-F", str(self.config), "-o", "ExitOnForwardFailure=yes", "-R", tunnel)
+        run(
+            "ssh",
+            *options,
+            host,
+            f"docker pull -q {name} && docker tag {name} {FIRST} && docker rmi {name}",
+        )
+
+
+@contextlib.contextmanager
+def serving_registry(folder: Path) -> Iterator[None]:
+    """Debian's docker-registry on this machine's loopback, for as long as it is needed."""
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": f"127.0.0.1:{REGISTRY_PORT}"},
+    }
+    config = folder / "registry.yml"
+    config.write_text(json.dumps(settings))
+    server = subprocess.Popen(
+        ["docker-registry", "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert until(answers, 20, every=0.2), "docker-registry does not answer"
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers() -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", REGISTRY_PORT)) == 0
+
+
+def slowest(rows: dict[str, Any]) -> str:
+    """The seconds of each step, each those of the host that took longest."""
+    steps: dict[str, float] = {}
+    for row in rows.values():
+        for step, seconds in row["steps"].items():
+            steps[step] = max(seconds, steps.get(step, 0))
+    return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items())
+
 
 def run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -222,6 +300,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--mbit", type=int, default=100, help="of each host's link")
     parser.add_argument("--short", action="store_true", help="two hosts, a small image, one kill")
+    parser.add_argument("--only", nargs="+", choices=STEPS, help="these rows, in that order")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     args = parser.parse_args(arguments)
     count = 2 if args.short else args.hosts
@@ -234,11 +313,16 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         images(args.image)
         bench = Bench(lab.up(specs), folder, args.mbit)
         print("| figure | measured | target | | how |\n| --- | --- | --- | --- | --- |", flush=True)
-        bench.first_ship()
-        bench.one_file()
-        bench.nothing_to_do()
-        bench.kills([0.5] if args.short else [0.1, 0.5, 0.9])
-        bench.disk()
+        steps = {
+            "first": bench.first_ship,
+            "one-file": bench.one_file,
+            "nothing": bench.nothing_to_do,
+            "registry": bench.registry,
+            "kills": lambda: bench.kills([0.5] if args.short else [0.1, 0.5, 0.9]),
+            "disk": bench.disk,
+        }
+        for name in args.only or steps:
+            steps[name]()
         if args.json:
             args.json.write_text(json.dumps(bench.figures, indent=1))
         return bench.figures

@@ -42,7 +42,7 @@ if grep -qsF -- @PROCESS@ @PATH@; then rm -f @PATH@; fi
 
 
 def _machine() -> str:
-    """This machine since its last start, as its processes are numbered; the name where that is unknown."""
+    """This machine since it was started, and its numbering of processes."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
@@ -51,7 +51,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks: a number that is used again is another process."""
+    """When a process started, in the kernel's ticks: numbers are used again."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Take or release the lock; failed with msg, naming the holder, where another run has it."""
+        """Take or release the lock; failed, naming the holder, where another run has it."""
         variables = task_vars or {}
         result = {**super().run(tmp, variables), "changed": False}
         mine = record(str(variables.get("ansible_play_name") or "a playbook"))

@@ -95,7 +95,8 @@ def hubserving_rollback(
         ``run``, what to run (a name where the image has one besides ``previous``, else its ID),
         ``words`` on it, and ``error``, empty where it can be done.
     """
-    images = dict(reversed(line.split(" ", 1)) for line in lines if not line.endswith("<none>"))
+    rows = (line.split(" ", 1) for line in lines if not line.endswith("<none>"))
+    images = {name: found for found, name in rows}
     kept = f"{repository}:previous"
     names = {name: found for name, found in images.items() if name != kept}
     listed = [f"{name} (running)" if names[name] in running else name for name in sorted(names)]
