@@ -12,17 +12,14 @@ checks, acknowledgements. Disk is sampled on the host while it loads.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 import parcel
-from hostlab import Host, HostSpec, Lab, inventory, link
+from hostlab import Host, HostSpec, Lab, inventory, link, registry
 from hostlab.waiting import until
 
 FIRST, CHANGED = "shipbench:1", "shipbench:2"
 STEPS = ("first", "one-file", "nothing", "registry", "kills", "disk")
-REGISTRY_PORT = 5039
 TARGETS = {
     "bytes of a one-file change / guide's": 0.001,
     "wall of a one-file change, export included / guide's": 0.1,
@@ -194,62 +190,20 @@ class Bench:
 
     def registry(self) -> None:
         """The other way with nothing but SSH: a registry here, which hosts reach through it."""
-        if not shutil.which("docker-registry"):
+        binary = registry.program(self.folder / "program")
+        if binary is None:
             print("| registry pull through ssh -R | | | | no docker-registry on this machine |")
             return
-        name = f"127.0.0.1:{REGISTRY_PORT}/{FIRST}"
-        with serving_registry(self.folder):
-            run("docker", "tag", FIRST, name)
-            try:
-                push = self.cost(lambda: run("docker", "push", name))
-            finally:
-                run("docker", "rmi", name)
-            self.forget()
-            with link.slowed(*self.hosts, mbit=self.mbit), ThreadPoolExecutor() as pool:
-                pull = self.cost(
-                    lambda: list(pool.map(lambda host: self.pull(host, name), self.names))
-                )
-            self.forget()
-        words = f"pushed once in {push.seconds:.1f} s, then pulled at once: {pull}"
-        print(f"| registry pull through ssh -R | | | | {words} |", flush=True)
-
-    def pull(self, host: str, name: str) -> None:
-        tunnel = f"{REGISTRY_PORT}:127.0.0.1:{REGISTRY_PORT}"
-        options = ("-F", str(self.config), "-o", "ExitOnForwardFailure=yes", "-R", tunnel)
-        run(
-            "ssh",
-            *options,
-            host,
-            f"docker pull -q {name} && docker tag {name} {FIRST} && docker rmi {name}",
-        )
-
-
-@contextlib.contextmanager
-def serving_registry(folder: Path) -> Iterator[None]:
-    """Debian's docker-registry on this machine's loopback, for as long as it is needed."""
-    settings = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-        "http": {"addr": f"127.0.0.1:{REGISTRY_PORT}"},
-    }
-    config = folder / "registry.yml"
-    config.write_text(json.dumps(settings))
-    server = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert until(answers, 20, every=0.2), "docker-registry does not answer"
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def answers() -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", REGISTRY_PORT)) == 0
+        self.forget()
+        rows: dict[str, Any] = {}
+        with registry.serving(self.folder, binary) as address:
+            wanted = (FIRST, *self.names, "--registry", address, "--mode", "registry")
+            with (
+                registry.reached_by(address, *self.hosts),
+                link.slowed(*self.hosts, mbit=self.mbit),
+            ):
+                cost = self.cost(lambda: rows.update(self.ship(*wanted)))
+        print(f"| registry pull through ssh -R | | | | {cost} ({slowest(rows)}) |", flush=True)
 
 
 def slowest(rows: dict[str, Any]) -> str:
