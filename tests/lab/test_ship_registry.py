@@ -1,4 +1,4 @@
-"""Sending through a registry of the owner's: pushed once, pulled by digest, proved like other ways."""
+"""Sending through a registry of the owner's: pushed once, pulled by digest, then proved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import parcel
 import pytest
 from hostlab import Host, HostSpec, Playbooks, link, registry
-from parcel import MB, Shipper, image_id, noise, staged
+from parcel import MB, Shipper, image_id, staged
 
 ONE, TWO = "parcel:r1", "parcel:r2"
 DAEMON_JSON = json.dumps({"features": {"containerd-snapshotter": True}})
@@ -40,12 +40,8 @@ def address(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def images() -> Iterator[None]:
-    layers = [noise(2, 31), noise(6, 32), b"one"]
-    parcel.image(ONE, layers, "one")
-    parcel.image(TWO, [*layers[:2], b"two"], "two")
-    yield
-    names = [name for tag in (ONE, TWO) for name in (tag, f"{tag}-base")]
-    subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
+    with parcel.two_versions(ONE, TWO, seed=31):
+        yield
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def program(folder: Path) -> str | None:
 
 @contextlib.contextmanager
 def serving(folder: Path, binary: str) -> Iterator[str]:
-    """Run the registry; gives its address, ``127.0.0.1:port``. Raises LabError if it does not start."""
+    """Run the registry; gives its address, ``127.0.0.1:port``. Raises LabError on failure."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
