@@ -15,6 +15,7 @@ from .imagearchive import Image
 from .layersource import ArchiveSource, EngineSource
 from .outcome import Refused, Trouble
 from .progress import Progress
+from .savedimage import split_name
 from .transport import Transport
 
 
@@ -33,7 +34,7 @@ def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress
             "a saved image cannot be pushed: load it first (scripts/load_image.py), or send it "
             "without the registry (ppocr_image_ship_mode delta, --mode delta)"
         )
-    name, tag = _name(source.image, registry)
+    name, tag = name_in(registry, source.image)
     api = source.client.api
     progress.say(f"pushing {name}:{tag}")
     try:
@@ -55,9 +56,9 @@ def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress
     return f"{name}@{digests[-1]}"
 
 
-def _name(image: Image, registry: str) -> tuple[str, str]:
-    named = image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}"
-    name, _, tag = named.rpartition(":")
+def name_in(registry: str, image: Image) -> tuple[str, str]:
+    """What an image is called in a registry, and its tag."""
+    name, tag = split_name(image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}")
     return f"{registry.strip('/')}/{name.rpartition('/')[2]}", tag
 
 
