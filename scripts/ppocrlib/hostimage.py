@@ -59,7 +59,8 @@ df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
 
 
 def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(line) for line in rows)
+    # docker image inspect prints an empty line where it finds nothing.
+    return tuple(json.loads(line) for line in rows if line.strip())
 
 
 @dataclass(frozen=True)

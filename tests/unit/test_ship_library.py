@@ -210,6 +210,11 @@ def test_a_classic_host_lacks_what_its_chains_lack() -> None:
     assert state.staged == {"abc/def": 17}
 
 
+def test_an_inspect_that_finds_nothing_is_no_image() -> None:
+    state = HostState.parse(probe_text([there([])]))
+    assert state.with_images("image\t\n").images == ()
+
+
 def test_a_containerd_host_lacks_what_it_has_not_under_that_digest(filled: LayerStore) -> None:
     blobs = blobs_of(filled, image(), "gzip")
     base, top = image().diff_ids
