@@ -181,9 +181,10 @@ class Bench:
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            self.ship(FIRST, host.name, *([option] if option else []))
+            row = self.ship(FIRST, host.name, *([option] if option else []))[host.name]
             over.set()
             watcher.join()
+            assert row["changed"] and peak[0] > start, (row, start, peak)
             peaks[option] = (peak[0] - start) / size
         words = f"with room to spare {peaks['']:.2f}; image {size / 1e6:.0f} MB"
         self.note("peak extra disk / image, little room", peaks["--little-room"], words)
