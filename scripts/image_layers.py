@@ -4,6 +4,7 @@
 Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
   scripts/image_layers.py describe ppocr:1.0.0
   scripts/image_layers.py fill ppocr:1.0.0 --engines 20.10.24 26.1.5
+  scripts/image_layers.py push ppocr:1.0.0 --registry registry.example:5000
   scripts/image_layers.py sizes ppocr:1.0.0                            what is large in an image
 """
 
@@ -18,7 +19,7 @@ import docker
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ppocrlib import codec, commandline
+from ppocrlib import codec, commandline, registry
 from ppocrlib.layersource import local_engine, open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
@@ -28,9 +29,10 @@ from ppocrlib.shipping import fill
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = commandline.parser(__doc__)
-    parser.add_argument("action", choices=["describe", "fill", "sizes"])
+    parser.add_argument("action", choices=["describe", "fill", "push", "sizes"])
     parser.add_argument("image", help="name of an image on this machine, or a saved one")
     parser.add_argument("--layers", nargs="*", help="diff IDs to prepare (default: all)")
+    parser.add_argument("--registry", default="", help="push: where to, host[:port][/path]")
     parser.add_argument("--engines", nargs="*", default=[], help="versions of the hosts' engines")
     parser.add_argument(
         "--cache-limit", type=float, default=20, metavar="GB", help="of the store (default: 20)"
@@ -69,6 +71,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("compressing", quiet=args.quiet)
     store = LayerStore(args.store)
     chosen = codec.choose(args.engines)
+    reference = ""
     try:
         with open_source(args.image) as source:
             image = source.image
@@ -76,6 +79,8 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             if args.action == "fill":
                 fill(source, store, args.layers or image.diff_ids, chosen, progress)
                 store.prune(int(args.cache_limit * 1e9))
+            elif args.action == "push":
+                reference = registry.push(source, args.registry, progress)
     finally:
         progress.close()
     result = {
@@ -85,6 +90,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         "tags": image.tags,
         "layers": image.diff_ids,
         "codec": chosen,
+        "reference": reference,
     }
     return OK, result, f"{image.id} for {image.architecture}, {len(image.diff_ids)} layers"
 

@@ -44,7 +44,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         "--mode",
         choices=MODES,
         default="auto",
-        help="delta (auto does that): what the host lacks; whole: everything, for any engine",
+        help="delta: what the host lacks; whole: everything, for any engine; registry: push once, "
+        "hosts pull by digest; auto: registry where one is named, else delta",
+    )
+    parser.add_argument(
+        "--registry", default="", metavar="HOST[:PORT][/PATH]", help="a registry of your own"
     )
     parser.add_argument(
         "--tag", action="append", help="name to give it there (default: the names it has here)"
@@ -92,9 +96,12 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             names = args.tag or list(source.image.tags)
             if not names:
                 raise Refused(f"{args.image} has no name: give one with --tag")
+            if args.mode == "registry" and not args.registry:
+                raise Refused("--mode registry needs a registry: name it with --registry")
             results = ship(
                 hosts, source, names, store, lambda host: staging_of(host, args.staging),
                 args.mode, progress, args.at_once, True if args.little_room else None,
+                args.registry,
             )  # fmt: skip
             store.prune(int(args.cache_limit * 1e9))
     finally:

@@ -7,10 +7,11 @@ import os
 import shutil
 import subprocess
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+
+from isal import isal_zlib
 
 from .outcome import Trouble
 
@@ -22,8 +23,9 @@ MEDIA_TYPES = {
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
 }
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-# Level 6 of gzip takes twice the time for 3 % fewer bytes.
-_GZIP_LEVEL, _ZSTD_LEVEL = 4, 6
+# Measured on the image's Python packages, one core: isal's level 3 makes 37.7 % of them at
+# 242 MB/s, zlib's level 4 35.3 % at 46 MB/s, whose seconds cost more than the bytes they save.
+_GZIP_LEVEL, _ZSTD_LEVEL = 3, 6
 
 
 def detect(head: bytes) -> str:
@@ -64,7 +66,7 @@ def decompress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
 
 def _member(block: bytes) -> bytes:
     # Members one after another are one gzip file; each can be made on a core of its own.
-    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
+    packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
     return packer.compress(block) + packer.flush()
 
 
@@ -92,18 +94,18 @@ def _gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(31)
+    unpacker = isal_zlib.decompressobj(31)
     try:
         for block in blocks:
             rest = block
             while rest:
                 if unpacker.eof:
-                    unpacker = zlib.decompressobj(31)
+                    unpacker = isal_zlib.decompressobj(31)
                 plain = unpacker.decompress(rest)
                 rest = unpacker.unused_data
                 if plain:
                     yield plain
-    except zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub lacks the base
         raise Trouble(f"a gzip layer is damaged: {error}") from error
     if not unpacker.eof:
         raise Trouble("a gzip layer is damaged: it ends too early")

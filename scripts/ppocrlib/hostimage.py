@@ -21,7 +21,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
 
 # Every call of the docker command costs a host of few cores a tenth of a second: few are made.
-_INSPECT = r"""
+INSPECT = r"""
 say() { printf '%s\t%s\n' "$1" "$2"; }
 inspect() {
   format='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
@@ -55,11 +55,12 @@ while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
   while IFS= read -r line; do say df "$line"; done
-""".replace("@INSPECT@", _INSPECT)
+""".replace("@INSPECT@", INSPECT)
 
 
 def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(line) for line in rows)
+    # docker image inspect prints an empty line where it finds nothing.
+    return tuple(json.loads(line) for line in rows if line.strip())
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,14 @@ class HostState:
             )
         )
 
+    def check_architecture(self, name: str, image: Image) -> None:
+        """Raises Refused where the image would not run."""
+        if image.architecture != self.architecture:
+            raise Refused(
+                f"{name}: the image is for {image.architecture}, the host is {self.architecture}: "
+                "Docker would load it, and it would not run. Nothing was sent"
+            )
+
     def with_images(self, text: str) -> HostState:
         """The same host with the images that a script's lines tell of."""
         rows = (line.partition("\t") for line in text.splitlines())
@@ -150,6 +159,14 @@ def probe(host: Transport, staging: str) -> HostState:
     return HostState.parse(answer.out)
 
 
+def give_names(host: Transport, state: HostState, found: str, names: Iterable[str]) -> bool:
+    """Give an image its names on a host; returns whether any was new."""
+    new = [name for name in names if state.tags.get(name) != found]
+    for name in new:
+        host.run(f"docker tag {found} {shlex.quote(name)}").checked(f"{host.name}: docker tag")
+    return bool(new)
+
+
 @dataclass
 class Shipment:
     """One image on its way to one host."""
@@ -182,12 +199,7 @@ class Shipment:
         Raises:
             Refused: it would not run there, or not fit.
         """
-        if self.image.architecture != self.state.architecture:
-            raise Refused(
-                f"{self.host.name}: the image is for {self.image.architecture}, the host is "
-                f"{self.state.architecture}: Docker would load it, and it would not "
-                "run. Nothing was sent"
-            )
+        self.state.check_architecture(self.host.name, self.image)
         blobs = [self.blobs[diff_id] for diff_id in missing]
         packed = sum(blob.size for blob in blobs)
         to_send = packed - sum(min(self._staged(blob), blob.size) for blob in blobs)
@@ -297,7 +309,7 @@ class Shipment:
         parts.append("head -c 1024 /dev/zero")
         archive = "{\n" + "\n".join(parts) + "\n}"
         ids = " ".join(self._ids())
-        return f"{_INSPECT}\n{archive} | docker load || exit 1\necho {ids} | inspect\n"
+        return f"{INSPECT}\n{archive} | docker load || exit 1\necho {ids} | inspect\n"
 
     def _ids(self) -> list[str]:
         """What engines may call the image: by its configuration, or by its manifest."""
@@ -308,15 +320,6 @@ class Shipment:
     def _forget(self) -> None:
         """Remove a damaged image; it has no name yet."""
         self.host.run(f"docker image rm {' '.join(self._ids())} >/dev/null 2>&1; true")
-
-    def tag(self, found: str, names: Iterable[str]) -> bool:
-        """Give the image its names; returns whether any was new."""
-        new = [name for name in names if self.state.tags.get(name) != found]
-        for name in new:
-            self.host.run(f"docker tag {found} {shlex.quote(name)}").checked(
-                f"{self.host.name}: docker tag"
-            )
-        return bool(new)
 
     def clean(self) -> None:
         """Remove the staged layers."""

@@ -78,6 +78,7 @@ class EngineSource:
                 "(scripts/load_image.py); docker image ls lists those there are"
             ) from error
         self._reference = name
+        self.image_id = str(found["Id"])
         self._info = self.client.info()
         self._diffs: list[str] = found["RootFS"].get("Layers") or []
         self._saved: SavedLayers | None = None

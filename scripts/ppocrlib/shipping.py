@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import codec as codecs
-from .hostimage import HostState, Shipment, probe
+from . import registry as registries
+from .hostimage import HostState, Shipment, give_names, probe
 from .imagearchive import Image
-from .layersource import Source
+from .layersource import ArchiveSource, EngineSource, Source
 from .layerstore import Blob, LayerStore
 from .outcome import LinkLost, Refused, Trouble
 from .progress import Progress, megabytes
 from .transport import Transport
 
-MODES = ("auto", "delta", "whole")
+MODES = ("auto", "delta", "whole", "registry")
 #: Tries after the first when the link breaks, and seconds before each.
 RETRIES, _PAUSE = 4, 3.0
 
@@ -38,6 +40,18 @@ class Result:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     status: int = 0
+    #: Seconds of each step, those all hosts waited for together (look, compress) among them.
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Count what happens inside as part of a step."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = self.steps.get(step, 0.0) + time.monotonic() - started
+            self.steps[step] = round(spent, 2)
 
     def words(self) -> str:
         """One line for a person."""
@@ -46,6 +60,8 @@ class Result:
         if not self.changed:
             return f"{self.host}: has it already; nothing sent"
         text = f"{self.host}: {self.mode}, {self.blobs} layers, {megabytes(self.sent)} sent"
+        if self.mode == "registry":
+            text = f"{self.host}: pulled from the registry"
         if self.resumed:
             text += f" ({megabytes(self.resumed)} were there from an earlier try)"
         return f"{text}, {self.seconds:.1f} s" + "".join(f"; {note}" for note in self.notes)
@@ -149,11 +165,37 @@ def _bring(
             if result.mode == "whole":
                 raise
             raise NeedsWhole(str(error)) from error
-        shipment.clean()
+        with result.timed("clean"):
+            shipment.clean()
         result.changed = True
-    if shipment.tag(found, names):
-        result.changed = True
+    with result.timed("name"):
+        if give_names(shipment.host, shipment.state, found, names):
+            result.changed = True
     result.image_id = found
+
+
+def fetch(
+    host: Transport, image: Image, names: Sequence[str], reference: str, state: HostState
+) -> Result:
+    """Have a host pull the image from a registry, unless it has it.
+
+    Raises:
+        Trouble: it could not, or got something else.
+    """
+    result = Result(host.name)
+    started = time.monotonic()
+    found = state.find(image)
+    if found is None:
+        state.check_architecture(host.name, image)
+        result.mode, result.changed = "registry", True
+        with result.timed("pull"):
+            found = registries.pull(host, state, image, reference)
+    if give_names(host, state, found, names):
+        result.changed = True
+    if result.mode == "registry":
+        registries.forget(host, reference)
+    result.image_id, result.seconds = found, round(time.monotonic() - started, 2)
+    return result
 
 
 class NeedsWhole(Trouble):
@@ -170,20 +212,22 @@ def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Resul
     tight = shipment.check(missing)
     before = shipment.sent
     try:
-        shipment.send(missing)
+        with result.timed("send"):
+            shipment.send(missing)
     finally:
         result.sent += shipment.sent - before
         result.resumed, result.blobs = shipment.resumed, shipment.count
     if tight and consume is None:
         result.notes.append("little room: staged layers were removed while they loaded")
-    return shipment.load(missing, tight if consume is None else consume)
+    with result.timed("load"):
+        return shipment.load(missing, tight if consume is None else consume)
 
 
 @dataclass
 class _Fleet:
     """One shipment to many hosts."""
 
-    source: Source
+    source: EngineSource | ArchiveSource
     names: Sequence[str]
     store: LayerStore
     staging: Callable[[Transport], str]
@@ -191,6 +235,7 @@ class _Fleet:
     progress: Progress
     consume: bool | None
     codec: str = "gzip"
+    reference: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, host: Transport) -> HostState | Result:
@@ -203,17 +248,36 @@ class _Fleet:
         if isinstance(seen, Result):
             return seen
         try:
-            return self._deliver(host, self.mode, seen)
+            if not self.reference:
+                return self._deliver(host, self.mode, seen)
+            try:
+                return fetch(host, self.source.image, self.names, self.reference, seen)
+            except (Refused, LinkLost):
+                raise
+            except Trouble as error:
+                if self.mode == "registry":
+                    raise
+                return self._send_instead(host, seen, error)
         except NeedsWhole as error:
             return self._send_whole(host, error)
         except Trouble as error:
             return _failed(host, error)
 
-    def _deliver(self, host: Transport, mode: str, state: HostState | None) -> Result:
+    def _deliver(
+        self, host: Transport, mode: str, state: HostState | None, codec: str = ""
+    ) -> Result:
         return deliver(
-            host, self.source.image, self.names, self.store, self.codec, self.staging(host), mode,
-            self.progress, self.consume, state,
+            host, self.source.image, self.names, self.store, codec or self.codec,
+            self.staging(host), mode, self.progress, self.consume, state,
         )  # fmt: skip
+
+    def _send_instead(self, host: Transport, seen: HostState, why: Trouble) -> Result:
+        self.progress.say(f"{why}; sending the layers instead")
+        with self.lock:
+            codec = prepare([seen], self.source, self.store, self.mode, self.progress)
+        result = self._deliver(host, self.mode, seen, codec)
+        result.notes.append(f"sent over SSH because the registry did not do: {why}")
+        return result
 
     def _send_whole(self, host: Transport, why: NeedsWhole) -> Result:
         self.progress.say(f"{why}; sending the whole image instead")
@@ -234,7 +298,7 @@ def _failed(host: Transport, error: Trouble) -> Result:
 
 def ship(
     hosts: Sequence[Transport],
-    source: Source,
+    source: EngineSource | ArchiveSource,
     names: Sequence[str],
     store: LayerStore,
     staging: Callable[[Transport], str],
@@ -242,18 +306,50 @@ def ship(
     progress: Progress | None = None,
     at_once: int = 20,
     consume: bool | None = None,
+    registry: str = "",
 ) -> list[Result]:
     """Send an image to many hosts at once. A host that fails does not hold up the others.
 
     Args:
         names: tags to give it on the hosts.
         staging: the folder for layers on their way, by host.
-        mode: delta, whole, or auto (delta).
+        mode: delta, whole, registry, or auto (registry where one is named, else delta; delta is
+            also what auto does on a host that cannot pull).
+        registry: ``host[:port][/path]`` of a registry of one's own.
     """
     progress = progress or Progress("sending", quiet=True)
     fleet = _Fleet(source, names, store, staging, mode, progress, consume)
     with ThreadPoolExecutor(at_once) as pool:
-        seen = list(pool.map(fleet.look, hosts))
+        common = Result("all hosts")
+        with common.timed("look"):
+            seen = list(pool.map(fleet.look, hosts))
         states = [state for state in seen if isinstance(state, HostState)]
-        fleet.codec = prepare(states, source, store, mode, progress)
-        return list(pool.map(fleet.send, hosts, seen))
+        if registry and mode in ("auto", "registry"):
+            with common.timed("push"):
+                fleet.reference = _pushed(states, source, registry, mode, progress)
+        if not fleet.reference:
+            with common.timed("compress"):
+                fleet.codec = prepare(states, source, store, mode, progress)
+        results = list(pool.map(fleet.send, hosts, seen))
+    for result in results:
+        result.steps = common.steps | result.steps
+    return results
+
+
+def _pushed(
+    states: Iterable[HostState],
+    source: EngineSource | ArchiveSource,
+    registry: str,
+    mode: str,
+    progress: Progress,
+) -> str:
+    """What hosts are to pull; empty where nobody lacks it, or auto has to do without."""
+    if all(state.find(source.image) for state in states):
+        return ""
+    try:
+        return registries.push(source, registry, progress)
+    except Trouble as error:
+        if mode == "registry":
+            raise
+        progress.say(f"{error}; sending the layers instead")
+        return ""

@@ -3,6 +3,7 @@
 
     .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0         four hosts, some 15 minutes
     .venv/bin/python tests/bench/ship.py --short                     two hosts, a small image
+    .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0 --only kills disk
 
 Bytes are read from this machine's end of each host's link, so they hold everything: handshakes,
 checks, acknowledgements. Disk is sampled on the host while it loads.
@@ -26,10 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 import parcel
-from hostlab import Host, HostSpec, Lab, inventory, link
+from hostlab import Host, HostSpec, Lab, inventory, link, registry
 from hostlab.waiting import until
 
 FIRST, CHANGED = "shipbench:1", "shipbench:2"
+STEPS = ("first", "one-file", "nothing", "registry", "kills", "disk")
 TARGETS = {
     "bytes of a one-file change / guide's": 0.001,
     "wall of a one-file change, export included / guide's": 0.1,
@@ -105,19 +107,21 @@ class Bench:
         print(f"| {name} | {value:.4g} | <= {target:g} | {verdict} | {words} |", flush=True)
 
     def first_ship(self) -> None:
+        rows: dict[str, Any] = {}
         with link.slowed(*self.hosts, mbit=self.mbit):
             guide = self.cost(lambda: self.guides_way(FIRST))
             self.forget()
-            ours = self.cost(lambda: self.ship(FIRST, *self.names))
+            ours = self.cost(lambda: rows.update(self.ship(FIRST, *self.names)))
         for host in self.hosts:
             same = parcel.layers(host, FIRST) == parcel.layers(None, FIRST)
             assert same and parcel.image_id(host, FIRST) == local_id(FIRST)
-        words = f"guide {guide}, ours {ours}"
+        words = f"guide {guide}, ours {ours} ({slowest(rows)})"
         self.note("bytes of a first ship / guide's", ours.sent / guide.sent, words)
         name = "wall of a first ship over the slow links, export included / guide's"
         self.note(name, ours.seconds / guide.seconds, f"{words}, {self.mbit} Mbit/s each")
 
     def one_file(self) -> None:
+        self.ship(FIRST, *self.names)  # there already, unless this runs on its own
         ours = self.cost(lambda: self.ship(CHANGED, *self.names))
         for host in self.hosts:
             assert parcel.layers(host, CHANGED) == parcel.layers(None, CHANGED)
@@ -129,6 +133,7 @@ class Bench:
         self.note(name, ours.seconds / guide.seconds, f"{words}, links not slowed")
 
     def nothing_to_do(self) -> None:
+        self.ship(FIRST, *self.names)
         hosts_file = inventory.write(self.folder / "hosts.yml", self.hosts)
         ansible = str(Path(sys.executable).parent / "ansible")
         ping = self.cost(lambda: run(ansible, "-i", str(hosts_file), "all", "-m", "ping"))
@@ -141,6 +146,7 @@ class Bench:
     def kills(self, shares: Sequence[float]) -> None:
         host = self.hosts[0]
         host.run(f"docker image rm -f {FIRST} {CHANGED}; docker image prune -f", check=False)
+        run(*self.ship.command("image_layers.py", "fill", FIRST))
         whole = parcel.store_size(self.ship.store, parcel.layers(None, FIRST))
         with link.slowed(host, mbit=self.mbit):
             before = link.sent_to(host)
@@ -175,12 +181,39 @@ class Bench:
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            self.ship(FIRST, host.name, *([option] if option else []))
+            row = self.ship(FIRST, host.name, *([option] if option else []))[host.name]
             over.set()
             watcher.join()
+            assert row["changed"] and peak[0] > start, (row, start, peak)
             peaks[option] = (peak[0] - start) / size
         words = f"with room to spare {peaks['']:.2f}; image {size / 1e6:.0f} MB"
         self.note("peak extra disk / image, little room", peaks["--little-room"], words)
+
+    def registry(self) -> None:
+        """The other way with nothing but SSH: a registry here, which hosts reach through it."""
+        binary = registry.program(self.folder / "program")
+        if binary is None:
+            print("| registry pull through ssh -R | | | | no docker-registry on this machine |")
+            return
+        self.forget()
+        rows: dict[str, Any] = {}
+        with registry.serving(self.folder, binary) as address:
+            wanted = (FIRST, *self.names, "--registry", address, "--mode", "registry")
+            with (
+                registry.reached_by(address, *self.hosts),
+                link.slowed(*self.hosts, mbit=self.mbit),
+            ):
+                cost = self.cost(lambda: rows.update(self.ship(*wanted)))
+        print(f"| registry pull through ssh -R | | | | {cost} ({slowest(rows)}) |", flush=True)
+
+
+def slowest(rows: dict[str, Any]) -> str:
+    """The seconds of each step, each those of the host that took longest."""
+    steps: dict[str, float] = {}
+    for row in rows.values():
+        for step, seconds in row["steps"].items():
+            steps[step] = max(seconds, steps.get(step, 0))
+    return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items())
 
 
 def run(*command: str) -> None:
@@ -222,6 +255,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--mbit", type=int, default=100, help="of each host's link")
     parser.add_argument("--short", action="store_true", help="two hosts, a small image, one kill")
+    parser.add_argument("--only", nargs="+", choices=STEPS, help="these rows, in that order")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     args = parser.parse_args(arguments)
     count = 2 if args.short else args.hosts
@@ -234,11 +268,16 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         images(args.image)
         bench = Bench(lab.up(specs), folder, args.mbit)
         print("| figure | measured | target | | how |\n| --- | --- | --- | --- | --- |", flush=True)
-        bench.first_ship()
-        bench.one_file()
-        bench.nothing_to_do()
-        bench.kills([0.5] if args.short else [0.1, 0.5, 0.9])
-        bench.disk()
+        steps = {
+            "first": bench.first_ship,
+            "one-file": bench.one_file,
+            "nothing": bench.nothing_to_do,
+            "registry": bench.registry,
+            "kills": lambda: bench.kills([0.5] if args.short else [0.1, 0.5, 0.9]),
+            "disk": bench.disk,
+        }
+        for name in args.only or steps:
+            steps[name]()
         if args.json:
             args.json.write_text(json.dumps(bench.figures, indent=1))
         return bench.figures

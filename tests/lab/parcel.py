@@ -11,7 +11,8 @@ import random
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ def image(tag: str, layers: Iterable[bytes], content: str = "parcel") -> str:
     files = {"Dockerfile": "\n".join(lines).encode()}
     files |= {str(n): data for n, data in enumerate(layers) if n}
     return build(tag, files)
+
+
+@contextmanager
+def two_versions(one: str, two: str, seed: int) -> Iterator[None]:
+    """Two small images of which the second changes one file on top, for as long as needed."""
+    layers = [noise(2, seed), noise(5, seed + 1), b"one"]
+    image(one, layers, "one")
+    image(two, [*layers[:2], b"two"], "two")
+    yield
+    names = [name for tag in (one, two) for name in (tag, f"{tag}-base")]
+    subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
 
 
 def build(tag: str, files: dict[str, bytes]) -> str:

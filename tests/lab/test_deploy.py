@@ -195,7 +195,9 @@ def test_killed_in_the_middle_a_rerun_ends_well(a: Host, playbook: Playbooks) ->
     run = playbook.start(DEPLOY, [a], *SERVE_ONLY)
     run.wait_for("Keep it under another name")
     run.kill()
-    playbook(DEPLOY, [a], *SERVE_ONLY)
+    stopped = playbook(DEPLOY, [a], *SERVE_ONLY, expect_rc=2)
+    assert "its lock is stale" in words(stopped) and not stopped.changed
+    playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars={"deploy_lock_break": True})
     assert serves(a)
     assert a.run("docker ps -a --format '{{.Names}}'").stdout.split() == ["ppocr"]
     playbook(DEPLOY, [a], *SERVE_ONLY).assert_unchanged()

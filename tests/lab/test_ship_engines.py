@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import parcel
 import pytest
 from hostlab import Host, HostSpec
-from parcel import Shipper, image_id, noise, staged
+from parcel import Shipper, image_id, staged
 
 ONE, TWO = "parcel:e1", "parcel:e2"
 DAEMON_JSON = json.dumps({"features": {"containerd-snapshotter": True}})
@@ -36,12 +36,8 @@ def host(request, lab) -> Iterator[Host]:
 
 @pytest.fixture(scope="module", autouse=True)
 def images() -> Iterator[None]:
-    layers = [noise(2, 21), noise(5, 22), b"one"]
-    parcel.image(ONE, layers, "one")
-    parcel.image(TWO, [*layers[:2], b"two"], "two")
-    yield
-    names = [name for tag in (ONE, TWO) for name in (tag, f"{tag}-base")]
-    subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
+    with parcel.two_versions(ONE, TWO, seed=21):
+        yield
 
 
 @pytest.fixture

@@ -93,3 +93,25 @@ def test_status_names_the_device_or_why_there_is_none(hubserving, output, runs_o
     }
     row = hubserving.hubserving_status_row(container, "a", "20.10")
     assert (row["runs on"], row["reason"]) == (runs_on, reason)
+
+
+IMAGES = ["sha256:a ppocr:1.0.0", "sha256:b ppocr:1.0.1", "sha256:a ppocr:previous"]
+
+
+def test_rolls_back_to_the_image_that_ran_before_by_its_version(hubserving):
+    chosen = hubserving.hubserving_rollback(IMAGES, "ppocr", "", ["sha256:b"])
+    assert chosen == {"run": "ppocr:1.0.0", "words": "going to ppocr:1.0.0", "error": ""}
+
+
+def test_rolls_back_by_id_where_the_version_is_another_image_now(hubserving):
+    images = ["sha256:b ppocr:1.0.0", "sha256:a ppocr:previous"]
+    assert hubserving.hubserving_rollback(images, "ppocr", "", ["sha256:b"])["run"] == "sha256:a"
+
+
+def test_a_rollback_to_what_is_not_there_names_what_is(hubserving):
+    error = hubserving.hubserving_rollback(IMAGES, "ppocr", "0.9", ["sha256:b"])["error"]
+    assert "ppocr:0.9 is not on this host" in error
+    assert "There are: ppocr:1.0.0, ppocr:1.0.1 (running)." in error
+    none = hubserving.hubserving_rollback(IMAGES[1:2], "ppocr", "", ["sha256:b"])["error"]
+    assert "No earlier image is remembered here" in none
+    assert "no container" in hubserving.hubserving_rollback(IMAGES, "ppocr", "", [])["error"]

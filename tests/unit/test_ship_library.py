@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ppocrlib import codec, imagearchive, overlay
+from ppocrlib import codec, imagearchive, overlay, registry
 from ppocrlib.commit import warnings_about
 from ppocrlib.copying import split
 from ppocrlib.hostimage import HostState
@@ -210,6 +210,11 @@ def test_a_classic_host_lacks_what_its_chains_lack() -> None:
     assert state.staged == {"abc/def": 17}
 
 
+def test_an_inspect_that_finds_nothing_is_no_image() -> None:
+    state = HostState.parse(probe_text([there([])]))
+    assert state.with_images("image\t\n").images == ()
+
+
 def test_a_containerd_host_lacks_what_it_has_not_under_that_digest(filled: LayerStore) -> None:
     blobs = blobs_of(filled, image(), "gzip")
     base, top = image().diff_ids
@@ -267,6 +272,21 @@ def test_names_of_images() -> None:
     assert split_name("host:5000/ppocr:1") == ("host:5000/ppocr", "1")
     with pytest.raises(Refused):
         split_name("ppocr:")
+
+
+def test_what_a_registry_calls_an_image() -> None:
+    named = Image(image().config, ("old.example:5000/team/ppocr:1.0.0",))
+    assert registry.name_in("new.example/ocr/", named) == ("new.example/ocr/ppocr", "1.0.0")
+    nameless = Image(image().config)
+    assert registry.name_in("r:5000", nameless) == ("r:5000/ppocr", nameless.id[7:19])
+
+
+def test_a_file_is_not_pushed(filled: LayerStore, tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(b"")
+    write_archive(path, LAYERS, image().config)
+    with pytest.raises(Refused, match="load it first"):
+        registry.push(ArchiveSource(path), "r:5000", QUIET)
 
 
 def test_progress_says_rate_and_time_left() -> None:

@@ -104,6 +104,44 @@ def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def hubserving_rollback(
+    lines: list[str], repository: str, version: str, running: list[str]
+) -> dict[str, str]:
+    """Choose the image to go back to.
+
+    Args:
+        lines: the host's images of the repository, each ``ID name:tag``.
+        repository: their name without tag.
+        version: the tag to go to; empty for the image that ran before.
+        running: IDs of the images our containers have.
+
+    Returns:
+        ``run``, what to run (a name where the image has one besides ``previous``, else its ID),
+        ``words`` on it, and ``error``, empty where it can be done.
+    """
+    rows = (line.split(" ", 1) for line in lines if not line.endswith("<none>"))
+    images = {name: found for found, name in rows}
+    kept = f"{repository}:previous"
+    names = {name: found for name, found in images.items() if name != kept}
+    listed = [f"{name} (running)" if names[name] in running else name for name in sorted(names)]
+    there = f"There are: {', '.join(listed) or 'none'}."
+    remedy = "Name one of them with -e ppocr_version=..., or send one with playbooks/ship.yml."
+    wanted = f"{repository}:{version}" if version else kept
+    if not running:
+        error = (
+            "There is no container of the service to roll back: deploy with playbooks/deploy.yml."
+        )
+    elif wanted not in images:
+        what = f"{wanted} is not on this host" if version else "No earlier image is remembered here"
+        error = f"{what}; nothing was changed on any host. {there} {remedy}"
+    else:
+        same = [name for name in sorted(names) if names[name] == images[wanted]]
+        run = wanted if version else (same or [images[wanted]])[0]
+        already = "; it runs already" if images[wanted] in running else ""
+        return {"run": run, "words": f"going to {run}{already}", "error": ""}
+    return {"run": "", "words": "", "error": error}
+
+
 class FilterModule:
     """Filters of the role hubserving."""
 
@@ -115,4 +153,5 @@ class FilterModule:
             "hubserving_explain": hubserving_explain,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,
+            "hubserving_rollback": hubserving_rollback,
         }

@@ -21,7 +21,7 @@ from ppocrlib.hostimage import probe
 from ppocrlib.imagearchive import Image
 from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
-from ppocrlib.outcome import LinkLost, Trouble
+from ppocrlib.outcome import LinkLost, Refused, Trouble
 from ppocrlib.progress import Progress
 from ppocrlib.transport import Answer, write_at
 
@@ -108,13 +108,43 @@ class ActionModule(ActionBase):
     def _deliver(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
-        rest = (args["names"], store, args["codec"], args["staging"])
+        if reference := args.get("reference"):
+            return self._fetch(host, image, store, reference, progress)
+        return self._send(host, image, store, args["mode"], args["codec"], progress)
+
+    def _fetch(
+        self, host: AnsibleHost, image: Image, store: LayerStore, reference: str, progress: Progress
+    ) -> dict[str, Any]:
+        args = self._task.args
+        state = probe(host, args["staging"])
         try:
-            done = shipping.deliver(host, image, *rest, args["mode"], progress)
+            return _told(shipping.fetch(host, image, args["names"], reference, state))
+        except (Refused, LinkLost):
+            raise
+        except Trouble as error:
+            if args["mode"] == "registry":
+                raise
+            progress.say(f"{error}; sending the layers instead")
+        with open_source(args["source"]) as source:
+            codec = shipping.prepare([state], source, store, "delta", progress)
+        return self._send(host, image, store, "delta", codec, progress)
+
+    def _send(
+        self, host: AnsibleHost, image: Image, store: LayerStore, mode: str, codec: str,
+        progress: Progress,
+    ) -> dict[str, Any]:  # fmt: skip
+        args = self._task.args
+        rest = (args["names"], store, codec, args["staging"])
+        try:
+            done = shipping.deliver(host, image, *rest, mode, progress)
         except shipping.NeedsWhole as error:
             progress.say(f"{error}; sending the whole image instead")
             with open_source(args["source"]) as source:
-                shipping.fill(source, store, image.diff_ids, args["codec"], progress)
+                shipping.fill(source, store, image.diff_ids, codec, progress)
             done = shipping.deliver(host, image, *rest, "whole", progress)
             done.notes.append("sent whole because the partial archive was not accepted")
-        return {"changed": done.changed, "shipment": done.as_dict(), "msg": done.words()}
+        return _told(done)
+
+
+def _told(done: shipping.Result) -> dict[str, Any]:
+    return {"changed": done.changed, "shipment": done.as_dict(), "msg": done.words()}
