@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,23 @@ class Remote:
         with ThreadPoolExecutor(clients) as pool:
             started = [pool.submit(client) for _ in range(clients)]
             return [seconds for future in started for seconds in future.result()]
+
+    def texts(self, made: list[tuple[str, list[str]]]) -> dict[str, float]:
+        """How many lines there are, how many are read right, and how alike the others are (0..1).
+
+        Spaces do not count: PP-OCR leaves most of them out.
+        """
+        right, alike = 0, 0.0
+        for page, lines in made:
+            found = [line["text"].replace(" ", "") for line in ask(self._service.url, page)]
+            drawn = [line.replace(" ", "") for line in lines]
+            right += len(drawn) - len(set(drawn) - set(found))
+            alike += SequenceMatcher(None, "\n".join(found), "\n".join(drawn)).ratio()
+        return {
+            "lines": sum(len(lines) for _, lines in made),
+            "right": right,
+            "alike": alike / len(made),
+        }
 
     def memory(self) -> int:
         return self._service.memory()
@@ -136,7 +154,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     kinds = ["page"] if args.quick else list(pages.KINDS)
     made = {kind: pages.make(kind, 24) for kind in kinds}
     first = made["page"][0]
-    result: dict[str, Any] = {"machine": machine(), "cells": {}, "memory": {}, "ready": {}}
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "cells": {},
+        "memory": {},
+        "ready": {},
+        "texts": {},
+    }
     with contextlib.ExitStack() as stack:
         subjects: dict[str, Any] = {
             "ours": Remote(stack.enter_context(ours(first, args.image))),
@@ -169,6 +193,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 subjects[name].measure(made["page"], 4, 20)
                 peak = max(peak, subjects[name].memory())
             result["memory"][name] = {"peak": peak, "settled": subjects[name].memory()}
+        hard = pages.hard(args.hard)
+        for name, subject in subjects.items():
+            if isinstance(subject, Remote):
+                result["texts"][name] = subject.texts(hard)
         for name, subject in subjects.items():
             memory = subject.memory()
             result["memory"].setdefault(name, {"peak": memory, "settled": memory})
@@ -225,6 +253,9 @@ def table(result: dict[str, Any]) -> str:
     for name, memory in result["memory"].items():
         sizes = f"{memory['settled'] / 1e6:.0f} | {memory['peak'] / 1e6:.0f}"
         lines.append(f"| {name} | {result['ready'][name]:.1f} | {sizes} |")
+    lines += ["", "| texts of pages hard to read | lines | right | alike |", "| --- " * 4 + "|"]
+    for name, found in result["texts"].items():
+        lines.append(f"| {name} | {found['lines']} | {found['right']} | {found['alike']:.4f} |")
     return "\n".join(lines)
 
 
@@ -238,6 +269,7 @@ def main() -> int:
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 2, 4, 8], help="clients at once; 4 among them"
     )
+    parser.add_argument("--hard", type=int, default=50, help="pages that are hard to read")
     parser.add_argument("--settle", type=int, default=500, help="requests before memory is read")
     parser.add_argument(
         "--models",

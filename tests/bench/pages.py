@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 _FONT = Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
 _LINES = (
@@ -43,25 +43,53 @@ KINDS = {
 }
 
 
+def _draw(kind: str, number: int) -> tuple[Image.Image, list[str]]:
+    """A page and its lines; the same ones every time."""
+    if not _FONT.is_file():
+        raise SystemExit(f"{_FONT} is missing: install fonts-wqy-microhei")
+    shape = KINDS[kind]
+    font = ImageFont.truetype(str(_FONT), shape.letters)
+    dice = random.Random(f"{kind} {number}")  # noqa: S311
+    page = Image.new("RGB", (shape.width, shape.height), "white")
+    draw = ImageDraw.Draw(page)
+    step = (shape.height - 40) / shape.lines
+    lines = []
+    for line in range(shape.lines):
+        lines.append(f"{dice.choice(_LINES)}{dice.randrange(1000)}")
+        draw.text((30 + dice.randrange(30), 20 + line * step), lines[-1], "black", font)
+    return page, lines
+
+
+def _encoded(page: Image.Image, form: str = "PNG", **options: int) -> str:
+    buffer = io.BytesIO()
+    page.save(buffer, form, **options)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def make(kind: str, count: int) -> list[str]:
     """Base64 of ``count`` different pages of a kind, as PNG.
 
     Raises SystemExit when the font is missing.
     """
-    if not _FONT.is_file():
-        raise SystemExit(f"{_FONT} is missing: install fonts-wqy-microhei")
-    shape = KINDS[kind]
-    font = ImageFont.truetype(str(_FONT), shape.letters)
-    pages = []
+    return [_encoded(_draw(kind, number)[0]) for number in range(count)]
+
+
+def hard(count: int) -> list[tuple[str, list[str]]]:
+    """Base64 and lines of pages as scanners and cameras give them.
+
+    In turn clean, blurred, noisy, of half the resolution, and JPEG of low quality.
+    """
+    made = []
     for number in range(count):
-        dice = random.Random(f"{kind} {number}")  # noqa: S311 - the same pages every time
-        page = Image.new("RGB", (shape.width, shape.height), "white")
-        draw = ImageDraw.Draw(page)
-        step = (shape.height - 40) / shape.lines
-        for line in range(shape.lines):
-            text = f"{dice.choice(_LINES)}{dice.randrange(1000)}"
-            draw.text((30 + dice.randrange(30), 20 + line * step), text, "black", font)
-        buffer = io.BytesIO()
-        page.save(buffer, "PNG")
-        pages.append(base64.b64encode(buffer.getvalue()).decode())
-    return pages
+        page, lines = _draw("page", 1000 + number)
+        damage = number % 5
+        if damage == 1:
+            page = page.filter(ImageFilter.GaussianBlur(1.6))
+        elif damage == 2:
+            noise = Image.effect_noise(page.size, 60).convert("RGB")
+            page = Image.blend(page, noise, 0.3)
+        elif damage == 3:
+            half = page.resize((page.width // 2, page.height // 2))
+            page = half.resize(page.size)
+        made.append((_encoded(page, "JPEG", quality=12 if damage == 4 else 95), lines))
+    return made
