@@ -65,7 +65,7 @@ def script(name: str, *arguments: str) -> list[str]:
 
 SERVICE = "http://127.0.0.1:8866"
 GPU_IMAGE = "tests/image/test_gpu_image.py"
-LAB_DEPLOY = [f"tests/lab/test_{name}.py" for name in ("deploy", "host_roles", "gpu")]
+LAB_DEPLOY = [f"tests/lab/test_{name}.py" for name in ("deploy", "host_roles")]
 #: Both halves at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
 STEPS = [
