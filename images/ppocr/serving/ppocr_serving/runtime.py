@@ -1,9 +1,9 @@
 """The models of this process, and the threads that run them.
 
 Everything that takes a CPU (decoding, operators, inference) runs on the inference threads of an
-engine, whichever thread a request came in on: as many as the container has CPUs with OpenVINO, each
-with inference requests of its own, so several pages are worked on at once without more threads than
-CPUs; a single one with Paddle, whose predictors must stay on the thread that made them.
+engine, whichever thread a request came in on: with OpenVINO one more than the container has CPUs,
+each with inference requests of its own, of which as many run at once as there are CPUs; a single one
+with Paddle, whose predictors must stay on the thread that made them.
 Models do not survive a fork: a forked child starts with none and loads its own at first use.
 Modules that use the same model share it.
 """
@@ -56,8 +56,10 @@ def _threads(engine: str, count: int) -> Threads:
 
 def threads(options: EngineOptions) -> Threads:
     """The inference threads for these options."""
+    # One more than infer at once: it decodes and sorts while the others wait for their inference.
+    count = options.parallel + 1 if options.parallel > 1 else 1
     with _loading:
-        return _threads(options.engine, options.parallel)
+        return _threads(options.engine, count)
 
 
 @functools.cache
