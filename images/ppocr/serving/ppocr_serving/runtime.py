@@ -2,8 +2,8 @@
 
 Everything that takes a CPU (decoding, operators, inference) runs on the inference threads of an
 engine, whichever thread a request came in on: with OpenVINO one more than the container has CPUs,
-each with inference requests of its own, of which as many run at once as there are CPUs; a single one
-with Paddle, whose predictors must stay on the thread that made them.
+each with inference requests of its own, of which as many run at once as there are CPUs; a single
+one with Paddle, whose predictors must stay on the thread that made them.
 Models do not survive a fork: a forked child starts with none and loads its own at first use.
 Modules that use the same model share it.
 """
