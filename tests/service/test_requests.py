@@ -172,13 +172,18 @@ def test_stock_status_keeps_stock_answers(start):
 def test_internal_errors_tell_nothing_of_our_insides(service):
     status, answer = service.predict("stuck", {"fail": "name"})
     assert status == 500 and "secret" not in error(answer)
-    assert any("secret" in str(event) for event in service.events())
+    service.wait(lambda: any("secret" in str(event) for event in service.events()), 10)
 
 
 def test_logs_are_json_with_what_a_request_was_about(service):
     headers = {"X-Request-Id": "of-this-test"}
     service.texts(headers=headers)
-    line = next(event for event in service.events() if event.get("id") == "of-this-test")
+
+    def lines():
+        return [event for event in service.events() if event.get("id") == "of-this-test"]
+
+    service.wait(lines, 10)  # written when the answer is out, and passed on by Docker
+    (line,) = lines()
     assert (
         line["images"] == 1 and line["lines"] == 3 and line["code"] == 200 and line["bytes"] > 1000
     )
