@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hostlab import Host, HostSpec, Playbooks
-from hostlab.playbook import PlaybookRun
+from hostlab.playbook import words
 
 from tests import certificates
 
@@ -40,11 +40,6 @@ def a(pair: list[Host]) -> Host:
 @pytest.fixture
 def z(pair: list[Host]) -> Host:
     return pair[1]
-
-
-def words(run: PlaybookRun) -> str:
-    """The output with line breaks and blanks made one, since messages are wrapped."""
-    return " ".join(run.stdout.split())
 
 
 def ask(host: Host, port: int = 8866, module: str = "ocr_system") -> dict:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from hostlab import Host, HostSpec, Playbooks, nvidia, tiny
-from hostlab.playbook import PlaybookRun
+from hostlab.playbook import PlaybookRun, words
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = "playbooks/deploy.yml"
@@ -85,11 +85,6 @@ def h(pair: list[Host]) -> Host:
 @pytest.fixture
 def c(pair: list[Host]) -> Host:
     return pair[1]
-
-
-def words(run: PlaybookRun) -> str:
-    """The output with blanks and line breaks made one, since messages are wrapped."""
-    return " ".join(run.stdout.split())
 
 
 def refused(run: PlaybookRun, *texts: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hostlab import Host, HostSpec, Playbooks, tiny
-from hostlab.playbook import PlaybookRun
+from hostlab.playbook import PlaybookRun, words
 
 PLAY = "tests/lab/host_roles.yml"
 ENGINE = ("--tags", "docker_engine")  # with facts, which are always gathered
@@ -36,11 +36,6 @@ def b(pair: list[Host]) -> Host:
 @pytest.fixture
 def t(pair: list[Host]) -> Host:
     return pair[1]
-
-
-def words(run: PlaybookRun) -> str:
-    """The output with blanks and line breaks made one, since messages are wrapped."""
-    return " ".join(run.stdout.split())
 
 
 def refused(run: PlaybookRun, *texts: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from hostlab import Host, HostSpec, Playbooks, tiny
-from hostlab.playbook import PlaybookRun, RunningPlaybook
+from hostlab.playbook import RunningPlaybook, words
 
 LOCK = "/run/ppocr-deploy.lock"
 # What hubserving runs in place of the real image: Python that serves the path its version names.
@@ -56,10 +56,6 @@ def image(host: Host) -> str:
 
 def image_id(host: Host, name: str) -> str:
     return host.run(f"docker image inspect --format '{{{{.Id}}}}' {name}").stdout.strip()
-
-
-def words(run: PlaybookRun) -> str:
-    return " ".join(run.stdout.split())
 
 
 @pytest.fixture

@@ -95,6 +95,17 @@ def test_cpus_follow_the_quota(tmp_path):
     assert cpus.available_cpus(tmp_path) == len(os.sched_getaffinity(0))
 
 
+def run_with_serving(code):
+    """What Python code prints in a process of its own, since it changes what can be imported."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SERVING)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
 def test_left_out_packages_can_be_imported_but_not_used():
     code = (
         "from ppocr_serving import absent; absent.install(); absent.install()\n"
@@ -106,16 +117,10 @@ def test_left_out_packages_can_be_imported_but_not_used():
         "try: import no_such_package\n"
         "except ModuleNotFoundError: print('as usual')\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(SERVING)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "paddlenlp.data.JiebaTokenizer was used" in result.stdout
-    assert "add paddlenlp to ppocr_image_extra_requirements" in result.stdout
-    assert result.stdout.endswith("as usual\n")
+    printed = run_with_serving(code)
+    assert "paddlenlp.data.JiebaTokenizer was used" in printed
+    assert "add paddlenlp to ppocr_image_extra_requirements" in printed
+    assert printed.endswith("as usual\n")
     assert "paddle" not in absent.LEFT_OUT
 
 
@@ -134,14 +139,8 @@ def test_a_process_does_without_an_installed_package():
         "    try: use()\n"
         "    except AbsentDependencyError as error: print(error)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(SERVING)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = result.stdout.splitlines()
+    printed = run_with_serving(code)
+    lines = printed.splitlines()
     assert lines[0] == "2 False {}"
     assert lines[1].endswith("wsgiref/util.py")
     assert lines[2:] == [

@@ -78,6 +78,11 @@ class PlaybookRun:
         return "\n".join([*self.stdout.splitlines()[-lines:], f"(all of it: {self.log})"])
 
 
+def words(run: PlaybookRun) -> str:
+    """The output with line breaks and blanks made one, since messages are wrapped."""
+    return " ".join(run.stdout.split())
+
+
 def parse_recap(output: str) -> dict[str, Recap]:
     """The PLAY RECAP of ansible-playbook's default output, by host; empty where there is none."""
     rows = {}

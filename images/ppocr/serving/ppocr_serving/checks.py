@@ -8,7 +8,6 @@ from pathlib import Path
 
 from . import config, cuda, hubhome, models, params
 from .gpu import require_visible_device
-from .server.lanes import uses_gpu
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def preflight() -> config.ServingConfig:
         serving = config.load(config_file())
         params.operator_params()
         models.verify_manifest()
-        if uses_gpu(serving):
+        if serving.uses_gpu:
             require_visible_device()
             for card in cuda.probe():
                 log.info("card: %s, %s, %d MB", card.name, card.uuid, card.memory)

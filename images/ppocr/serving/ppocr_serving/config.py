@@ -44,12 +44,16 @@ class ServingConfig:
         return dict(self.data["modules_info"])
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether any module runs on a GPU."""
+        return any(info["init_args"].get("use_gpu") for info in self.modules.values())
+
+    @property
     def needs_paddle(self) -> bool:
         """Whether Paddle itself is used: by a module of the user's, or as the engine of ours."""
-        chosen = [(name, info["init_args"]) for name, info in self.modules.items()]
-        return any(
-            name not in OUR_MODULES or args.get("use_gpu") or args.get("engine") == "paddle"
-            for name, args in chosen
+        return self.uses_gpu or any(
+            name not in OUR_MODULES or info["init_args"].get("engine") == "paddle"
+            for name, info in self.modules.items()
         )
 
 

@@ -1,10 +1,13 @@
-"""From a request's base64 to the bytes of a file."""
+"""Files of a request: from base64 to their bytes, and how large a side a picture may have."""
 
 from __future__ import annotations
 
 import base64
 
 from .report import RequestError
+
+#: Pixels of the longer side of a picture or page; OpenCV's own arithmetic ends about there.
+MAX_SIDE = 65_000
 
 
 def from_base64(encoded: object, key: str = "images") -> bytes:

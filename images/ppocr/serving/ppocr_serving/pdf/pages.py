@@ -17,14 +17,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..files import from_base64
+from ..files import MAX_SIDE, from_base64
 from ..report import RequestError, stage
 from ..server.settings import Settings
 from . import ranges
 
 #: MB of address space of a drawing process; PDFium with the largest page allowed takes half of it.
 _MEGABYTES = 1000
-_MAX_SIDE = 65_000  # pixels, as for images
 _KEYS = {"data", "pages", "dpi", "pictures"}
 _LINE = 100_000  # bytes: no line of the drawing process is longer
 _ROUNDING = 1.01  # of pixels: the drawing process rounds up
@@ -132,7 +131,7 @@ class _Drawing:
             "dpi": order.dpi,
             "most": most,
             "pixels": limits.pixels,
-            "side": _MAX_SIDE,
+            "side": MAX_SIDE,
             "seconds": limits.pdf_timeout,
             "megabytes": _MEGABYTES,
         }

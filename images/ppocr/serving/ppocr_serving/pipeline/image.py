@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin
 from rapidocr.utils.process_img import get_rotate_crop_image
 
+from ..files import MAX_SIDE
 from ..report import RequestError
 
 #: What is read; everything else is refused by name. OpenCV decodes what it can (as in stock: alpha
 #: dropped, grey and palette and CMYK to colour, 16 bits to 8, EXIF orientation applied); of GIF,
 #: which it does not read, Pillow gives the first frame.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-_MAX_SIDE = 65_000  # pixels; also OpenCV's own arithmetic ends about there
 
 # Pillow knows the others by itself; asking it to learn all it can would load forty more.
 assert TiffImagePlugin and WebPImagePlugin
@@ -47,7 +47,7 @@ def decode_image(data: bytes, pixels_limit: int) -> np.ndarray:
     """
     head = _header(data)
     width, height = head.size
-    if width * height > pixels_limit or max(width, height) > _MAX_SIDE:
+    if width * height > pixels_limit or max(width, height) > MAX_SIDE:
         raise _unreadable(
             f"{width} x {height} pixels are more than the {pixels_limit // 1_000_000} million "
             "allowed (hubserving_pixels_limit)",

@@ -21,7 +21,7 @@ from ..logs import event
 from . import handlers
 from .access import Access
 from .gpuwatch import GpuWatch
-from .lanes import Lanes, uses_gpu
+from .lanes import Lanes
 from .metrics import Metrics
 from .settings import Settings, SettingsError
 from .trouble import Trouble
@@ -69,7 +69,7 @@ class Front:
         self.workers = Workers(settings, self.metrics, lanes)
         self.upstream = Upstream(lanes, settings, self.metrics, self.has_worker)
         self._trouble = Trouble()
-        self._gpu = GpuWatch() if uses_gpu(serving) else None
+        self._gpu = GpuWatch() if serving.uses_gpu else None
         self.page = Path(__file__).with_name("page.html").read_bytes()
         self.active = 0
         self._held = 0

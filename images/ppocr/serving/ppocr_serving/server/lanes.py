@@ -18,18 +18,13 @@ from ..gpu import VISIBLE, visible_devices
 from .settings import RUN_DIR, Settings
 
 
-def uses_gpu(serving: ServingConfig) -> bool:
-    """Whether any module runs on a GPU."""
-    return any(info["init_args"].get("use_gpu") for info in serving.modules.values())
-
-
 def cards_of_lanes(serving: ServingConfig, settings: Settings) -> tuple[str, ...]:
     """For each lane the card its worker runs on, an empty string on a CPU.
 
     On GPUs there are ``workers_per_gpu`` lanes a card, the cards in turn: the first workers to be
     ready spread over all of them.
     """
-    if uses_gpu(serving):
+    if serving.uses_gpu:
         return visible_devices() * settings.workers_per_gpu
     return ("",) * settings.workers
 
