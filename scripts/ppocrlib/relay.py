@@ -148,7 +148,8 @@ class Relay:
             self._run(self._end())  # of a run that was killed
             serve(trial=True)  # what would fail is known before the layers are sent
             despite_lost_links(stock, self.progress)
-            self._run(self._lend([blobs[diff_id] for diff_id in own]))
+            if own:
+                self._run(self._lend([blobs[diff_id] for diff_id in own]))
             pid, port = (int(number) for number in serve(trial=False).split())
             self._run(f"echo {pid} >{shlex.quote(self._folder)}/pid")
         except Trouble as error:

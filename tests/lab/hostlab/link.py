@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,32 @@ def sent_to(host: Host) -> int:
     """Bytes this machine put on the host's link so far."""
     counter = Path(f"/sys/class/net/{interface(host)}/statistics/tx_bytes")
     return int(counter.read_text())
+
+
+@contextmanager
+def from_here(*hosts: Host) -> Iterator[Callable[[], int]]:
+    """Count the bytes this machine itself sends to the hosts, not those they send each other."""
+    places = [["OUTPUT", "-d", f"{host.address}/32"] for host in hosts]
+    for place in places:
+        _iptables("-I", *place)
+
+    def count() -> int:
+        rows = [line.split() for line in _iptables("-nvxL", "OUTPUT").splitlines()]
+        return sum(int(row[1]) for row in rows if row and row[-1] in addresses)
+
+    addresses = {host.address for host in hosts}
+    try:
+        yield count
+    finally:
+        for place in places:
+            _iptables("-D", *place)
+
+
+def _iptables(*what: str) -> str:
+    done = subprocess.run(["iptables", "-w", *what], capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"iptables: {done.stderr.strip()}")
+    return done.stdout
 
 
 @contextmanager
