@@ -193,6 +193,12 @@ class Shipment:
         name = f"{hexdigest(self.image.id)[:16]}/{hexdigest(blob.digest)}"
         return self.state.staged.get(name, 0)
 
+    @property
+    def left_over(self) -> bool:
+        """Whether an earlier try left something staged."""
+        folder = f"{hexdigest(self.image.id)[:16]}/"
+        return any(name.startswith(folder) for name in self.state.staged)
+
     def left(self, layers: Iterable[str]) -> int:
         """Bytes of the layers that are not in the staging folder yet."""
         blobs = [self.blobs[diff_id] for diff_id in layers]

@@ -216,6 +216,8 @@ def _bring(
         with result.timed("clean"):
             shipment.clean()
         result.changed = True
+    elif shipment.left_over:  # a run was killed while the engine loaded
+        shipment.clean()
     with result.timed("name"):
         if give_names(shipment.host, shipment.state, found, names):
             result.changed = True

@@ -181,10 +181,9 @@ def test_the_playbook_relays_and_then_changes_nothing(
     with link.from_here(*site[1:]) as to_peers:
         run = playbook("ship", site, extra_vars=wanted, group_vars=group)
         print("bytes from here to the group:", to_peers())
-        # Ansible's own: facts are not gathered, but a module or two goes to each host.
-        assert to_peers() < SIZE / 50
+        assert to_peers() < 600_000  # Ansible's own modules, whatever the size of the image
     assert all(recap.changed == 1 for recap in run.recap.values()), run.recap
-    assert "far2: delta, 4 layers, 0.0 MB sent, 43.0 MB from far1" in words(run), run.tail()
+    assert "far2: delta, 3 layers, 0.0 MB sent, 43.0 MB from far1" in words(run), run.tail()
     assert_all_well(site, ONE)
     again = playbook("ship", site, extra_vars=wanted, group_vars=group)
     again.assert_unchanged()
