@@ -139,6 +139,10 @@ class HostState:
         if self.store == _CONTAINERD:
             held = {d for d, blob in blobs.items() if blob.digest in self.content}
             return [diff_id for diff_id in image.diff_ids if diff_id not in held]
+        return self.not_unpacked(image)
+
+    def not_unpacked(self, image: Image) -> list[str]:
+        """The layers no image on the host has at that place, lowest first."""
         chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
         wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
         return [diff_id for diff_id, chain in wanted if chain not in chains]

@@ -225,11 +225,12 @@ def _bring(
 
 
 def fetch(
-    host: Transport, image: Image, names: Sequence[str], reference: str, state: HostState
+    host: Transport, image: Image, names: Sequence[str], pushed: registries.Pushed, state: HostState
 ) -> Result:
     """Have a host pull the image from a registry, unless it has it.
 
     Raises:
+        Refused: it would not run there, or not fit.
         Trouble: it could not, or got something else.
     """
     result = Result(host.name)
@@ -237,13 +238,14 @@ def fetch(
     found = state.find(image)
     if found is None:
         state.check_architecture(host.name, image)
+        registries.check_room(host, state, image, pushed.sizes)
         result.mode, result.changed = "registry", True
         with result.timed("pull"):
-            found = registries.pull(host, state, image, reference)
+            found = registries.pull(host, state, image, pushed.reference)
     if give_names(host, state, found, names):
         result.changed = True
     if result.mode == "registry":
-        registries.forget(host, reference)
+        registries.forget(host, pushed.reference)
     result.image_id, result.seconds = found, round(time.monotonic() - started, 2)
     return result
 
@@ -289,7 +291,7 @@ class _Fleet:
     progress: Progress
     consume: bool | None
     codec: str = "gzip"
-    reference: str = ""
+    pushed: registries.Pushed | None = None
     address: str = ""
     session: relays.Session | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -309,10 +311,10 @@ class _Fleet:
                     self.session, self.address, host, self.source.image, self.names, self.store,
                     self.codec, self.staging(host), self.mode, self.progress, self.consume,
                 )  # fmt: skip
-            if not self.reference:
+            if not self.pushed:
                 return self._deliver(host, self.mode, seen)
             try:
-                return fetch(host, self.source.image, self.names, self.reference, seen)
+                return fetch(host, self.source.image, self.names, self.pushed, seen)
             except (Refused, LinkLost):
                 raise
             except Trouble as error:
@@ -416,12 +418,12 @@ def ship(
         states = [state for state in seen if isinstance(state, HostState)]
         if registry and mode in ("auto", "registry"):
             with common.timed("push"):
-                fleet.reference = _pushed(states, source, registry, mode, progress)
-        if not fleet.reference:
+                fleet.pushed = _pushed(states, source, registry, mode, progress)
+        if not fleet.pushed:
             with common.timed("compress"):
                 fleet.codec = prepare(states, source, store, mode, progress)
         with contextlib.ExitStack() as stack:
-            if relay and not fleet.reference:
+            if relay and not fleet.pushed:
                 with common.timed("relay"):
                     pairs = dict(zip(hosts, seen, strict=True))
                     stack.enter_context(fleet.relaying(relay, pairs))
@@ -437,14 +439,14 @@ def _pushed(
     registry: str,
     mode: str,
     progress: Progress,
-) -> str:
-    """What hosts are to pull; empty where nobody lacks it, or auto has to do without."""
+) -> registries.Pushed | None:
+    """What hosts are to pull; None where nobody lacks it, or auto has to do without."""
     if all(state.find(source.image) for state in states):
-        return ""
+        return None
     try:
         return registries.push(source, registry, progress)
     except Trouble as error:
         if mode == "registry":
             raise
         progress.say(f"{error}; sending the layers instead")
-        return ""
+        return None

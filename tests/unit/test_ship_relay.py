@@ -23,7 +23,7 @@ from ppocrlib.transport import Answer
 
 DATA = os.urandom(3_000_000)
 NAME = hashlib.sha256(DATA).hexdigest()
-TOKEN = "a-token-of-this-run"
+TOKEN = "a-token-of-this-run"  # noqa: S105
 
 
 def sh(script: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from ppocrlib import relay, shipping
+from ppocrlib import registry, relay, shipping
 from ppocrlib.hostimage import probe
 from ppocrlib.imagearchive import Image
 from ppocrlib.layersource import open_source
@@ -136,16 +136,18 @@ class ActionModule(ActionBase):
         args = self._task.args
         progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
         if reference := args.get("reference"):
-            return self._fetch(host, image, store, reference, progress)
+            pushed = registry.Pushed(reference, args["sizes"])
+            return self._fetch(host, image, store, pushed, progress)
         return self._send(host, image, store, args["mode"], args["codec"], progress)
 
     def _fetch(
-        self, host: AnsibleHost, image: Image, store: LayerStore, reference: str, progress: Progress
-    ) -> dict[str, Any]:
+        self, host: AnsibleHost, image: Image, store: LayerStore, pushed: registry.Pushed,
+        progress: Progress,
+    ) -> dict[str, Any]:  # fmt: skip
         args = self._task.args
         state = probe(host, args["staging"])
         try:
-            return _told(shipping.fetch(host, image, args["names"], reference, state))
+            return _told(shipping.fetch(host, image, args["names"], pushed, state))
         except (Refused, LinkLost):
             raise
         except Trouble as error:
