@@ -90,6 +90,21 @@ def test_the_image_crosses_the_link_once(site: list[Host], ship: Shipper) -> Non
     assert not any(row["changed"] or row["sent"] or row["relayed"] for row in third.values())
 
 
+def test_a_slow_link_to_the_site_is_used_once(site: list[Host], ship: Shipper) -> None:
+    ship(ONE, "far1", "--tag", "warm:up")  # the store is filled, so that only the way counts
+    seconds = {}
+    for way in (RELAYED[:3], RELAYED):
+        for host in site:
+            host.run(f"docker image rm -f {ONE} warm:up", check=False)
+        with link.slow_to_all(site[0], mbit=40):
+            began = time.monotonic()
+            ship(ONE, *way)
+            seconds[way] = time.monotonic() - began
+    direct, relayed = seconds.values()
+    print(f"three hosts behind 40 Mbit/s: {direct:.1f} s without a relay, {relayed:.1f} s with one")
+    assert relayed < direct * 0.75
+
+
 def test_a_relay_that_has_the_image_serves_what_others_lack(
     site: list[Host], ship: Shipper
 ) -> None:
@@ -207,3 +222,22 @@ def test_a_relay_that_fails_in_the_playbook_is_done_without(
     run = playbook("ship", site, extra_vars=wanted, group_vars={"ppocr_image_relay": "far1"})
     assert "because the relay far1 did not do (fetching from 127.0.0.9:18866" in words(run)
     assert_all_well(site, ONE)
+
+
+def test_a_relay_that_is_off_in_the_playbook_is_done_without(
+    site: list[Host], ship: Shipper, playbook: Playbooks
+) -> None:
+    wanted = {
+        "ppocr_image_source": "ship", "ppocr_image_name": "parcel", "ppocr_image_tag": "f1",
+        "ppocr_image_store_dir": str(ship.store),
+    }  # fmt: skip
+    group = {"ppocr_image_relay": "far1"}
+    site[0].kill()
+    try:
+        run = playbook("ship", site, extra_vars=wanted, group_vars=group, expect_rc=4)
+    finally:
+        site[0].start()
+    assert run.recap["far1"].unreachable and run.recap["far2"].changed == 1, run.recap
+    assert "the relay far1 did not do (it failed before" in words(run)
+    for peer in site[1:]:
+        assert parcel.layers(peer, ONE) == parcel.layers(None, ONE)

@@ -67,6 +67,23 @@ def slowed(*hosts: Host, mbit: int) -> Iterator[None]:
             _tc("del", name, check=False)
 
 
+@contextmanager
+def slow_to_all(host: Host, mbit: int) -> Iterator[None]:
+    """Let this machine send no more than ``mbit`` Mbit/s to all hosts of the host's network.
+
+    What hosts send each other is not slowed: they are one site behind one link.
+    """
+    said = subprocess.run(
+        ["ip", "-json", "link", "show", interface(host)], capture_output=True, text=True, check=True
+    )
+    bridge = str(json.loads(said.stdout)[0]["master"])
+    _tc("replace", bridge, "tbf", "rate", f"{mbit}mbit", "burst", "128kb", "latency", "300ms")
+    try:
+        yield
+    finally:
+        _tc("del", bridge, check=False)
+
+
 def _tc(verb: str, name: str, *what: str, check: bool = True) -> None:
     done = subprocess.run(
         ["tc", "qdisc", verb, "dev", name, "root", *what], capture_output=True, text=True
