@@ -193,7 +193,7 @@ def deliver_relayed(
         result.resumed = max(result.resumed - came, 0)
     if why and result.changed:
         result.notes.append(
-            f"sent from here because the relay {session.name} did not do ({why}): see "
+            f"sent from here what the relay {session.name} did not give ({why}): see "
             "ppocr_image_relay, --relay"
         )
     return result
