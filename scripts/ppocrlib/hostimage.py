@@ -139,6 +139,10 @@ class HostState:
         if self.store == _CONTAINERD:
             held = {d for d, blob in blobs.items() if blob.digest in self.content}
             return [diff_id for diff_id in image.diff_ids if diff_id not in held]
+        return self.not_unpacked(image)
+
+    def not_unpacked(self, image: Image) -> list[str]:
+        """The layers no image on the host has at that place, lowest first."""
         chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
         wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
         return [diff_id for diff_id, chain in wanted if chain not in chains]
@@ -193,6 +197,17 @@ class Shipment:
         name = f"{hexdigest(self.image.id)[:16]}/{hexdigest(blob.digest)}"
         return self.state.staged.get(name, 0)
 
+    @property
+    def left_over(self) -> bool:
+        """Whether an earlier try left something staged."""
+        folder = f"{hexdigest(self.image.id)[:16]}/"
+        return any(name.startswith(folder) for name in self.state.staged)
+
+    def left(self, layers: Iterable[str]) -> int:
+        """Bytes of the layers that are not in the staging folder yet."""
+        blobs = [self.blobs[diff_id] for diff_id in layers]
+        return sum(blob.size - min(self._staged(blob), blob.size) for blob in blobs)
+
     def check(self, missing: Sequence[str]) -> bool:
         """Compare architecture and room. Returns whether staged layers have to go while they load.
 
@@ -202,9 +217,9 @@ class Shipment:
         self.state.check_architecture(self.host.name, self.image)
         blobs = [self.blobs[diff_id] for diff_id in missing]
         packed = sum(blob.size for blob in blobs)
-        to_send = packed - sum(min(self._staged(blob), blob.size) for blob in blobs)
+        to_send = self.left(missing)
         # The engine copies the archive beside its layers before it unpacks them.
-        unpacked = int(1.05 * sum(blob.raw_size for blob in blobs)) + (16 << 20 if blobs else 0)
+        unpacked = room.to_unpack(blob.raw_size for blob in blobs)
         if not room.lacking(list(self.state.df), [to_send, packed + unpacked]):
             return False
         # Staged layers that go as they are read need their room once.
@@ -226,12 +241,9 @@ class Shipment:
             Trouble: a layer arrived altered twice.
         """
         blobs = [self.blobs[diff_id] for diff_id in missing]
-        self._open_staging(blobs)
-        self.progress.start(
-            self.host.name,
-            sum(blob.size for blob in blobs),
-            sum(min(self._staged(blob), blob.size) for blob in blobs),
-        )
+        self.open_staging(blobs)
+        total = sum(blob.size for blob in blobs)
+        self.progress.start(self.host.name, total, total - self.left(missing))
         for blob in blobs:
             self._send(blob, min(self._staged(blob), blob.size))
             self.count += 1
@@ -244,7 +256,8 @@ class Shipment:
                     "nothing was loaded. Check the host's disk and memory"
                 )
 
-    def _open_staging(self, blobs: Iterable[Blob]) -> None:
+    def open_staging(self, blobs: Iterable[Blob]) -> None:
+        """Make the staging folder, and remove from it what is of no use any more."""
         kept = " ".join(f"! -name {hexdigest(blob.digest)}" for blob in blobs)
         folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
         # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
