@@ -46,8 +46,8 @@ class EngineOptions:
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
         gpu_mem: MB of the card's memory Paddle takes to begin with.
-        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it,
-            where answers bear it (see :meth:`exact`).
+        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it, with
+            the first layers in f32.
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
             bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """
@@ -59,11 +59,6 @@ class EngineOptions:
     gpu_mem: int = 500
     precision: str = "f32"
     width_step: int = 1
-
-    def exact(self) -> EngineOptions:
-        """The same, with ``auto`` meaning f32: for a model whose answers bf16 would change."""
-        precision = "f32" if self.precision == "auto" else self.precision
-        return dataclasses.replace(self, precision=precision)
 
     @property
     def parallel(self) -> int:

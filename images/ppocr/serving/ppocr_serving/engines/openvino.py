@@ -6,11 +6,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import openvino as ov
 
 from ..models import check_model
 from . import EngineError, EngineOptions
+from .mixed import with_exact_start
 
 #: Prepared kernels kept for each inference thread. Those of one input shape are about a hundred and
 #: take 5 MB: without a cap every new size of picture grows the process.
@@ -30,9 +32,14 @@ class OpenVinoPredictor:
             "INFERENCE_NUM_THREADS": options.threads,
             "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS),
         }
+        model = core.read_model(program)
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
-        self._compiled = core.compile_model(core.read_model(program), "CPU", settings)
+        elif "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            model = with_exact_start(core, model)
+        without = _without_sigmoid(model)
+        self._sigmoid = without is not None
+        self._compiled = core.compile_model(without or model, "CPU", settings)
         self._of_thread = threading.local()
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -41,7 +48,26 @@ class OpenVinoPredictor:
             request = self._of_thread.request = self._compiled.create_infer_request()
         # A view: it holds until this thread's next call.
         output: np.ndarray = request.infer([batch], share_inputs=True, share_outputs=True)[0]
-        return output
+        return _sigmoid(output) if self._sigmoid else output
+
+
+def _without_sigmoid(model: ov.Model) -> ov.Model | None:
+    """The model without the sigmoid it ends in, or None.
+
+    Where shapes vary OpenVINO computes that one value by value: a tenth of all detection.
+    """
+    if len(model.get_results()) != 1:
+        return None
+    last = model.get_results()[0].input_value(0)
+    if last.get_node().get_type_name() != "Sigmoid":
+        return None
+    return ov.Model([last.get_node().input_value(0)], model.get_parameters(), model.get_name())
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    flat = cv2.exp(-values.reshape(-1, values.shape[-1]))
+    flat += 1
+    return np.reciprocal(flat, out=flat).reshape(values.shape)
 
 
 def load(model_dir: Path, options: EngineOptions) -> OpenVinoPredictor:

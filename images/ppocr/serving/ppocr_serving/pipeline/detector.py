@@ -72,8 +72,7 @@ class Detector:
     """Finds the lines of a page."""
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
-        # In bf16 corners move by pixels.
-        self._predict = load_predictor(params.det_model_dir, options.exact())
+        self._predict = load_predictor(params.det_model_dir, options)
         self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type)
         self._boxes = _Boxes(
             thresh=params.det_db_thresh,

@@ -72,16 +72,21 @@ class Recognizer:
     def tasks(self, lines: list[np.ndarray]) -> list[Task]:
         """The lines of a page with their widths, in the order given.
 
-        Lines are grouped as PaddleOCR groups them in batches: each is read as wide as the widest
-        of its batch, at least as the model was trained for, since the padding bears on the answer.
+        A line is read as wide as it is, rounded up to the width step, at least as wide as the model
+        was trained for; with a step of 1 as wide as PaddleOCR reads it: like the widest of the
+        batch it would be in there.
         """
-        found: list[Task | None] = [None] * len(lines)
-        for indices in by_width(lines, self._batch):
-            widest = max(self._width / self._height, *(aspect(lines[index]) for index in indices))
-            width = math.ceil(int(self._height * widest) / self._step) * self._step
-            for index in indices:
-                found[index] = Task(lines[index], min(width, _MAX_WIDTH))
-        return [task for task in found if task is not None]
+        narrowest = self._width / self._height
+        ratios = [max(narrowest, aspect(line)) for line in lines]
+        if self._step == 1:
+            for indices in by_width(lines, self._batch):
+                widest = max(ratios[index] for index in indices)
+                for index in indices:
+                    ratios[index] = widest
+        return [
+            Task(line, min(math.ceil(int(self._height * ratio) / self._step) * self._step, _MAX_WIDTH))
+            for line, ratio in zip(lines, ratios, strict=True)
+        ]
 
     def read(self, tasks: Sequence[Task]) -> list[tuple[str, float]]:
         """(text, confidence) of lines of one width, on an inference thread.
