@@ -46,8 +46,8 @@ class EngineOptions:
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
         gpu_mem: MB of the card's memory Paddle takes to begin with.
-        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it, with
-            the first layers in f32.
+        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it, f32
+            where bf16 would change answers (see :mod:`ppocr_serving.engines.mixed`).
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
             bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """

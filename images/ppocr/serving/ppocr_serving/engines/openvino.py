@@ -12,7 +12,7 @@ import openvino as ov
 
 from ..models import check_model
 from . import EngineError, EngineOptions
-from .mixed import with_exact_start
+from .mixed import mostly_bf16
 
 #: Prepared kernels kept for each inference thread. Those of one input shape are about a hundred and
 #: take 5 MB: without a cap every new size of picture grows the process.
@@ -36,7 +36,7 @@ class OpenVinoPredictor:
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
         elif "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            model = with_exact_start(core, model)
+            model = mostly_bf16(core, model)
         without = _without_sigmoid(model)
         self._sigmoid = without is not None
         self._compiled = core.compile_model(without or model, "CPU", settings)
