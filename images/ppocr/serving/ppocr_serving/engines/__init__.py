@@ -48,6 +48,7 @@ class EngineOptions:
         gpu_mem: MB of the card's memory Paddle takes to begin with.
         precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it, f32
             where bf16 would change answers (see :mod:`ppocr_serving.engines.mixed`).
+        exact_share: with ``auto``: how much of the model, from its input on, stays in f32 (0..1).
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
             bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """
@@ -58,6 +59,7 @@ class EngineOptions:
     threads: int = 1
     gpu_mem: int = 500
     precision: str = "f32"
+    exact_share: float = 0.0
     width_step: int = 1
 
     @property

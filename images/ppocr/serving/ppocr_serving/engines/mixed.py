@@ -1,10 +1,10 @@
-"""bf16, but f32 where rounding costs answers and f32 costs no time.
+"""bf16, but f32 where rounding costs answers.
 
-Found by keeping one layer after the other in f32 and comparing: most of what bf16 changes comes
-from the first layers, where the picture's own values are rounded, and from squeeze-and-excitation
-(Hu et al., Squeeze-and-Excitation Networks, 2018), where one rounded value scales a whole channel.
-OpenVINO keeps a layer as it is when the model says so, which its Python interface cannot express
-but its file format can.
+Found by keeping one layer after the other in f32 and comparing. Where lines are found, corners move
+with what is rounded in the first half of the layers; where they are read, characters change with
+squeeze-and-excitation (Hu et al., Squeeze-and-Excitation Networks, 2018), in which one rounded
+value scales a whole channel. OpenVINO keeps a layer as it is when the model says so, which its
+Python interface cannot express but its file format can.
 """
 
 from __future__ import annotations
@@ -15,34 +15,40 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import openvino as ov
+from openvino._offline_transformations import apply_moc_transformations
 
-#: Convolutions, from the input on, that stay in f32.
-_FIRST = 2
 _WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 _PLAIN = ("Parameter", "Const", "Result")
 #: As OpenVINO's own attribute of that name is written: no conversion from any type to any.
 _KEEP = {"name": "DisablePrecisionConversion", "version": "0", "value": "dynamic:dynamic"}
 
 
-def mostly_bf16(core: ov.Core, model: ov.Model) -> ov.Model:
-    """The same model, the layers that bf16 would harm marked to stay in f32."""
+def mostly_bf16(core: ov.Core, model: ov.Model, exact_share: float) -> ov.Model:
+    """The same model, the layers that bf16 would harm marked to stay in f32.
+
+    Args:
+        exact_share: of the layers with weights, from the input on, that stay in f32 (0..1).
+    """
+    # What is marked has to be what runs: a layer that is merged into another loses its mark.
+    apply_moc_transformations(model, cf=True, smart_reshape=False)
     with tempfile.TemporaryDirectory(prefix="ppocr-model-") as folder:
         graph, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
         ov.serialize(model, str(graph), str(weights))
         tree = ET.parse(graph)  # noqa: S314 - written by ourselves a moment ago
-        for layer in exact_layers(tree.iterfind("layers/layer")):
+        for layer in exact_layers(tree.findall("layers/layer"), exact_share):
             _mark(layer)
         tree.write(graph)
         # Not mapped: the folder may be one of memory, and the file would stay there.
         return core.read_model(str(graph), str(weights), config={"ENABLE_MMAP": False})
 
 
-def exact_layers(layers: Iterable[ET.Element]) -> Iterator[ET.Element]:
+def exact_layers(layers: Iterable[ET.Element], exact_share: float) -> Iterator[ET.Element]:
     """Of a model's layers, in the order they run, those that are to stay in f32."""
-    weighted = 0
+    layers = list(layers)
+    left = exact_share * sum(layer.get("type") in _WEIGHTED for layer in layers)
     for layer in layers:
-        weighted += layer.get("type") in _WEIGHTED
-        if _is_floating(layer) and (weighted <= _FIRST or _is_of_whole_picture(layer)):
+        left -= layer.get("type") in _WEIGHTED
+        if _is_floating(layer) and (left >= 0 < exact_share or _is_of_whole_picture(layer)):
             yield layer
 
 

@@ -36,7 +36,7 @@ class OpenVinoPredictor:
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
         elif "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            model = mostly_bf16(core, model)
+            model = mostly_bf16(core, model, options.exact_share)
         without = _without_sigmoid(model)
         self._sigmoid = without is not None
         self._compiled = core.compile_model(without or model, "CPU", settings)

@@ -6,6 +6,8 @@ Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put ri
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 from rapidocr.ch_ppocr_det.utils import DBPostProcess, DetPreProcess
@@ -17,6 +19,7 @@ from ..report import stage
 _MEAN = [0.485, 0.456, 0.406]
 _STD = [0.229, 0.224, 0.225]
 _STRIDE = 32  # the network's: both sides must be multiples
+_EXACT_SHARE = 0.5  # all in bf16, corners move by up to four pixels
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
 
@@ -72,6 +75,7 @@ class Detector:
     """Finds the lines of a page."""
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
+        options = dataclasses.replace(options, exact_share=_EXACT_SHARE)
         self._predict = load_predictor(params.det_model_dir, options)
         self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type)
         self._boxes = _Boxes(
