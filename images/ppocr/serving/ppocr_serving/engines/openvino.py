@@ -35,11 +35,15 @@ class OpenVinoPredictor:
         model = core.read_model(program)
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
-        elif "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        elif options.exact_share and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             model = mostly_bf16(core, model, options.exact_share)
-        without = _without_sigmoid(model)
-        self._sigmoid = without is not None
-        self._compiled = core.compile_model(without or model, "CPU", settings)
+        last = model.get_results()[0].input_value(0).get_node()
+        # Where shapes vary it is computed value by value, a tenth of all detection.
+        self._sigmoid = last.get_type_name() == "Sigmoid"
+        self.logits = last.get_type_name() == "Softmax" and options.logits
+        if self._sigmoid or self.logits:
+            model = ov.Model([last.input_value(0)], model.get_parameters(), model.get_name())
+        self._compiled = core.compile_model(model, "CPU", settings)
         self._of_thread = threading.local()
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -49,19 +53,6 @@ class OpenVinoPredictor:
         # A view: it holds until this thread's next call.
         output: np.ndarray = request.infer([batch], share_inputs=True, share_outputs=True)[0]
         return _sigmoid(output) if self._sigmoid else output
-
-
-def _without_sigmoid(model: ov.Model) -> ov.Model | None:
-    """The model without the sigmoid it ends in, or None.
-
-    Where shapes vary OpenVINO computes that one value by value: a tenth of all detection.
-    """
-    if len(model.get_results()) != 1:
-        return None
-    last = model.get_results()[0].input_value(0)
-    if last.get_node().get_type_name() != "Sigmoid":
-        return None
-    return ov.Model([last.get_node().input_value(0)], model.get_parameters(), model.get_name())
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

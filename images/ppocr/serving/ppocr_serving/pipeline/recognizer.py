@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800
+_BLANK = 0  # CTC's class for no character
 
 
 def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
@@ -35,6 +37,21 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
         raise ModelError(f"dictionary {path} (rec_char_dict_path) does not exist")
     characters = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return [character.rstrip("\r") for character in characters] + [" "] * use_space_char
+
+
+def softmax_of_best(logits: np.ndarray, wanted: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The probability of each step's likeliest character, 0 where it is not wanted.
+
+    Args:
+        logits: float32 (N, steps, classes).
+        wanted: bool (N, steps).
+        best: the greatest logit of each step, float32 (N, steps).
+    """
+    sure = np.zeros_like(best)
+    rows = logits[wanted] - best[wanted][:, None]
+    if len(rows):
+        sure[wanted] = 1 / cv2.exp(rows).sum(axis=1)
+    return sure
 
 
 class _Decode(CTCLabelDecode):
@@ -59,6 +76,7 @@ class Recognizer:
 
     def __init__(self, params: RecParams, options: EngineOptions) -> None:
         dictionary = read_dictionary(Path(params.rec_char_dict_path), params.use_space_char)
+        options = dataclasses.replace(options, logits=True)
         self._predict = load_predictor(params.rec_model_dir, options)
         self._threads = options.parallel
         _, self._height, self._width = image_shape(params.rec_image_shape)
@@ -102,7 +120,10 @@ class Recognizer:
                 f"{self._dictionary} has {self._classes - 1} characters, the recognition model "
                 f"{output.shape[-1] - 1}: rec_char_dict_path names another model's dictionary"
             )
-        decoded, _ = self._decode(output)
+        best, sure = output.argmax(axis=2), output.max(axis=2)
+        if self._predict.logits:
+            sure = softmax_of_best(output, best != _BLANK, sure)
+        decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
         return [(text, float(score)) for text, score in decoded]
 
     def batches(self, tasks: list[Task]) -> list[list[int]]:
