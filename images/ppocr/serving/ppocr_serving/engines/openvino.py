@@ -33,9 +33,10 @@ class OpenVinoPredictor:
             "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS),
         }
         model = core.read_model(program)
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
-        elif options.exact_share and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        elif has_bf16 and options.exact_share:
             model = mostly_bf16(core, model, options.exact_share)
         last = model.get_results()[0].input_value(0).get_node()
         # Where shapes vary it is computed value by value, a tenth of all detection.
@@ -56,8 +57,8 @@ class OpenVinoPredictor:
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    flat = cv2.exp(-values.reshape(-1, values.shape[-1]))
-    flat += 1
+    flat = np.asarray(cv2.exp(-values.reshape(-1, values.shape[-1])), np.float32)
+    np.add(flat, 1, out=flat)
     return np.reciprocal(flat, out=flat).reshape(values.shape)
 
 

@@ -101,9 +101,11 @@ class Recognizer:
                 widest = max(ratios[index] for index in indices)
                 for index in indices:
                     ratios[index] = widest
+        widths = [
+            math.ceil(int(self._height * ratio) / self._step) * self._step for ratio in ratios
+        ]
         return [
-            Task(line, min(math.ceil(int(self._height * ratio) / self._step) * self._step, _MAX_WIDTH))
-            for line, ratio in zip(lines, ratios, strict=True)
+            Task(line, min(width, _MAX_WIDTH)) for line, width in zip(lines, widths, strict=True)
         ]
 
     def read(self, tasks: Sequence[Task]) -> list[tuple[str, float]]:
