@@ -96,7 +96,8 @@ class Container:
         return docker("exec", self.name, *command)
 
     def connection(self, timeout=90):
-        return http.client.HTTPConnection(*self.address, timeout=timeout)
+        host, port = self.address
+        return http.client.HTTPConnection(host, port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None, timeout=90):
         """(HTTP status, headers, body) of one request on a connection of its own."""

@@ -32,6 +32,7 @@ class Predictor:
             raise gpu.explained(MemoryError(_FULL), loading=True)
         on_cpu = dataclasses.replace(options, engine="openvino", use_gpu=False, threads=1)
         self._predict = load_predictor(str(model_dir), on_cpu)
+        self.logits = self._predict.logits
 
     def __call__(self, batch):
         lost = Path("/fault/lost")

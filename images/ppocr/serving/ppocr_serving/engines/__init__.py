@@ -27,6 +27,8 @@ class Predictor(Protocol):
 
     #: Where it runs: "cpu" or "gpu:0".
     device: str
+    #: Whether the softmax the model ends in is left to the caller; see EngineOptions.
+    logits: bool
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Run the model on a float32 array (N, C, H, W); return its first output.
@@ -46,8 +48,10 @@ class EngineOptions:
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
         gpu_mem: MB of the card's memory Paddle takes to begin with.
-        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it,
-            where answers bear it (see :meth:`exact`).
+        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it.
+        exact_share: with ``auto``: how much of the model, from its input on, stays in f32 (0..1).
+        logits: openvino only: leave the softmax the model ends in to the caller, for one who needs
+            little of it.
         width_step: openvino only: widths of lines are rounded up to a multiple of this, which
             bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
     """
@@ -58,12 +62,9 @@ class EngineOptions:
     threads: int = 1
     gpu_mem: int = 500
     precision: str = "f32"
+    exact_share: float = 0.0
+    logits: bool = False
     width_step: int = 1
-
-    def exact(self) -> EngineOptions:
-        """The same, with ``auto`` meaning f32: for a model whose answers bf16 would change."""
-        precision = "f32" if self.precision == "auto" else self.precision
-        return dataclasses.replace(self, precision=precision)
 
     @property
     def parallel(self) -> int:

@@ -6,11 +6,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import openvino as ov
 
 from ..models import check_model
 from . import EngineError, EngineOptions
+from .mixed import mostly_bf16
 
 #: Prepared kernels kept for each inference thread. Those of one input shape are about a hundred and
 #: take 5 MB: without a cap every new size of picture grows the process.
@@ -30,9 +32,19 @@ class OpenVinoPredictor:
             "INFERENCE_NUM_THREADS": options.threads,
             "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS),
         }
+        model = core.read_model(program)
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if options.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = options.precision
-        self._compiled = core.compile_model(core.read_model(program), "CPU", settings)
+        elif has_bf16 and options.exact_share:
+            model = mostly_bf16(core, model, options.exact_share)
+        last = model.get_results()[0].input_value(0).get_node()
+        # Where shapes vary it is computed value by value, a tenth of all detection.
+        self._sigmoid = last.get_type_name() == "Sigmoid"
+        self.logits = last.get_type_name() == "Softmax" and options.logits
+        if self._sigmoid or self.logits:
+            model = ov.Model([last.input_value(0)], model.get_parameters(), model.get_name())
+        self._compiled = core.compile_model(model, "CPU", settings)
         self._of_thread = threading.local()
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -41,7 +53,13 @@ class OpenVinoPredictor:
             request = self._of_thread.request = self._compiled.create_infer_request()
         # A view: it holds until this thread's next call.
         output: np.ndarray = request.infer([batch], share_inputs=True, share_outputs=True)[0]
-        return output
+        return _sigmoid(output) if self._sigmoid else output
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    flat = np.asarray(cv2.exp(-values.reshape(-1, values.shape[-1])), np.float32)
+    np.add(flat, 1, out=flat)
+    return np.reciprocal(flat, out=flat).reshape(values.shape)
 
 
 def load(model_dir: Path, options: EngineOptions) -> OpenVinoPredictor:

@@ -38,6 +38,7 @@ class PaddlePredictor:
         config.delete_pass("matmul_transpose_reshape_fuse_pass")
         if options.use_gpu and not config.use_gpu():
             raise EngineError("use_gpu is true, but this image's Paddle cannot use a GPU")
+        self.logits = False
         self.device = gpu.device_name() if options.use_gpu else "cpu"
         self._use_gpu = options.use_gpu
         self._proved = not options.use_gpu

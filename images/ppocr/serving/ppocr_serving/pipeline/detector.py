@@ -6,6 +6,8 @@ Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put ri
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 from rapidocr.ch_ppocr_det.utils import DBPostProcess, DetPreProcess
@@ -17,6 +19,7 @@ from ..report import stage
 _MEAN = [0.485, 0.456, 0.406]
 _STD = [0.229, 0.224, 0.225]
 _STRIDE = 32  # the network's: both sides must be multiples
+_EXACT_SHARE = 0.04  # the first two layers; in bf16 altogether corners move three times as much
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
 
@@ -28,12 +31,15 @@ class _Resize(DetPreProcess):
         # A byte's value after normalising, by channel: one look-up instead of float64 arithmetic.
         values = np.arange(256, dtype=np.float32)[:, None] * np.float32(1 / 255)
         table = (values - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
-        self._table = table.reshape(256, 1, 3)
+        self._tables = [np.ascontiguousarray(column) for column in table.T]
 
     def __call__(self, img: np.ndarray) -> np.ndarray:
         """The network's input: float32 (1, 3, h, w)."""
-        planes = cv2.split(cv2.LUT(self.resize(img), self._table))
-        return np.stack(planes)[None]
+        resized = self.resize(img)
+        planes = np.empty((1, 3, *resized.shape[:2]), np.float32)
+        for index, plane in enumerate(cv2.split(resized)):
+            cv2.LUT(plane, self._tables[index], dst=planes[0, index])
+        return planes
 
     def resize(self, img: np.ndarray) -> np.ndarray:
         """Scaled so that both sides are multiples of the network's stride."""
@@ -72,8 +78,8 @@ class Detector:
     """Finds the lines of a page."""
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
-        # In bf16 corners move by pixels.
-        self._predict = load_predictor(params.det_model_dir, options.exact())
+        options = dataclasses.replace(options, exact_share=_EXACT_SHARE)
+        self._predict = load_predictor(params.det_model_dir, options)
         self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type)
         self._boxes = _Boxes(
             thresh=params.det_db_thresh,

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800
+_BLANK = 0  # CTC's class for no character
 
 
 def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
@@ -35,6 +37,21 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
         raise ModelError(f"dictionary {path} (rec_char_dict_path) does not exist")
     characters = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return [character.rstrip("\r") for character in characters] + [" "] * use_space_char
+
+
+def softmax_of_best(logits: np.ndarray, wanted: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The probability of each step's likeliest character, 0 where it is not wanted.
+
+    Args:
+        logits: float32 (N, steps, classes).
+        wanted: bool (N, steps).
+        best: the greatest logit of each step, float32 (N, steps).
+    """
+    sure = np.zeros_like(best)
+    rows = logits[wanted] - best[wanted][:, None]
+    if len(rows):
+        sure[wanted] = 1 / cv2.exp(rows).sum(axis=1)
+    return sure
 
 
 class _Decode(CTCLabelDecode):
@@ -59,6 +76,7 @@ class Recognizer:
 
     def __init__(self, params: RecParams, options: EngineOptions) -> None:
         dictionary = read_dictionary(Path(params.rec_char_dict_path), params.use_space_char)
+        options = dataclasses.replace(options, logits=True)
         self._predict = load_predictor(params.rec_model_dir, options)
         self._threads = options.parallel
         _, self._height, self._width = image_shape(params.rec_image_shape)
@@ -72,16 +90,23 @@ class Recognizer:
     def tasks(self, lines: list[np.ndarray]) -> list[Task]:
         """The lines of a page with their widths, in the order given.
 
-        Lines are grouped as PaddleOCR groups them in batches: each is read as wide as the widest
-        of its batch, at least as the model was trained for, since the padding bears on the answer.
+        A line is read as wide as it is, rounded up to the width step, at least as wide as the model
+        was trained for; with a step of 1 as wide as PaddleOCR reads it: like the widest of the
+        batch it would be in there.
         """
-        found: list[Task | None] = [None] * len(lines)
-        for indices in by_width(lines, self._batch):
-            widest = max(self._width / self._height, *(aspect(lines[index]) for index in indices))
-            width = math.ceil(int(self._height * widest) / self._step) * self._step
-            for index in indices:
-                found[index] = Task(lines[index], min(width, _MAX_WIDTH))
-        return [task for task in found if task is not None]
+        narrowest = self._width / self._height
+        ratios = [max(narrowest, aspect(line)) for line in lines]
+        if self._step == 1:
+            for indices in by_width(lines, self._batch):
+                widest = max(ratios[index] for index in indices)
+                for index in indices:
+                    ratios[index] = widest
+        widths = [
+            math.ceil(int(self._height * ratio) / self._step) * self._step for ratio in ratios
+        ]
+        return [
+            Task(line, min(width, _MAX_WIDTH)) for line, width in zip(lines, widths, strict=True)
+        ]
 
     def read(self, tasks: Sequence[Task]) -> list[tuple[str, float]]:
         """(text, confidence) of lines of one width, on an inference thread.
@@ -97,7 +122,10 @@ class Recognizer:
                 f"{self._dictionary} has {self._classes - 1} characters, the recognition model "
                 f"{output.shape[-1] - 1}: rec_char_dict_path names another model's dictionary"
             )
-        decoded, _ = self._decode(output)
+        best, sure = output.argmax(axis=2), output.max(axis=2)
+        if self._predict.logits:
+            sure = softmax_of_best(output, best != _BLANK, sure)
+        decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
         return [(text, float(score)) for text, score in decoded]
 
     def batches(self, tasks: list[Task]) -> list[list[int]]:
