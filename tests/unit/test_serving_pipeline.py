@@ -2,6 +2,7 @@
 
 import numpy as np
 from ppocr_serving.pipeline.batches import aspect, by_width, resize_and_pad
+from ppocr_serving.pipeline.ctc import best_characters
 from ppocr_serving.pipeline.order import reading_order
 
 
@@ -56,3 +57,21 @@ def test_a_line_wider_than_the_batch_is_squeezed():
     wide[:, :1000] = 0
     squeezed = resize_and_pad(wide, 48, 320)
     assert (squeezed[:, :, :150] == -1).all() and (squeezed[:, :, 170:] == 1).all()
+
+
+def test_logits_give_the_probabilities_of_the_softmax_where_there_is_a_character():
+    logits = np.random.default_rng(0).normal(0, 4, (2, 30, 50)).astype(np.float32)
+    logits[:, ::2, 0] = 20  # every other step is blank
+    powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+    classes, sure = best_characters(powers / powers.sum(axis=2, keepdims=True), logits=False)
+    best, probability = best_characters(logits, logits=True)
+    assert (best == classes).all()
+    shown = best != 0
+    assert 0 < shown.sum() < shown.size
+    np.testing.assert_allclose(probability[shown], sure[shown], rtol=1e-5)
+    assert not probability[~shown].any()
+
+
+def test_a_line_without_characters_is_no_error():
+    best, sure = best_characters(np.eye(3, dtype=np.float32)[None, [0, 0]], logits=True)
+    assert not best.any() and not sure.any()

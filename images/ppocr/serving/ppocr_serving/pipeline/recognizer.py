@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
@@ -18,13 +17,13 @@ from ..models import ModelError
 from ..params import RecParams, image_shape
 from ..report import stage
 from .batches import aspect, by_width, resize_and_pad
+from .ctc import best_characters
 
 if TYPE_CHECKING:
     from ..runtime import Threads
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800
-_BLANK = 0  # CTC's class for no character
 
 
 def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
@@ -37,21 +36,6 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
         raise ModelError(f"dictionary {path} (rec_char_dict_path) does not exist")
     characters = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return [character.rstrip("\r") for character in characters] + [" "] * use_space_char
-
-
-def softmax_of_best(logits: np.ndarray, wanted: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """The probability of each step's likeliest character, 0 where it is not wanted.
-
-    Args:
-        logits: float32 (N, steps, classes).
-        wanted: bool (N, steps).
-        best: the greatest logit of each step, float32 (N, steps).
-    """
-    sure = np.zeros_like(best)
-    rows = logits[wanted] - best[wanted][:, None]
-    if len(rows):
-        sure[wanted] = 1 / cv2.exp(rows).sum(axis=1)
-    return sure
 
 
 class _Decode(CTCLabelDecode):
@@ -122,9 +106,7 @@ class Recognizer:
                 f"{self._dictionary} has {self._classes - 1} characters, the recognition model "
                 f"{output.shape[-1] - 1}: rec_char_dict_path names another model's dictionary"
             )
-        best, sure = output.argmax(axis=2), output.max(axis=2)
-        if self._predict.logits:
-            sure = softmax_of_best(output, best != _BLANK, sure)
+        best, sure = best_characters(output, self._predict.logits)
         decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
         return [(text, float(score)) for text, score in decoded]
 
