@@ -11,11 +11,10 @@ import docker
 import requests
 
 from .hostimage import INSPECT, HostState
-from .imagearchive import Image
+from .imagearchive import Image, split_name
 from .layersource import ArchiveSource, EngineSource
 from .outcome import Refused, Trouble
 from .progress import Progress
-from .savedimage import split_name
 from .transport import Transport
 
 

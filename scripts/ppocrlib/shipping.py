@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import codec as codecs
+from . import layerdelta
 from . import registry as registries
 from .hostimage import HostState, Shipment, give_names, probe
 from .imagearchive import Image
@@ -158,7 +159,7 @@ def _bring(
     if found is None:
         result.mode = "whole" if mode == "whole" else "delta"
         try:
-            found = _transfer(shipment, result.mode, consume, result)
+            found = _transfer(shipment, names, result.mode, consume, result)
         except (Refused, LinkLost):
             raise
         except Trouble as error:
@@ -202,13 +203,54 @@ class NeedsWhole(Trouble):
     """The host did not take the partial archive: prepare every layer and deliver it whole."""
 
 
-def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Result) -> str:
+def _transfer(
+    shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
+) -> str:
     image = shipment.image
     missing = image.diff_ids if mode == "whole" else shipment.state.missing(image, shipment.blobs)
     missing = list(dict.fromkeys(missing))
     lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
     if lost:
         raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")
+    if mode == "delta" and not consume:  # rebuilding needs more room
+        with result.timed("compare"):
+            _compare(shipment, names, missing, result)
+    try:
+        return _move(shipment, missing, consume, result)
+    except (Refused, LinkLost):
+        raise
+    except Trouble as error:
+        if not shipment.deltas:
+            raise
+        result.notes.append(f"{_WITHOUT_FILES}: {error}")
+        return _move(replace(shipment, deltas={}, count=0), missing, consume, result)
+
+
+def _compare(
+    shipment: Shipment, names: Sequence[str], missing: Sequence[str], result: Result
+) -> None:
+    """Find what of big layers can be rebuilt from files the host has."""
+    state, image = shipment.state, shipment.image
+    blobs = [shipment.blobs[diff_id] for diff_id in missing]
+    big = [blob for blob in blobs if blob.raw_size >= layerdelta.SMALLEST]
+    near = layerdelta.neighbour(state.images, image.diff_ids, [*names, *image.tags])
+    if not (big and near and state.files_root):
+        return
+    shipment.progress.say(f"{shipment.host.name}: comparing with {near.name} there")
+    try:
+        shipment.deltas = layerdelta.find(
+            shipment.host, state.files_root, near, big, shipment.store, shipment.left
+        )
+    except LinkLost:
+        raise
+    except Trouble as error:
+        result.notes.append(f"{_WITHOUT_FILES}: {error}")
+
+
+_WITHOUT_FILES = "layers were sent without comparing files"
+
+
+def _move(shipment: Shipment, missing: Sequence[str], consume: bool | None, result: Result) -> str:
     tight = shipment.check(missing)
     before = shipment.sent
     try:
@@ -220,7 +262,10 @@ def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Resul
     if tight and consume is None:
         result.notes.append("little room: staged layers were removed while they loaded")
     with result.timed("load"):
-        return shipment.load(missing, tight if consume is None else consume)
+        found = shipment.load(missing, tight if consume is None else consume)
+    if count := len(shipment.deltas):
+        result.notes.append(f"{count} rebuilt there from files of an earlier image")
+    return found
 
 
 @dataclass
