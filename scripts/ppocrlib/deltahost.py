@@ -1,6 +1,6 @@
 """The half of layerdelta that runs on a host, as root, under the Python it has (3.6 or later).
 
-    index ROOT CHAIN...           says what the files of those layers hold
+    index LIMIT ROOT CHAIN...     says what the files of those layers hold, LIMIT bytes at most
     rebuild DELTA ROOT CHAIN...   writes a layer's tar to standard output
 
 ROOT is the engine's folder, CHAIN the chain ID of a layer in its overlay2 store. Only content of
@@ -33,10 +33,15 @@ def digest(piece: bytes) -> str:
     return hashlib.sha256(piece).hexdigest()[: 2 * DIGEST]
 
 
+def record_of(root: str, chain: str) -> Path:
+    """What an engine notes of a layer: ``cache-id`` and ``size`` in bytes are files there."""
+    return Path(root, "image/overlay2/layerdb/sha256", chain.replace("sha256:", ""))
+
+
 def folder_of(root: str, chain: str) -> Path:
     """Where an engine keeps the files of a layer. Raises OSError where it has none."""
-    record = Path(root, "image/overlay2/layerdb/sha256", chain.replace("sha256:", ""))
-    return Path(root, "overlay2", (record / "cache-id").read_text().strip(), "diff")
+    name = (record_of(root, chain) / "cache-id").read_text().strip()
+    return Path(root, "overlay2", name, "diff")
 
 
 def digests(handle: int) -> str:
@@ -66,8 +71,11 @@ def files_in(folder: Path) -> list:
     return rows
 
 
-def index(root: str, chains: list) -> str:
-    """The files of each layer, packed for the way."""
+def index(limit: int, root: str, chains: list) -> str:
+    """The files of each layer, packed for the way. Raises OSError where they are not to be had."""
+    size = sum(int((record_of(root, chain) / "size").read_text()) for chain in chains)
+    if size > limit:
+        raise OSError(errno.EFBIG, "there is too much to compare", f"{size} bytes")
     text = json.dumps([files_in(folder_of(root, chain)) for chain in chains]).encode()
     return base64.b64encode(zlib.compress(text)).decode()
 
@@ -129,7 +137,7 @@ def rebuilt(delta: BinaryIO, layers: list) -> "Iterator[bytes]":
 def main(arguments: list) -> None:
     what, *rest = arguments
     if what == "index":
-        print(index(rest[0], rest[1:]))
+        print(index(int(rest[0]), rest[1], rest[2:]))
         return
     path, root, *chains = rest
     layers = [Files(folder_of(root, chain)) for chain in chains]
@@ -140,4 +148,7 @@ def main(arguments: list) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except OSError as error:
+        sys.exit(str(error))

@@ -32,17 +32,21 @@ from .transport import CHUNK, Transport
 SMALLEST = 64 << 20
 #: A delta has to be so many times smaller than what would be sent without it.
 WORTH = 3
-_PYTHON = """\
+#: Files on the host are read where they are no more than so many times the layers it lacks.
+_REACH = 4
+#: tarfile copies what is left of a block with every header it reads.
+_TAR_BLOCK = 32 << 10
+_FIND_PYTHON = """\
 python=$(command -v python3 || command -v /usr/libexec/platform-python) ||
   { echo "there is no python3" >&2; exit 9; }
 """
 
 
 def host_python(*arguments: str) -> str:
-    """A shell script that runs deltahost.py."""
+    """Shell that runs deltahost.py."""
     code = Path(deltahost.__file__).read_text()
     words = " ".join(shlex.quote(word) for word in arguments)
-    return f"\"$python\" - {words} <<'PYTHON'\n{code}PYTHON\n"
+    return f"{_FIND_PYTHON}\"$python\" - {words} <<'PYTHON'\n{code}PYTHON\n"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class LayerDelta:
 
     def script(self, path: str) -> str:
         """Shell that writes the layer to standard output, from the delta at ``path``."""
-        return f"{_PYTHON}{host_python('rebuild', path, self.root, *self.chains)}"
+        return host_python("rebuild", path, self.root, *self.chains)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class HeldFiles:
         found: list[Copy] = []
         stream = cast(IO[bytes], _Reader(blocks))
         try:
-            with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_TAR_BLOCK) as tar:
                 for member in tar:
                     if member.isreg() and not member.issparse():
                         self._compare(tar, member, found)
@@ -259,8 +263,10 @@ def find(
     Raises:
         Trouble: the host cannot say what its files hold.
     """
-    asked = host.run(_PYTHON + host_python("index", root, *near.chains))
-    held = HeldFiles(asked.checked("reading its layers"))
+    layers = list(layers)
+    limit = str(_REACH * sum(layer.raw_size for layer in layers))
+    asked = host.run(host_python("index", limit, root, *near.chains))
+    held = HeldFiles(asked.checked(f"reading {near.name} there"))
     deltas = {}
     for layer in layers:
         blob = make(layer, held, store)
