@@ -56,6 +56,18 @@ def build(tag: str, files: dict[str, bytes]) -> str:
     return tag
 
 
+def commit(tag: str, base: str, files: dict[str, bytes]) -> str:
+    """``docker commit`` of a container of ``base`` with files of its own; returns the tag."""
+    client = docker.from_env()
+    container = client.containers.create(base, ["/none"])
+    try:
+        container.put_archive("/", _tar(files))
+        container.commit(*tag.split(":"))
+    finally:
+        container.remove()
+    return tag
+
+
 def _tar(files: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
