@@ -164,7 +164,7 @@ class HeldFiles:
                 for member in tar:
                     if member.isreg() and not member.issparse():
                         self._compare(tar, member, found)
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError) as error:
             raise Trouble(f"the layer's tar cannot be read: {error}") from error
         return found
 
@@ -235,13 +235,16 @@ def make(layer: Blob, held: HeldFiles, store: LayerStore) -> Blob | None:
         with store.path(layer).open("rb") as file:
             yield from codecs.decompress(iter(lambda: file.read(CHUNK), b""), layer.codec)
 
+    def delta() -> Iterator[bytes]:
+        copies = held.copies(raw())
+        differs = layer.raw_size - sum(copy.size for copy in copies)
+        if differs * WORTH < layer.raw_size:
+            yield from records(raw(), layer.raw_size, copies)
+
+    # The number is that of the format deltahost.rebuilt reads.
     key = hashlib.sha256(f"delta 1 {layer.diff_id} {held.digest}".encode()).hexdigest()
-    if found := store.blob(key, "gzip"):
-        return found
-    copies = held.copies(raw())
-    if layer.raw_size - sum(copy.size for copy in copies) > layer.raw_size // WORTH:
-        return None
-    return store.derive(key, "gzip", lambda: records(raw(), layer.raw_size, copies))
+    blob = store.derive(key, "gzip", delta)  # an empty one keeps that it does not pay
+    return blob if blob.size else None
 
 
 def find(
@@ -262,6 +265,7 @@ def find(
 
     Raises:
         Trouble: the host cannot say what its files hold.
+        OSError: the store cannot be read or written.
     """
     layers = list(layers)
     limit = str(_REACH * sum(layer.raw_size for layer in layers))

@@ -21,6 +21,7 @@ from .outcome import LinkLost, Refused, Trouble
 from .progress import Progress, megabytes
 from .transport import Transport
 
+_WITHOUT_FILES = "layers were sent without comparing files"
 MODES = ("auto", "delta", "whole", "registry")
 #: Tries after the first when the link breaks, and seconds before each.
 RETRIES, _PAUSE = 4, 3.0
@@ -243,11 +244,8 @@ def _compare(
         )
     except LinkLost:
         raise
-    except Trouble as error:
+    except (Trouble, OSError) as error:
         result.notes.append(f"{_WITHOUT_FILES}: {error}")
-
-
-_WITHOUT_FILES = "layers were sent without comparing files"
 
 
 def _move(shipment: Shipment, missing: Sequence[str], consume: bool | None, result: Result) -> str:

@@ -190,7 +190,7 @@ def test_a_delta_reads_nothing_outside_its_layer(host: HostFolder, path: bytes) 
 
 
 def test_a_delta_is_made_once_for_hosts_with_the_same_files(
-    host: HostFolder, store: LayerStore, tmp_path: Path
+    host: HostFolder, store: LayerStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = HostFolder(tmp_path / "other")
     for each in (host, other):
@@ -203,6 +203,9 @@ def test_a_delta_is_made_once_for_hosts_with_the_same_files(
     assert host.rebuild(gzip.decompress(store.path(first).read_bytes())) == data
     other.put("one", noise(50_000, 9))
     assert layerdelta.make(layer, other.held(), store) is None  # too much differs to pay
+    monkeypatch.setattr(HeldFiles, "copies", lambda *_: pytest.fail("compared again"))
+    assert layerdelta.make(layer, other.held(), store) is None
+    assert layerdelta.make(layer, host.held(), store) == first
 
 
 def test_what_is_no_index_and_no_tar_is_trouble(host: HostFolder) -> None:
