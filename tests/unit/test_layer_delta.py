@@ -304,7 +304,7 @@ def test_a_host_rebuilds_the_layer_on_its_way_into_the_engine(
 def test_where_room_is_short_the_layer_is_sent_as_it_is(
     host: HostFolder, store: LayerStore, tmp_path: Path
 ) -> None:
-    text = b"".join(b"line %d\n" % n for n in range(1 << 22))
+    text = b"".join(b"line %d\n" % n for n in range(1 << 18))
     host.put("one", text)
     data = tar(files(one=text, two=b"new"))
     room = int(1.6 * len(data)) + (16 << 20)
