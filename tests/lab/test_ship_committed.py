@@ -114,6 +114,7 @@ def test_a_file_altered_while_it_is_rebuilt_never_gets_a_name(
         row = rows[host.name]
         assert row["mode"] == "delta"
         assert "without comparing files" in row["notes"][-1]
+        assert "docker load: " in row["notes"][-1], row["notes"]
         assert row["sent"] > 60 * MB
         assert_whole(host, NEW)
 
