@@ -71,7 +71,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("compressing", quiet=args.quiet)
     store = LayerStore(args.store)
     chosen = codec.choose(args.engines)
-    reference = ""
+    pushed = registry.Pushed("", {})
     try:
         with open_source(args.image) as source:
             image = source.image
@@ -80,7 +80,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
                 fill(source, store, args.layers or image.diff_ids, chosen, progress)
                 store.prune(int(args.cache_limit * 1e9))
             elif args.action == "push":
-                reference = registry.push(source, args.registry, progress)
+                pushed = registry.push(source, args.registry, progress)
     finally:
         progress.close()
     result = {
@@ -90,7 +90,8 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         "tags": image.tags,
         "layers": image.diff_ids,
         "codec": chosen,
-        "reference": reference,
+        "reference": pushed.reference,
+        "sizes": pushed.sizes,
     }
     return OK, result, f"{image.id} for {image.architecture}, {len(image.diff_ids)} layers"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ppocrlib import commandline, logins
+from ppocrlib import commandline, logins, relay
 from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
@@ -29,6 +29,7 @@ examples:
   scripts/ship_image.py ppocr:1.0.0 web1 ops@web2:2222
   scripts/ship_image.py ppocr_1.0.tar web1 web2 web3 -P 2222 -J jump.example
   scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
+  scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
 """
 ROOTS_STAGING = "/var/lib/ppocr/staging"
 
@@ -51,6 +52,19 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--registry", default="", metavar="HOST[:PORT][/PATH]", help="a registry of your own"
     )
+    parser.add_argument(
+        "--relay", default="", metavar="HOST",
+        help="one of the hosts: what others lack crosses the link to it once, and they fetch it "
+        "there (plain HTTP, a token of this run, sha256); they need python3",
+    )  # fmt: skip
+    parser.add_argument(
+        "--relay-address", default="", metavar="ADDRESS",
+        help="where the others reach it (default: where it is reached from here)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--relay-port", type=int, default=relay.PORT, metavar="PORT",
+        help="it serves them on (default: %(default)s; 0: any that is free)",
+    )  # fmt: skip
     parser.add_argument(
         "--tag", action="append", help="name to give it there (default: the names it has here)"
     )
@@ -81,10 +95,22 @@ def staging_of(host: Transport, given: str | None) -> str:
     return given or (ROOTS_STAGING if host.is_root else f"{host.home}/.cache/ppocr/staging")
 
 
+def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:
+    """The relay the options name; raises Refused where it is none of the hosts."""
+    if not args.relay:
+        return None
+    host = next((host for host in hosts if host.name == args.relay), None)
+    if host is None:
+        raise Refused(f"--relay {args.relay} is none of the hosts of this command: name it, too")
+    return relay.Choice(host.name, args.relay_address or host.address, args.relay_port)
+
+
 def summary(results: list[Result]) -> str:
     lines = [result.words() for result in results]
     sent = sum(result.sent for result in results)
-    return "\n".join([*lines, f"{len(results)} hosts, {megabytes(sent)} sent"])
+    relayed = sum(result.relayed for result in results)
+    total = f"{len(results)} hosts, {megabytes(sent)} sent"
+    return "\n".join([*lines, f"{total}, {megabytes(relayed)} relayed" if relayed else total])
 
 
 def work(args: Namespace) -> tuple[int, Any, str]:
@@ -102,7 +128,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             results = ship(
                 hosts, source, names, store, lambda host: staging_of(host, args.staging),
                 args.mode, progress, args.at_once, True if args.little_room else None,
-                args.registry,
+                args.registry, relay_of(args, hosts),
             )  # fmt: skip
             store.prune(int(args.cache_limit * 1e9))
     finally:

@@ -143,6 +143,10 @@ class HostState:
         if self.store == _CONTAINERD:
             held = {d for d, blob in blobs.items() if blob.digest in self.content}
             return [diff_id for diff_id in image.diff_ids if diff_id not in held]
+        return self.not_unpacked(image)
+
+    def not_unpacked(self, image: Image) -> list[str]:
+        """The layers no image on the host has at that place, lowest first."""
         chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
         wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
         return [diff_id for diff_id, chain in wanted if chain not in chains]
@@ -200,7 +204,7 @@ class Shipment:
         return min(self.state.staged.get(name, 0), blob.size)
 
     def left(self, blob: Blob) -> int:
-        """Bytes of it that an earlier try did not leave there."""
+        """Bytes of it that are not in the staging folder yet."""
         return blob.size - self._staged(blob)
 
     def _sent_as(self, diff_ids: Iterable[str]) -> list[Blob]:
@@ -208,6 +212,12 @@ class Shipment:
 
     def _loaded_as(self, diff_id: str) -> Blob:
         return self.deltas[diff_id].layer if diff_id in self.deltas else self.blobs[diff_id]
+
+    @property
+    def left_over(self) -> bool:
+        """Whether an earlier try left something staged."""
+        folder = f"{hexdigest(self.image.id)[:16]}/"
+        return any(name.startswith(folder) for name in self.state.staged)
 
     def check(self, missing: Sequence[str]) -> bool:
         """Compare architecture and room. Returns whether staged layers have to go while they load.
@@ -218,9 +228,9 @@ class Shipment:
         self.state.check_architecture(self.host.name, self.image)
         blobs = [self._loaded_as(diff_id) for diff_id in missing]
         packed = sum(blob.size for blob in blobs)
-        to_send = sum(self.left(blob) for blob in self._sent_as(missing))
+        to_send = sum(map(self.left, self._sent_as(missing)))
         # The engine copies the archive beside its layers before it unpacks them.
-        unpacked = int(1.05 * sum(blob.raw_size for blob in blobs)) + (16 << 20 if blobs else 0)
+        unpacked = room.to_unpack(blob.raw_size for blob in blobs)
         if not room.lacking(list(self.state.df), [to_send, packed + unpacked]):
             return False
         if self.deltas:  # the engine's copy of a rebuilt layer is not compressed
@@ -245,12 +255,9 @@ class Shipment:
             Trouble: a layer arrived altered twice.
         """
         blobs = self._sent_as(missing)
-        self._open_staging([*blobs, *(self.blobs[diff_id] for diff_id in missing)])
-        self.progress.start(
-            self.host.name,
-            sum(blob.size for blob in blobs),
-            sum(self._staged(blob) for blob in blobs),
-        )
+        self.open_staging([*blobs, *(self.blobs[diff_id] for diff_id in missing)])
+        total = sum(blob.size for blob in blobs)
+        self.progress.start(self.host.name, total, total - sum(map(self.left, blobs)))
         for blob in blobs:
             self._send(blob, self._staged(blob))
             self.count += 1
@@ -263,13 +270,15 @@ class Shipment:
                     "nothing was loaded. Check the host's disk and memory"
                 )
 
-    def _open_staging(self, blobs: Iterable[Blob]) -> None:
-        kept = " ".join(f"! -name {hexdigest(blob.digest)}" for blob in blobs)
+    def open_staging(self, blobs: Iterable[Blob] | None) -> None:
+        """Make the staging folder, and remove from it all but these; None leaves what is there."""
+        kept = "" if blobs is None else " ".join(f"! -name {hexdigest(b.digest)}" for b in blobs)
+        drop = "-delete" if blobs is not None else ""
         folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
         # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
         self.host.run(
             f"set -e; umask 077; mkdir -p {folder}; touch {folder}; "
-            f"find {folder} -type f {kept} -delete; "
+            f"find {folder} -type f {kept} {drop} >/dev/null; "
             f"find {staging} -mindepth 1 -maxdepth 1 -type d -mmin +60 ! -newer {folder} "
             f"! -path {folder} -exec sh -c "
             '\'[ -n "$(find "$1" -mmin -60)" ] || rm -rf "$1"\' _ {} \\;'

@@ -1,11 +1,11 @@
 """A big layer sent as what differs from files the host has: the case of ``docker commit``, where a
 changed file makes a new layer of everything that was ever changed.
 
-The host says what the files of its nearest image hold (deltahost.py, which it runs under its own
-Python); the new layer's tar is written as copies of those and, compressed, what is in none of them.
-On the host it goes back together on its way into ``docker load``, which knows a layer by the sha256
-of all its bytes. Hosts with the same files share a delta. Method: rsync's, with blocks in fixed
-places, on the files inside the tar.
+The host says what the files of its nearest image hold (onhost/layer_delta.py); the new layer's tar
+is written as copies of those and, compressed, what is in none of them. On the host it goes back
+together on its way into ``docker load``, which knows a layer by the sha256 of all its bytes. Hosts
+with the same files share a delta. Method: rsync's, with blocks in fixed places, on the files inside
+the tar.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shlex
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, cast
 
 from . import codec as codecs
-from . import deltahost
+from .hostpython import program
 from .imagearchive import chain_ids, split_name
 from .layerstore import Blob, LayerStore
+from .onhost import layer_delta
 from .outcome import Trouble
 from .transport import CHUNK, Transport
 
@@ -36,17 +35,8 @@ WORTH = 3
 _REACH = 4
 #: tarfile copies what is left of a block with every header it reads.
 _TAR_BLOCK = 32 << 10
-_FIND_PYTHON = """\
-python=$(command -v python3 || command -v /usr/libexec/platform-python) ||
-  { echo "there is no python3" >&2; exit 9; }
-"""
-
-
-def host_python(*arguments: str) -> str:
-    """Shell that runs deltahost.py."""
-    code = Path(deltahost.__file__).read_text()
-    words = " ".join(shlex.quote(word) for word in arguments)
-    return f"{_FIND_PYTHON}\"$python\" - {words} <<'PYTHON'\n{code}PYTHON\n"
+#: What ps shows on the host.
+_READS, REBUILDS = "ppocr-compare", "ppocr-rebuild"
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,8 @@ class LayerDelta:
 
     def script(self, path: str) -> str:
         """Shell that writes the layer to standard output, from the delta at ``path``."""
-        return host_python("rebuild", path, self.root, *self.chains)
+        settings = {"root": self.root, "chains": [*self.chains], "delta": path}
+        return program("layer_delta", settings, REBUILDS)
 
 
 @dataclass(frozen=True)
@@ -147,9 +138,9 @@ class HeldFiles:
         self.digest = hashlib.sha256(text).hexdigest()
 
     def _add(self, number: int, path: bytes, size: int, digests: str) -> None:
-        for n in range(-(-size // deltahost.BLOCK)):
-            name = digests[2 * deltahost.DIGEST * n : 2 * deltahost.DIGEST * (n + 1)]
-            self._blocks.setdefault(name, (number, path, n * deltahost.BLOCK))
+        for n in range(-(-size // layer_delta.BLOCK)):
+            name = digests[2 * layer_delta.DIGEST * n : 2 * layer_delta.DIGEST * (n + 1)]
+            self._blocks.setdefault(name, (number, path, n * layer_delta.BLOCK))
 
     def copies(self, blocks: Iterable[bytes]) -> list[Copy]:
         """What of a layer's tar the host has.
@@ -172,8 +163,8 @@ class HeldFiles:
         file = tar.extractfile(member)
         assert file is not None
         start = member.offset_data
-        while piece := file.read(deltahost.BLOCK):
-            held = self._blocks.get(deltahost.digest(piece))
+        while piece := file.read(layer_delta.BLOCK):
+            held = self._blocks.get(layer_delta.digest(piece))
             if held:
                 one = Copy(start, len(piece), *held)
                 joined = found[-1].joined(one) if found else None
@@ -207,7 +198,7 @@ class _Reader:
 
 
 def records(blocks: Iterable[bytes], size: int, copies: Iterable[Copy]) -> Iterator[bytes]:
-    """The delta of a layer of ``size`` bytes, not compressed; deltahost.rebuilt reads it."""
+    """The delta of a layer of ``size`` bytes, not compressed; layer_delta.rebuilt reads it."""
     stream, at = _Reader(blocks), 0
     for copy in copies:
         yield from _literal(stream, copy.start - at)
@@ -241,7 +232,7 @@ def make(layer: Blob, held: HeldFiles, store: LayerStore) -> Blob | None:
         if differs * WORTH < layer.raw_size:
             yield from records(raw(), layer.raw_size, copies)
 
-    # The number is that of the format deltahost.rebuilt reads.
+    # The number is that of the format layer_delta.rebuilt reads.
     key = hashlib.sha256(f"delta 1 {layer.diff_id} {held.digest}".encode()).hexdigest()
     blob = store.derive(key, "gzip", delta)  # an empty one keeps that it does not pay
     return blob if blob.size else None
@@ -268,8 +259,9 @@ def find(
         OSError: the store cannot be read or written.
     """
     layers = list(layers)
-    limit = str(_REACH * sum(layer.raw_size for layer in layers))
-    asked = host.run(host_python("index", limit, root, *near.chains))
+    limit = _REACH * sum(layer.raw_size for layer in layers)
+    settings = {"root": root, "chains": [*near.chains], "limit": limit}
+    asked = host.run(program("layer_delta", settings, _READS))
     held = HeldFiles(asked.checked(f"reading {near.name} there"))
     deltas = {}
     for layer in layers:

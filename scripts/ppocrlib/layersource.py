@@ -114,6 +114,18 @@ class EngineSource:
             return False
         return True
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each layer, unpacked; empty where history and layers cannot be matched."""
+        steps = self.image.parsed.get("history") or []
+        told = reversed(self.client.api.history(self.image_id))
+        sizes = [
+            row["Size"]
+            for row, step in zip(told, steps, strict=False)
+            if not step.get("empty_layer")
+        ]
+        matched = len(sizes) == len(self.image.diff_ids)
+        return dict(zip(self.image.diff_ids, sizes, strict=True)) if matched else {}
+
     def close(self) -> None:
         if self._saved:
             self._saved.close()

@@ -5,34 +5,73 @@ Logging in is Docker's own business, here and on the hosts (docker login, daemon
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import docker
 import requests
 
+from . import room, savedimage
 from .hostimage import INSPECT, HostState
 from .imagearchive import Image, split_name
-from .layersource import ArchiveSource, EngineSource
+from .layersource import ArchiveSource, EngineSource, local_engine
 from .outcome import Refused, Trouble
 from .progress import Progress
 from .transport import Transport
 
 
-def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress) -> str:
-    """Bring an image to a registry; returns ``registry/name@sha256:...``, by which hosts pull it.
+@dataclass(frozen=True)
+class Pushed:
+    """An image in a registry.
+
+    Attributes:
+        reference: ``registry/name@sha256:...``, by which hosts pull it.
+        sizes: bytes of its layers, unpacked; none where the engine does not tell.
+    """
+
+    reference: str
+    sizes: dict[str, int]
+
+
+def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress) -> Pushed:
+    """Bring an image to a registry. A saved one is loaded first: Docker pushes what it has.
 
     Args:
         registry: ``host[:port][/path]``.
 
     Raises:
-        Refused: the image is a file; Docker pushes only what its engine has.
-        Trouble: the registry does not take it.
+        Refused: the saved image would take a name here from another image.
+        Trouble: the registry does not take it, or this machine's engine the file.
     """
-    if not isinstance(source, EngineSource):
-        raise Refused(
-            "a saved image cannot be pushed: load it first (scripts/load_image.py), or send it "
-            "without the registry (ppocr_image_ship_mode delta, --mode delta)"
-        )
+    if isinstance(source, EngineSource):
+        return _push(source, registry, progress)
+    loaded = _loaded(source, progress)
+    try:
+        return _push(loaded, registry, progress)
+    finally:
+        loaded.close()
+
+
+def _loaded(source: ArchiveSource, progress: Progress) -> EngineSource:
+    """A saved image in this machine's engine, where it stays under the names in the file."""
+    client = local_engine()
+    for name in source.image.tags:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            layers = client.api.inspect_image(name)["RootFS"].get("Layers")
+            if layers != source.image.diff_ids:
+                raise Refused(
+                    f"{source.path} has to be loaded here to be pushed, and {name} is another "
+                    "image here: remove that name (docker image rm), or send the file without "
+                    "the registry (ppocr_image_ship_mode delta, --mode delta)"
+                )
+    progress.say(f"loading {source.path} into this machine's engine, which pushes it")
+    loaded = savedimage.load(source.path, None, None, progress)
+    return EngineSource((loaded["tags"] or [loaded["image_id"]])[0], client)
+
+
+def _push(source: EngineSource, registry: str, progress: Progress) -> Pushed:
     name, tag = name_in(registry, source.image)
     api = source.client.api
     progress.say(f"pushing {name}:{tag}")
@@ -52,13 +91,23 @@ def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress
             f"the registry {registry} did not take the image ({why}). Log in with docker login, "
             "or correct ppocr_image_registry (--registry)"
         )
-    return f"{name}@{digests[-1]}"
+    return Pushed(f"{name}@{digests[-1]}", source.sizes())
 
 
 def name_in(registry: str, image: Image) -> tuple[str, str]:
     """What an image is called in a registry, and its tag."""
     name, tag = split_name(image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}")
     return f"{registry.strip('/')}/{name.rpartition('/')[2]}", tag
+
+
+def check_room(host: Transport, state: HostState, image: Image, sizes: Mapping[str, int]) -> None:
+    """Raises Refused where what a host lacks would not fit even unpacked; sizes in bytes."""
+    needed = room.to_unpack(sizes.get(diff_id, 0) for diff_id in state.not_unpacked(image))
+    if short := room.lacking(list(state.df), [0, needed]):
+        raise Refused(
+            f"{host.name}: not enough room: {'; '.join(short)}. Nothing was pulled. Make room "
+            "there (docker image prune)"
+        )
 
 
 def pull(host: Transport, state: HostState, image: Image, reference: str) -> str:

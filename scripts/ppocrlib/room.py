@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 
 def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
@@ -26,3 +27,9 @@ def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
         for mount in needed
         if needed[mount] > free[mount]
     ]
+
+
+def to_unpack(raw_sizes: Iterable[int]) -> int:
+    """Bytes an engine needs for layers of these sizes (in bytes, unpacked)."""
+    total = sum(raw_sizes)
+    return int(1.05 * total) + (16 << 20 if total else 0)

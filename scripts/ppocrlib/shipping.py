@@ -13,18 +13,18 @@ from typing import Any
 from . import codec as codecs
 from . import layerdelta
 from . import registry as registries
+from . import relay as relays
 from .hostimage import HostState, Shipment, give_names, probe
 from .imagearchive import Image
 from .layersource import ArchiveSource, EngineSource, Source
 from .layerstore import Blob, LayerStore
 from .outcome import LinkLost, Refused, Trouble
 from .progress import Progress, megabytes
+from .retrying import despite_lost_links
 from .transport import Transport
 
 _WITHOUT_FILES = "layers were sent without comparing files"
 MODES = ("auto", "delta", "whole", "registry")
-#: Tries after the first when the link breaks, and seconds before each.
-RETRIES, _PAUSE = 4, 3.0
 
 
 @dataclass
@@ -37,6 +37,9 @@ class Result:
     blobs: int = 0
     sent: int = 0
     resumed: int = 0
+    #: Bytes that came from a relay, and its name.
+    relayed: int = 0
+    relay: str = ""
     seconds: float = 0.0
     image_id: str = ""
     notes: list[str] = field(default_factory=list)
@@ -60,8 +63,10 @@ class Result:
         if self.error:
             return f"{self.host}: {self.error}"
         if not self.changed:
-            return f"{self.host}: has it already; nothing sent"
+            return f"{self.host}: has it already; {'; '.join(self.notes) or 'nothing sent'}"
         text = f"{self.host}: {self.mode}, {self.blobs} layers, {megabytes(self.sent)} sent"
+        if self.relayed:
+            text += f", {megabytes(self.relayed)} from {self.relay}"
         if self.mode == "registry":
             text = f"{self.host}: pulled from the registry"
         if self.resumed:
@@ -136,20 +141,64 @@ def deliver(
     """
     started = time.monotonic()
     result = Result(host.name)
-    for attempt in range(RETRIES + 1):
-        try:
-            now = state or probe(host, staging)
-            blobs = usable(store, image, codec)
-            shipment = Shipment(host, now, image, blobs, store, staging, progress)
-            _bring(shipment, names, mode, consume, result)
-            break
-        except LinkLost as error:
-            if attempt == RETRIES:
-                raise
-            state = None
-            progress.say(f"{error}; trying again")
-            time.sleep(_PAUSE * (attempt + 1))
+
+    def work() -> None:
+        nonlocal state
+        now, state = state or probe(host, staging), None  # another try has to ask again
+        blobs = usable(store, image, codec)
+        shipment = Shipment(host, now, image, blobs, store, staging, progress)
+        _bring(shipment, names, mode, consume, result)
+
+    despite_lost_links(work, progress)
     result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def deliver_relayed(
+    session: relays.Session,
+    address: str,
+    host: Transport,
+    image: Image,
+    names: Sequence[str],
+    store: LayerStore,
+    codec: str,
+    staging: str,
+    mode: str,
+    progress: Progress,
+    consume: bool | None = None,
+) -> Result:
+    """As deliver, to a relay or to a host of its group, which fetches from it what it gives."""
+    started = time.monotonic()
+    came, why, fetched = 0, session.why, Result(host.name)
+    if host.name != session.name and not why:
+        with fetched.timed("fetch"):
+            try:
+                state, blobs = probe(host, staging), usable(store, image, codec)
+                if state.find(image) is None:
+                    shipment = Shipment(host, state, image, blobs, store, staging, progress)
+                    layers = [d for d in _to_bring(shipment, mode) if d in session.layers]
+                    if layers:
+                        came, why = relays.fetch(shipment, layers, session, address)
+            except Refused:
+                raise
+            except Trouble as error:
+                why = str(error)
+    result = deliver(host, image, names, store, codec, staging, mode, progress, consume)
+    result.steps = fetched.steps | result.steps
+    result.seconds = round(time.monotonic() - started, 2)
+    if host.name == session.name:
+        result.sent += session.sent
+        result.resumed = session.resumed
+        if session.layers:
+            result.notes.append(f"{megabytes(session.sent + session.resumed)} served to its group")
+    elif came:
+        result.relay, result.relayed = session.name, came
+        result.resumed = max(result.resumed - came, 0)
+    if why and result.changed:
+        result.notes.append(
+            f"sent from here what the relay {session.name} did not give ({why}): see "
+            "ppocr_image_relay, --relay"
+        )
     return result
 
 
@@ -170,6 +219,8 @@ def _bring(
         with result.timed("clean"):
             shipment.clean()
         result.changed = True
+    elif shipment.left_over:  # a run was killed while the engine loaded
+        shipment.clean()
     with result.timed("name"):
         if give_names(shipment.host, shipment.state, found, names):
             result.changed = True
@@ -177,11 +228,12 @@ def _bring(
 
 
 def fetch(
-    host: Transport, image: Image, names: Sequence[str], reference: str, state: HostState
+    host: Transport, image: Image, names: Sequence[str], pushed: registries.Pushed, state: HostState
 ) -> Result:
     """Have a host pull the image from a registry, unless it has it.
 
     Raises:
+        Refused: it would not run there, or not fit.
         Trouble: it could not, or got something else.
     """
     result = Result(host.name)
@@ -189,13 +241,14 @@ def fetch(
     found = state.find(image)
     if found is None:
         state.check_architecture(host.name, image)
+        registries.check_room(host, state, image, pushed.sizes)
         result.mode, result.changed = "registry", True
         with result.timed("pull"):
-            found = registries.pull(host, state, image, reference)
+            found = registries.pull(host, state, image, pushed.reference)
     if give_names(host, state, found, names):
         result.changed = True
     if result.mode == "registry":
-        registries.forget(host, reference)
+        registries.forget(host, pushed.reference)
     result.image_id, result.seconds = found, round(time.monotonic() - started, 2)
     return result
 
@@ -204,12 +257,16 @@ class NeedsWhole(Trouble):
     """The host did not take the partial archive: prepare every layer and deliver it whole."""
 
 
+def _to_bring(shipment: Shipment, mode: str) -> list[str]:
+    image = shipment.image
+    missing = image.diff_ids if mode == "whole" else shipment.state.missing(image, shipment.blobs)
+    return list(dict.fromkeys(missing))
+
+
 def _transfer(
     shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
 ) -> str:
-    image = shipment.image
-    missing = image.diff_ids if mode == "whole" else shipment.state.missing(image, shipment.blobs)
-    missing = list(dict.fromkeys(missing))
+    missing = _to_bring(shipment, mode)
     lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
     if lost:
         raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")
@@ -233,7 +290,8 @@ def _compare(
     """Find what of big layers can be rebuilt from files the host has."""
     state, image = shipment.state, shipment.image
     blobs = [shipment.blobs[diff_id] for diff_id in missing]
-    big = [blob for blob in blobs if blob.raw_size >= layerdelta.SMALLEST]
+    # What is there already, from a relay or an earlier try, needs no comparing.
+    big = [b for b in blobs if b.raw_size >= layerdelta.SMALLEST and shipment.left(b)]
     near = layerdelta.neighbour(state.images, image.diff_ids, [*names, *image.tags])
     if not (big and near and state.files_root):
         return
@@ -246,6 +304,37 @@ def _compare(
         raise
     except (Trouble, OSError) as error:
         result.notes.append(f"{_WITHOUT_FILES}: {error}")
+
+
+def lacks(
+    host: Transport,
+    image: Image,
+    names: Sequence[str],
+    store: LayerStore,
+    codec: str,
+    staging: str,
+    mode: str,
+    progress: Progress,
+    consume: bool | None = None,
+    state: HostState | None = None,
+) -> relays.Lack:
+    """What a host of a relay's group wants, once what any lacks is in the store.
+
+    Args: as of deliver.
+    """
+    state = state or probe(host, staging)
+    layers = needed(state, image, mode)
+    if not layers or mode == "whole":
+        return relays.Lack(layers)
+    blobs, missing = usable(store, image, codec), list(dict.fromkeys(layers))
+    shipment = Shipment(host, state, image, blobs, store, staging, progress)
+    # Where it cannot be compared, the relay serves it; the host's own delivery tells of the rest.
+    with contextlib.suppress(Trouble):
+        if not consume:
+            _compare(shipment, names, missing, Result(host.name))
+            shipment.check(missing)  # rebuilding needs more room
+    deltas = {diff_id: shipment.left(delta.blob) for diff_id, delta in shipment.deltas.items()}
+    return relays.Lack(layers, state.content, deltas)
 
 
 def _move(shipment: Shipment, missing: Sequence[str], consume: bool | None, result: Result) -> str:
@@ -278,7 +367,9 @@ class _Fleet:
     progress: Progress
     consume: bool | None
     codec: str = "gzip"
-    reference: str = ""
+    pushed: registries.Pushed | None = None
+    address: str = ""
+    session: relays.Session | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, host: Transport) -> HostState | Result:
@@ -287,14 +378,25 @@ class _Fleet:
         except Trouble as error:
             return _failed(host, error)
 
+    def lacks(self, host: Transport, state: HostState) -> relays.Lack:
+        return lacks(
+            host, self.source.image, self.names, self.store, self.codec, self.staging(host),
+            self.mode, self.progress, self.consume, state,
+        )  # fmt: skip
+
     def send(self, host: Transport, seen: HostState | Result) -> Result:
         if isinstance(seen, Result):
             return seen
         try:
-            if not self.reference:
+            if self.session:
+                return deliver_relayed(
+                    self.session, self.address, host, self.source.image, self.names, self.store,
+                    self.codec, self.staging(host), self.mode, self.progress, self.consume,
+                )  # fmt: skip
+            if not self.pushed:
                 return self._deliver(host, self.mode, seen)
             try:
-                return fetch(host, self.source.image, self.names, self.reference, seen)
+                return fetch(host, self.source.image, self.names, self.pushed, seen)
             except (Refused, LinkLost):
                 raise
             except Trouble as error:
@@ -305,6 +407,29 @@ class _Fleet:
             return self._send_whole(host, error)
         except Trouble as error:
             return _failed(host, error)
+
+    @contextlib.contextmanager
+    def relaying(
+        self, choice: relays.Choice, seen: dict[Transport, HostState | Result],
+        wants: dict[Transport, relays.Lack],
+    ) -> Iterator[None]:  # fmt: skip
+        """Have a host serve the others meanwhile, if any of them lacks something."""
+        image, blobs = self.source.image, usable(self.store, self.source.image, self.codec)
+        host = next(each for each in seen if each.name == choice.name)
+        own = wants.pop(host, None)
+        layers, for_itself = relays.shared(image, blobs, wants.values(), own)
+        state, self.address = seen[host], choice.address
+        if layers and isinstance(state, Result):
+            self.session = relays.Session(choice.name, why=state.error)
+        if not layers or self.session:
+            yield
+            return
+        relay = relays.Relay(host, image, self.store, self.staging(host), self.progress)
+        try:
+            self.session = relay.open(choice, blobs, layers, for_itself)
+            yield
+        finally:
+            relay.close()
 
     def _deliver(
         self, host: Transport, mode: str, state: HostState | None, codec: str = ""
@@ -350,6 +475,7 @@ def ship(
     at_once: int = 20,
     consume: bool | None = None,
     registry: str = "",
+    relay: relays.Choice | None = None,
 ) -> list[Result]:
     """Send an image to many hosts at once. A host that fails does not hold up the others.
 
@@ -359,6 +485,7 @@ def ship(
         mode: delta, whole, registry, or auto (registry where one is named, else delta; delta is
             also what auto does on a host that cannot pull).
         registry: ``host[:port][/path]`` of a registry of one's own.
+        relay: the one of the hosts that serves the others, where no registry does.
     """
     progress = progress or Progress("sending", quiet=True)
     fleet = _Fleet(source, names, store, staging, mode, progress, consume)
@@ -369,11 +496,18 @@ def ship(
         states = [state for state in seen if isinstance(state, HostState)]
         if registry and mode in ("auto", "registry"):
             with common.timed("push"):
-                fleet.reference = _pushed(states, source, registry, mode, progress)
-        if not fleet.reference:
+                fleet.pushed = _pushed(states, source, registry, mode, progress)
+        if not fleet.pushed:
             with common.timed("compress"):
                 fleet.codec = prepare(states, source, store, mode, progress)
-        results = list(pool.map(fleet.send, hosts, seen))
+        with contextlib.ExitStack() as stack:
+            if relay and not fleet.pushed:
+                with common.timed("relay"):
+                    pairs = dict(zip(hosts, seen, strict=True))
+                    asked = [host for host in hosts if isinstance(pairs[host], HostState)]
+                    wants = dict(zip(asked, pool.map(fleet.lacks, asked, states), strict=True))
+                    stack.enter_context(fleet.relaying(relay, pairs, wants))
+            results = list(pool.map(fleet.send, hosts, seen))
     for result in results:
         result.steps = common.steps | result.steps
     return results
@@ -385,14 +519,14 @@ def _pushed(
     registry: str,
     mode: str,
     progress: Progress,
-) -> str:
-    """What hosts are to pull; empty where nobody lacks it, or auto has to do without."""
+) -> registries.Pushed | None:
+    """What hosts are to pull; None where nobody lacks it, or auto has to do without."""
     if all(state.find(source.image) for state in states):
-        return ""
+        return None
     try:
         return registries.push(source, registry, progress)
     except Trouble as error:
         if mode == "registry":
             raise
         progress.say(f"{error}; sending the layers instead")
-        return ""
+        return None

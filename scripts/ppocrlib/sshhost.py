@@ -311,6 +311,11 @@ class SshHost:
             channel.close()
 
     @property
+    def address(self) -> str:
+        """Where it is reached, as the SSH configuration says."""
+        return str(self._make().host)
+
+    @property
     def is_root(self) -> bool:
         """Whether commands run as root there."""
         return self._rights().root

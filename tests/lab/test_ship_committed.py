@@ -22,7 +22,7 @@ SIZE = 72 * MB
 REBUILT = "rebuilt there from files"
 # Alters a file in a layer of the host once it was compared.
 ALTERING = """#!/bin/sh
-if [ "$2" = rebuild ]; then
+if [ "$2" = ppocr-rebuild ]; then
   for file in /var/lib/docker/overlay2/*/diff/srv/2; do
     printf altered | dd of=$file conv=notrunc seek=1000 bs=1 status=none
   done
@@ -126,7 +126,7 @@ def test_a_host_without_python_gets_the_layer(pair: list[Host], ship: Shipper) -
         row = ship(NEW, "commit1")["commit1"]
     finally:
         host.run("mv /usr/bin/python3.away /usr/bin/python3")
-    assert "there is no python3" in row["notes"][-1]
+    assert "it has no python3" in row["notes"][-1]
     assert_whole(host, NEW)
 
 

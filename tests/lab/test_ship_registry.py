@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import parcel
 import pytest
@@ -86,6 +87,39 @@ def test_a_host_that_cannot_pull_gets_the_layers(pair: list[Host], ship, address
         pair[1].run(f"docker image rm -f {ONE}")
         rows = ship(ONE, "pull1", "pull2", "--registry", address, "--mode", "registry", status=1)
         assert "docker pull" in rows["pull2"]["error"] and not rows["pull1"]["error"]
+
+
+def test_a_saved_image_is_pushed_too(
+    pair: list[Host], ship: Shipper, address: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.tar"
+    subprocess.run(["docker", "save", "-o", str(saved), TWO], check=True)
+    subprocess.run(["docker", "image", "rm", TWO], check=True, capture_output=True)
+    with registry.reached_by(address, pair[0]):
+        ship(str(saved), "pull1", "--registry", address, "--mode", "registry")
+    assert parcel.layers(pair[0], TWO) == parcel.layers(None, TWO)
+    pair[0].run(f"docker image rm {TWO}")
+    subprocess.run(["docker", "tag", ONE, TWO], check=True)
+    try:
+        said = ship(str(saved), "pull1", "--registry", address, "--mode", "registry", status=3)
+        assert f"{TWO} is another image here" in said["error"]
+    finally:
+        subprocess.run(["docker", "load", "-i", str(saved)], check=True, capture_output=True)
+
+
+def test_too_small_a_disk_is_refused_before_a_pull(
+    fresh_host: Callable[..., Host], tmp_path: Path, address: str
+) -> None:
+    parcel.image("parcel:r3", [parcel.noise(30, 41), parcel.noise(30, 42)])
+    host = fresh_host("pullsmall", disks={"/var/lib/docker": 60})
+    try:
+        with registry.reached_by(address, host):
+            command = ("parcel:r3", "pullsmall", "--registry", address)
+            row = Shipper(tmp_path, [host])(*command, status=3)["pullsmall"]
+        assert "not enough room: /var/lib/docker: needed 80 MB" in row["error"]
+        assert image_id(host, "parcel:r3") == ""
+    finally:
+        subprocess.run(["docker", "image", "rm", "parcel:r3", "parcel:r3-base"], check=False)
 
 
 def test_another_image_under_that_name_is_never_named(

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from ppocrlib import deltahost, layerdelta
+from ppocrlib import layerdelta
 from ppocrlib.hostimage import HostState, Shipment
+from ppocrlib.hostpython import program
 from ppocrlib.imagearchive import Image, chain_ids
 from ppocrlib.layerdelta import HeldFiles
 from ppocrlib.layerstore import Blob, LayerStore
+from ppocrlib.onhost import layer_delta
 from ppocrlib.outcome import Trouble
 from ppocrlib.progress import Progress
 from ppocrlib.transport import Answer
@@ -70,11 +72,11 @@ class HostFolder:
         path.write_bytes(data)
 
     def held(self) -> HeldFiles:
-        return HeldFiles(deltahost.index(EVERYTHING, str(self.root), [CHAIN]))
+        return HeldFiles(layer_delta.index(EVERYTHING, str(self.root), [CHAIN]))
 
     def rebuild(self, delta: bytes) -> bytes:
-        layers = [deltahost.Files(deltahost.folder_of(str(self.root), CHAIN))]
-        return b"".join(deltahost.rebuilt(io.BytesIO(delta), layers))
+        layers = [layer_delta.Files(layer_delta.folder_of(str(self.root), CHAIN))]
+        return b"".join(layer_delta.rebuilt(io.BytesIO(delta), layers))
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_only_what_the_host_has_not_is_in_the_delta(host: HostFolder) -> None:
 
 
 def test_a_file_that_moved_or_grew_is_copied(host: HostFolder) -> None:
-    block = deltahost.BLOCK
+    block = layer_delta.BLOCK
     host.put("old/name", noise(3 * block))
     new = tar(files(**{"new/name": noise(3 * block)[: 2 * block] + b"other end" * 9}))
     delta = delta_of(new, host.held())
@@ -162,7 +164,7 @@ def test_hard_links_links_and_devices_on_the_host(host: HostFolder) -> None:
     (host.diff / "symlink").symlink_to("z/file")
     (host.diff / "out").symlink_to("/etc")
     os.mkfifo(host.diff / "pipe")
-    rows = deltahost.files_in(host.diff)
+    rows = layer_delta.files_in(host.diff)
     assert [row[:2] for row in rows] == [["a-link", 5000]]
     new = tar(files(**{"z/file": noise(5000)}))
     assert host.rebuild(delta_of(new, host.held())) == new
@@ -316,17 +318,18 @@ def test_where_room_is_short_the_layer_is_sent_as_it_is(
 
 def test_an_old_image_too_large_to_read_is_let_be(host: HostFolder) -> None:
     with pytest.raises(OSError, match="too much to compare"):
-        deltahost.index(999, str(host.root), [CHAIN])
+        layer_delta.index(999, str(host.root), [CHAIN])
 
 
 def test_a_host_without_python_or_rights_says_so(host: HostFolder, tmp_path: Path) -> None:
     there = LocalHost(tmp_path)
-    gone = there.run(layerdelta.host_python("index", "9", str(host.root), "sha256:00"))
+    asked = {"root": str(host.root), "chains": ["sha256:00"], "limit": 9}
+    script = program("layer_delta", asked, "ppocr-compare")
+    gone = there.run(script)
     assert gone.status and gone.err.startswith("[Errno 2]")
-    script = layerdelta.host_python("index", "9", str(host.root), CHAIN)
     none = there.run(f"PATH={tmp_path}\n{script}")
-    assert (none.status, none.err.strip()) == (9, "there is no python3")
+    assert (none.status, none.err.strip()) == (9, "it has no python3")
 
 
 def test_hosts_may_have_an_older_python() -> None:
-    ast.parse(Path(deltahost.__file__).read_text(), feature_version=(3, 6))
+    ast.parse(Path(layer_delta.__file__).read_text(), feature_version=(3, 6))

@@ -11,6 +11,8 @@ import shutil
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ppocrlib import codec, imagearchive, overlay, registry
@@ -18,7 +20,7 @@ from ppocrlib.commit import warnings_about
 from ppocrlib.copying import split
 from ppocrlib.hostimage import HostState
 from ppocrlib.imagearchive import Image, chain_ids, split_name
-from ppocrlib.layersource import ArchiveSource, blobs_of
+from ppocrlib.layersource import ArchiveSource, EngineSource, blobs_of
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import Refused, Trouble
 from ppocrlib.progress import Progress
@@ -281,12 +283,36 @@ def test_what_a_registry_calls_an_image() -> None:
     assert registry.name_in("r:5000", nameless) == ("r:5000/ppocr", nameless.id[7:19])
 
 
-def test_a_file_is_not_pushed(filled: LayerStore, tmp_path: Path) -> None:
-    path = tmp_path / "image.tar"
-    path.write_bytes(b"")
-    write_archive(path, LAYERS, image().config)
-    with pytest.raises(Refused, match="load it first"):
-        registry.push(ArchiveSource(path), "r:5000", QUIET)
+def test_a_file_is_not_pushed_where_loading_it_takes_a_name(monkeypatch, tmp_path: Path) -> None:
+    api = SimpleNamespace(inspect_image=lambda name: {"RootFS": {"Layers": ["sha256:other"]}})
+    monkeypatch.setattr(registry, "local_engine", lambda: SimpleNamespace(api=api))
+    source = ArchiveSource(write_archive(tmp_path / "image.tar", LAYERS, image().config))
+    with pytest.raises(Refused, match="a:1 is another image here"):
+        registry.push(source, "r:5000", QUIET)
+
+
+def test_sizes_are_those_of_steps_that_made_a_layer(monkeypatch) -> None:
+    history = [{"created_by": "COPY"}, {"empty_layer": True}, {"created_by": "RUN"}]
+    rows = [{"Size": 30}, {"Size": 0}, {"Size": 500}]  # the engine tells the newest first
+    source = EngineSource.__new__(EngineSource)
+    source.image, source.image_id = image(history=history), "x"
+    source.client = SimpleNamespace(api=None, history=None)
+    source.client.api = SimpleNamespace(history=lambda _: rows)
+    assert source.sizes() == dict(zip(image().diff_ids, [500, 30], strict=True))
+    source.image = image()
+    assert source.sizes() == {}
+
+
+def test_a_pull_that_cannot_fit_is_refused() -> None:
+    base, top = image().diff_ids
+    sizes = {base: 500_000_000, top: 10}
+    host: Any = SimpleNamespace(name="web1")
+    bare = HostState.parse(probe_text([]).replace("/ 1000", "/ 200000000"))
+    with pytest.raises(Refused, match="web1: not enough room: /: needed 542 MB, free 200 MB"):
+        registry.check_room(host, bare, image(), sizes)
+    has_base = HostState.parse(probe_text([there([base])]).replace("/ 1000", "/ 200000000"))
+    registry.check_room(host, has_base, image(), sizes)
+    registry.check_room(host, bare, image(), {})  # unknown: the host finds out
 
 
 def test_progress_says_rate_and_time_left() -> None:

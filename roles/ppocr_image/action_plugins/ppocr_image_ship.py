@@ -1,12 +1,16 @@
 """Bring an image to a host over Ansible's own connection, with its logins, jump hosts and sudo.
 
-step: look says what the host lacks; step: deliver sends it. The work is done by scripts/ppocrlib.
+step: look says what the host lacks; step: deliver sends it. In a relay's group, step: compare says
+what of that a host can rebuild from its own files; on the relay, step: open_relay brings it what
+the group lacks and lets it serve them; step: close_relay ends that. The work is done by
+scripts/ppocrlib.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from ppocrlib import shipping
+from ppocrlib import registry, relay, shipping
 from ppocrlib.hostimage import probe
 from ppocrlib.imagearchive import Image
 from ppocrlib.layersource import open_source
@@ -95,30 +99,65 @@ class ActionModule(ActionBase):
         if config is None:
             raise AnsibleActionFail(f"{store.folder} does not describe {args['image_id']}")
         try:
-            step = self._look if args["step"] == "look" else self._deliver
+            step = getattr(self, f"_{args['step']}")
             return {**result, **step(host, Image(config), store)}
         except Trouble as error:
             return {**result, "failed": True, "msg": f"{error}", "status": error.status}
 
     def _look(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         state = probe(host, self._task.args["staging"])
-        layers = shipping.needed(state, image, self._task.args["mode"])
-        return {"changed": False, "engine": state.version, "layers": layers}
+        mode = self._task.args["mode"]
+        return {
+            "changed": False,
+            "engine": state.version,
+            "layers": shipping.needed(state, image, mode),
+            "relay": self._task.args["relay"],
+        }
+
+    def _compare(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
+        args = self._task.args
+        lack = shipping.lacks(
+            host, image, args["names"], store, args["codec"], args["staging"], args["mode"],
+            Progress("comparing", _Log(host.name)),  # type: ignore[arg-type]
+        )  # fmt: skip
+        said = asdict(replace(lack, held=sorted(lack.held)))
+        return {"changed": False, "lack": said, "relay": args["relay"]}
+
+    def _relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> relay.Relay:
+        progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
+        return relay.Relay(host, image, store, self._task.args["staging"], progress)
+
+    def _open_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
+        args = self._task.args
+        blobs = shipping.usable(store, image, args["codec"])
+        others = [relay.Lack(**want) for want in args["wants"]]
+        own = relay.Lack(**args["own"]) if args["own"] else None
+        choice = relay.Choice(host.name, args["address"], args["port"])
+        session = self._relay(host, image, store).open(
+            choice, blobs, *relay.shared(image, blobs, others, own)
+        )
+        return {"changed": False, "session": session.as_dict()}
+
+    def _close_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
+        self._relay(host, image, store).close()
+        return {"changed": False}
 
     def _deliver(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
         if reference := args.get("reference"):
-            return self._fetch(host, image, store, reference, progress)
+            pushed = registry.Pushed(reference, args["sizes"])
+            return self._fetch(host, image, store, pushed, progress)
         return self._send(host, image, store, args["mode"], args["codec"], progress)
 
     def _fetch(
-        self, host: AnsibleHost, image: Image, store: LayerStore, reference: str, progress: Progress
-    ) -> dict[str, Any]:
+        self, host: AnsibleHost, image: Image, store: LayerStore, pushed: registry.Pushed,
+        progress: Progress,
+    ) -> dict[str, Any]:  # fmt: skip
         args = self._task.args
         state = probe(host, args["staging"])
         try:
-            return _told(shipping.fetch(host, image, args["names"], reference, state))
+            return _told(shipping.fetch(host, image, args["names"], pushed, state))
         except (Refused, LinkLost):
             raise
         except Trouble as error:
@@ -136,7 +175,13 @@ class ActionModule(ActionBase):
         args = self._task.args
         rest = (args["names"], store, codec, args["staging"])
         try:
-            done = shipping.deliver(host, image, *rest, mode, progress)
+            if args.get("session"):
+                session = relay.Session(**args["session"])
+                done = shipping.deliver_relayed(
+                    session, args["relay_address"], host, image, *rest, mode, progress
+                )
+            else:
+                done = shipping.deliver(host, image, *rest, mode, progress)
         except shipping.NeedsWhole as error:
             progress.say(f"{error}; sending the whole image instead")
             with open_source(args["source"]) as source:

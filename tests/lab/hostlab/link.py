@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,32 @@ def sent_to(host: Host) -> int:
 
 
 @contextmanager
+def from_here(*hosts: Host) -> Iterator[Callable[[], int]]:
+    """Count the bytes this machine itself sends to the hosts, not those they send each other."""
+    places = [["OUTPUT", "-d", f"{host.address}/32"] for host in hosts]
+    for place in places:
+        _iptables("-I", *place)
+
+    def count() -> int:
+        rows = [line.split() for line in _iptables("-nvxL", "OUTPUT").splitlines()]
+        return sum(int(row[1]) for row in rows if row and row[-1] in addresses)
+
+    addresses = {host.address for host in hosts}
+    try:
+        yield count
+    finally:
+        for place in places:
+            _iptables("-D", *place)
+
+
+def _iptables(*what: str) -> str:
+    done = subprocess.run(["iptables", "-w", *what], capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"iptables: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
 def slowed(*hosts: Host, mbit: int) -> Iterator[None]:
     """Let no more than ``mbit`` Mbit/s reach each of the hosts."""
     names = [interface(host) for host in hosts]
@@ -39,6 +65,23 @@ def slowed(*hosts: Host, mbit: int) -> Iterator[None]:
     finally:
         for name in names:
             _tc("del", name, check=False)
+
+
+@contextmanager
+def slow_to_all(host: Host, mbit: int) -> Iterator[None]:
+    """Let this machine send no more than ``mbit`` Mbit/s to all hosts of the host's network.
+
+    What hosts send each other is not slowed: they are one site behind one link.
+    """
+    said = subprocess.run(
+        ["ip", "-json", "link", "show", interface(host)], capture_output=True, text=True, check=True
+    )
+    bridge = str(json.loads(said.stdout)[0]["master"])
+    _tc("replace", bridge, "tbf", "rate", f"{mbit}mbit", "burst", "128kb", "latency", "300ms")
+    try:
+        yield
+    finally:
+        _tc("del", bridge, check=False)
 
 
 def _tc(verb: str, name: str, *what: str, check: bool = True) -> None:

@@ -1,9 +1,6 @@
-"""The half of layerdelta that runs on a host, as root, under the Python it has (3.6 or later).
+"""Says what files of layers hold, and rebuilds a layer from them, as root. See ../layerdelta.py.
 
-    index LIMIT ROOT CHAIN...     says what the files of those layers hold, LIMIT bytes at most
-    rebuild DELTA ROOT CHAIN...   writes a layer's tar to standard output
-
-ROOT is the engine's folder, CHAIN the chain ID of a layer in its overlay2 store. Only content of
+The engine's folder is its overlay2 store; a layer there goes by its chain ID. Only content of
 regular files is read; owners, modes, links and whiteouts of the new layer are in the delta.
 """
 
@@ -18,7 +15,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 #: Files are compared in pieces of this many bytes, the last one shorter.
 BLOCK = 256 << 10
@@ -134,12 +131,8 @@ def rebuilt(delta: BinaryIO, layers: list) -> "Iterator[bytes]":
             yield from copied(layers[number], delta.read(length), offset, size)
 
 
-def main(arguments: list) -> None:
-    what, *rest = arguments
-    if what == "index":
-        print(index(int(rest[0]), rest[1], rest[2:]))
-        return
-    path, root, *chains = rest
+def rebuild(path: str, root: str, chains: list) -> None:
+    """Write a layer's tar to standard output, from the delta at ``path``."""
     layers = [Files(folder_of(root, chain)) for chain in chains]
     with cast("BinaryIO", gzip.open(path)) as delta:
         for block in rebuilt(delta, layers):
@@ -147,8 +140,18 @@ def main(arguments: list) -> None:
     sys.stdout.flush()
 
 
-if __name__ == "__main__":
+def main(settings: "dict[str, Any]") -> None:
+    """Do either.
+
+    Args:
+        settings: root (the engine's folder) and chains; delta, the file to rebuild from, or limit,
+            the bytes of files to read at most before saying what they hold.
+    """
+    root, chains = settings["root"], settings["chains"]
     try:
-        main(sys.argv[1:])
+        if "delta" in settings:
+            rebuild(settings["delta"], root, chains)
+        else:
+            print(index(settings["limit"], root, chains))
     except OSError as error:
         sys.exit(str(error))
