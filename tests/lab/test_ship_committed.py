@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import parcel
 import pytest
 from hostlab import Host, HostSpec, Playbooks, link
+from hostlab.playbook import words
 from hostlab.waiting import until
 from parcel import MB, STAGING, Shipper, image_id, noise, staged
 
@@ -93,6 +94,50 @@ def test_the_playbook_does_the_same(pair: list[Host], ship: Shipper, playbook: P
         assert link.sent_to(host) - start < 0.05 * SIZE  # with all that Ansible sends
         assert_whole(host, NEW)
     playbook("ship", pair, extra_vars=wanted).assert_unchanged()
+
+
+def test_what_a_group_can_rebuild_is_not_relayed(pair: list[Host], ship: Shipper) -> None:
+    before = [link.sent_to(host) for host in pair]
+    rows = ship(NEW, "commit1", "commit2", "--relay", "commit1")
+    for host, start in zip(pair, before, strict=True):
+        row = rows[host.name]
+        assert len(row["notes"]) == 1 and REBUILT in row["notes"][0], row
+        assert row["relayed"] == 0
+        assert link.sent_to(host) - start < 0.02 * SIZE
+        assert_whole(host, NEW)
+
+
+def test_a_layer_one_of_a_group_needs_whole_is_relayed_to_all(
+    pair: list[Host], ship: Shipper
+) -> None:
+    relay, peer = pair
+    peer.run(f"docker image rm -f {OLD}")
+    with link.from_here(peer) as to_peer:
+        rows = ship(NEW, "commit1", "commit2", "--relay", "commit1")
+        assert to_peer() < 0.02 * SIZE
+    assert SIZE * 0.99 < rows["commit1"]["sent"] < SIZE * 1.02, rows["commit1"]
+    assert rows["commit2"]["sent"] == 0 and rows["commit2"]["relayed"] > SIZE * 0.99
+    assert not any(REBUILT in note for row in rows.values() for note in row["notes"]), rows
+    for host in (relay, peer):
+        assert_whole(host, NEW)
+
+
+def test_the_playbook_does_not_relay_what_is_rebuilt(
+    pair: list[Host], ship: Shipper, playbook: Playbooks
+) -> None:
+    wanted = {
+        "ppocr_image_source": "ship", "ppocr_image_name": "committed", "ppocr_image_tag": "2",
+        "ppocr_image_store_dir": str(ship.store),
+    }  # fmt: skip
+    group = {"ppocr_image_relay": "commit1"}
+    before = [link.sent_to(host) for host in pair]
+    run = playbook("ship", pair, extra_vars=wanted, group_vars=group)
+    assert run.stdout.count(REBUILT) >= 2
+    assert "the relay commit1 did not give" not in words(run), run.tail()
+    for host, start in zip(pair, before, strict=True):
+        assert link.sent_to(host) - start < 0.05 * SIZE
+        assert_whole(host, NEW)
+    playbook("ship", pair, extra_vars=wanted, group_vars=group).assert_unchanged()
 
 
 def test_a_file_altered_on_the_host_is_sent_with_the_rest(pair: list[Host], ship: Shipper) -> None:

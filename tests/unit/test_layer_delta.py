@@ -11,10 +11,11 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ppocrlib import layerdelta
+from ppocrlib import layerdelta, shipping
 from ppocrlib.hostimage import HostState, Shipment
 from ppocrlib.hostpython import program
 from ppocrlib.imagearchive import Image, chain_ids
@@ -23,6 +24,7 @@ from ppocrlib.layerstore import Blob, LayerStore
 from ppocrlib.onhost import layer_delta
 from ppocrlib.outcome import Trouble
 from ppocrlib.progress import Progress
+from ppocrlib.relay import Lack
 from ppocrlib.transport import Answer
 
 QUIET = Progress("testing", quiet=True)
@@ -314,6 +316,29 @@ def test_where_room_is_short_the_layer_is_sent_as_it_is(
     assert made.deltas
     made.check(made.image.diff_ids)
     assert not made.deltas
+
+
+def test_a_relay_hears_what_a_host_can_rebuild(
+    host: HostFolder, store: LayerStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layerdelta, "SMALLEST", 1000)
+    host.put("one", noise(400_000))
+    made = shipment(
+        LocalHost(tmp_path), host, store, tar(files(one=noise(400_000), two=b"new")), 1 << 40
+    )
+    old = image_there("ppocr:1", [CHAIN])
+
+    def lack(free: int, mode: str = "auto", consume: bool | None = None) -> Lack:
+        return shipping.lacks(
+            made.host, made.image, ["ppocr:2"], store, "gzip", made.staging, mode, QUIET, consume,
+            replace(state(host, free), images=(old,)),
+        )  # fmt: skip
+
+    (layer,) = made.image.diff_ids
+    assert lack(1 << 40).layers == [layer]
+    assert 0 < lack(1 << 40).deltas[layer] < 1000
+    assert lack(1 << 40, consume=True).deltas == lack(1 << 40, "whole").deltas == {}
+    assert lack(1000) == Lack([layer], frozenset(), {})  # no room: its own delivery says so
 
 
 def test_an_old_image_too_large_to_read_is_let_be(host: HostFolder) -> None:
