@@ -7,9 +7,9 @@ from typing import Any
 
 import docker
 
+from .imagearchive import split_name
 from .layersource import local_engine
 from .outcome import Refused, Trouble
-from .savedimage import split_name
 
 _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api_?key|credential|private)", re.IGNORECASE)
 #: Says which sources an image was built from; a committed one holds more than those.

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import imagearchive, room
 from .imagearchive import Image, chain_ids
+from .layerdelta import LayerDelta
 from .layerstore import Blob, LayerStore, hexdigest
 from .outcome import Refused, Trouble
 from .progress import Progress
@@ -75,6 +76,8 @@ class HostState:
     staged: dict[str, int]
     df: tuple[str, ...]
     tags: dict[str, str] = field(default_factory=dict)
+    #: The engine's folder, where it keeps layers as files (overlay2); empty on other stores.
+    files_root: str = ""
 
     @classmethod
     def parse(cls, text: str) -> HostState:
@@ -98,6 +101,7 @@ class HostState:
             staged={path: int(size) for size, path in staged},
             df=tuple(rows.get("df", [])),
             tags={tag: image["id"] for image in images for tag in image["tags"] or []},
+            files_root=info.get("DockerRootDir", "") if info.get("Driver") == "overlay2" else "",
         )
 
     def find(self, image: Image) -> str | None:
@@ -185,6 +189,8 @@ class Shipment:
     sent: int = 0
     resumed: int = 0
     count: int = 0
+    #: Layers that are rebuilt on the host, by diff ID.
+    deltas: dict[str, LayerDelta] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -195,18 +201,23 @@ class Shipment:
 
     def _staged(self, blob: Blob) -> int:
         name = f"{hexdigest(self.image.id)[:16]}/{hexdigest(blob.digest)}"
-        return self.state.staged.get(name, 0)
+        return min(self.state.staged.get(name, 0), blob.size)
+
+    def left(self, blob: Blob) -> int:
+        """Bytes of it that are not in the staging folder yet."""
+        return blob.size - self._staged(blob)
+
+    def _sent_as(self, diff_ids: Iterable[str]) -> list[Blob]:
+        return [self.deltas[d].blob if d in self.deltas else self.blobs[d] for d in diff_ids]
+
+    def _loaded_as(self, diff_id: str) -> Blob:
+        return self.deltas[diff_id].layer if diff_id in self.deltas else self.blobs[diff_id]
 
     @property
     def left_over(self) -> bool:
         """Whether an earlier try left something staged."""
         folder = f"{hexdigest(self.image.id)[:16]}/"
         return any(name.startswith(folder) for name in self.state.staged)
-
-    def left(self, layers: Iterable[str]) -> int:
-        """Bytes of the layers that are not in the staging folder yet."""
-        blobs = [self.blobs[diff_id] for diff_id in layers]
-        return sum(blob.size - min(self._staged(blob), blob.size) for blob in blobs)
 
     def check(self, missing: Sequence[str]) -> bool:
         """Compare architecture and room. Returns whether staged layers have to go while they load.
@@ -215,13 +226,16 @@ class Shipment:
             Refused: it would not run there, or not fit.
         """
         self.state.check_architecture(self.host.name, self.image)
-        blobs = [self.blobs[diff_id] for diff_id in missing]
+        blobs = [self._loaded_as(diff_id) for diff_id in missing]
         packed = sum(blob.size for blob in blobs)
-        to_send = self.left(missing)
+        to_send = sum(map(self.left, self._sent_as(missing)))
         # The engine copies the archive beside its layers before it unpacks them.
         unpacked = room.to_unpack(blob.raw_size for blob in blobs)
         if not room.lacking(list(self.state.df), [to_send, packed + unpacked]):
             return False
+        if self.deltas:  # the engine's copy of a rebuilt layer is not compressed
+            self.deltas = {}
+            return self.check(missing)
         # Staged layers that go as they are read need their room once.
         same = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
         tight = unpacked + max((blob.size for blob in blobs), default=0)
@@ -240,12 +254,12 @@ class Shipment:
         Raises:
             Trouble: a layer arrived altered twice.
         """
-        blobs = [self.blobs[diff_id] for diff_id in missing]
-        self.open_staging(blobs)
+        blobs = self._sent_as(missing)
+        self.open_staging([*blobs, *(self.blobs[diff_id] for diff_id in missing)])
         total = sum(blob.size for blob in blobs)
-        self.progress.start(self.host.name, total, total - self.left(missing))
+        self.progress.start(self.host.name, total, total - sum(map(self.left, blobs)))
         for blob in blobs:
-            self._send(blob, min(self._staged(blob), blob.size))
+            self._send(blob, self._staged(blob))
             self.count += 1
         for blob in self._altered(blobs):
             self.host.run(f"rm -f {shlex.quote(self.path(blob))}")
@@ -256,14 +270,15 @@ class Shipment:
                     "nothing was loaded. Check the host's disk and memory"
                 )
 
-    def open_staging(self, blobs: Iterable[Blob]) -> None:
-        """Make the staging folder, and remove from it what is of no use any more."""
-        kept = " ".join(f"! -name {hexdigest(blob.digest)}" for blob in blobs)
+    def open_staging(self, blobs: Iterable[Blob] | None) -> None:
+        """Make the staging folder, and remove from it all but these; None leaves what is there."""
+        kept = "" if blobs is None else " ".join(f"! -name {hexdigest(b.digest)}" for b in blobs)
+        drop = "-delete" if blobs is not None else ""
         folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
         # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
         self.host.run(
             f"set -e; umask 077; mkdir -p {folder}; touch {folder}; "
-            f"find {folder} -type f {kept} -delete; "
+            f"find {folder} -type f {kept} {drop} >/dev/null; "
             f"find {staging} -mindepth 1 -maxdepth 1 -type d -mmin +60 ! -newer {folder} "
             f"! -path {folder} -exec sh -c "
             '\'[ -n "$(find "$1" -mmin -60)" ] || rm -rf "$1"\' _ {} \\;'
@@ -296,7 +311,7 @@ class Shipment:
         Raises:
             Trouble: the engine refused it, or has something else now; no name points to it.
         """
-        answer = self.host.run(self._load_script([self.blobs[d] for d in missing], consume))
+        answer = self.host.run(self._load_script(missing, consume))
         said = (answer.out + answer.err).strip()
         # Engines on containerd's store exit 0 over a damaged layer and mention it in passing.
         if answer.status or "rror unpacking" in said:
@@ -308,21 +323,28 @@ class Shipment:
             raise Trouble(f"{self.host.name}: what was loaded is not the image that was sent")
         return found
 
-    def _load_script(self, blobs: Sequence[Blob], consume: bool) -> str:
-        start = base64.encodebytes(imagearchive.head(self.image, self.blobs)).decode()
+    def _load_script(self, missing: Sequence[str], consume: bool) -> str:
+        packed = {d: blob for d, blob in self.blobs.items() if d not in self.deltas}
+        start = base64.encodebytes(imagearchive.head(self.image, packed)).decode()
         parts = [f"base64 -d <<'HEAD'\n{start}HEAD"]
-        for blob in blobs:
+        for diff_id in missing:
+            blob = self._loaded_as(diff_id)
             text = base64.b64encode(imagearchive.layer_header(blob)).decode()
-            path = shlex.quote(self.path(blob))
-            parts.append(f"printf %s {text} | base64 -d\ncat {path} || exit 1")
+            parts.append(f"printf %s {text} | base64 -d\n{self._written(diff_id)}")
             if consume:
-                parts.append(f"rm -f {path}")
+                parts.append(f"rm -f {shlex.quote(self.path(self._sent_as([diff_id])[0]))}")
             if pad := len(imagearchive.padding(blob.size)):
                 parts.append(f"head -c {pad} /dev/zero")
         parts.append("head -c 1024 /dev/zero")
         archive = "{\n" + "\n".join(parts) + "\n}"
         ids = " ".join(self._ids())
         return f"{INSPECT}\n{archive} | docker load || exit 1\necho {ids} | inspect\n"
+
+    def _written(self, diff_id: str) -> str:
+        """Shell that writes a layer as the archive holds it."""
+        if delta := self.deltas.get(diff_id):
+            return f"{delta.script(self.path(delta.blob))}[ $? = 0 ] || exit 1"
+        return f"cat {shlex.quote(self.path(self.blobs[diff_id]))} || exit 1"
 
     def _ids(self) -> list[str]:
         """What engines may call the image: by its configuration, or by its manifest."""

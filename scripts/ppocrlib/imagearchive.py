@@ -16,6 +16,7 @@ from typing import Any
 
 from .codec import MEDIA_TYPES
 from .layerstore import Blob, hexdigest
+from .outcome import Refused
 
 _PAD = 512
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -29,6 +30,16 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
         text = f"{chain[-1]} {diff_id}" if chain else diff_id
         chain.append(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if chain else diff_id)
     return chain
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Repository and tag of an image's name; raises Refused."""
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        return name, "latest"
+    if not repository or not tag:
+        raise Refused(f"{name!r} is not name:tag")
+    return repository, tag
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import requests
 
 from . import room, savedimage
 from .hostimage import INSPECT, HostState
-from .imagearchive import Image
+from .imagearchive import Image, split_name
 from .layersource import ArchiveSource, EngineSource, local_engine
 from .outcome import Refused, Trouble
 from .progress import Progress
@@ -96,7 +96,7 @@ def _push(source: EngineSource, registry: str, progress: Progress) -> Pushed:
 
 def name_in(registry: str, image: Image) -> tuple[str, str]:
     """What an image is called in a registry, and its tag."""
-    name, tag = savedimage.split_name(image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}")
+    name, tag = split_name(image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}")
     return f"{registry.strip('/')}/{name.rpartition('/')[2]}", tag
 
 

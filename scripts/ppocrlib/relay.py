@@ -4,7 +4,8 @@ The layers go to a folder of the relay's as they would to any host. There a smal
 (onhost/relay_serve.py) gives them to who knows this run's token, and the others fetch them into
 their staging folders (onhost/relay_fetch.py). From there all is as ever: sha256, load, compare. So
 what a relay does not give, or gives altered, is sent from here. Both programs need a Python on the
-host; they come over the connection and stay in no file.
+host; they come over the connection and stay in no file. A layer that hosts rebuild from their own
+files (layerdelta.py) does not go to the relay, unless it is smaller than all they need for that.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import json
 import secrets
 import shlex
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from . import room
 from .hostimage import Shipment, probe
+from .hostpython import program
 from .imagearchive import Image
 from .layerstore import Blob, LayerStore, hexdigest
 from .outcome import LinkLost, Trouble
@@ -55,7 +56,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Session:
-    """A relay that serves, or (with ``why``) does not. ``sent`` and ``resumed`` are bytes."""
+    """A relay that serves, or (with ``why``) does not.
+
+    Attributes:
+        layers: what it serves.
+        sent: bytes that went to it; ``resumed``, those it had from an earlier try.
+    """
 
     name: str
     port: int = 0
@@ -63,31 +69,47 @@ class Session:
     why: str = ""
     sent: int = 0
     resumed: int = 0
+    layers: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def program(name: str, settings: dict[str, Any]) -> str:
-    """The shell command that runs a program of onhost/; ps shows none of its settings."""
-    text = (Path(__file__).parent / "onhost" / f"{name}.py").read_text()
-    return (
-        "python=$(command -v python3 || command -v /usr/libexec/platform-python) || "
-        "{ echo 'it has no python3' >&2; exit 9; }\n"
-        f"$python - {_NAME} <<'PROGRAM'\n{text}\nmain({settings!r})\nPROGRAM\n"
-    )
+@dataclass(frozen=True)
+class Lack:
+    """What one host wants of an image.
 
-
-def union(
-    image: Image, blobs: dict[str, Blob], wants: Iterable[tuple[Sequence[str], Collection[str]]]
-) -> list[str]:
-    """The layers a relay has to serve, lowest first.
-
-    Args:
-        wants: of each host the layers it lacks, and the digests of compressed ones it has.
+    Attributes:
+        layers: those it lacks.
+        held: digests of compressed ones it has.
+        deltas: bytes to send for each of the layers that it can rebuild instead.
     """
-    lacked = {d for layers, held in wants for d in layers if blobs[d].digest not in held}
-    return [diff_id for diff_id in dict.fromkeys(image.diff_ids) if diff_id in lacked]
+
+    layers: Sequence[str]
+    held: Collection[str] = ()
+    deltas: Mapping[str, int] = field(default_factory=dict)
+
+
+def shared(
+    image: Image, blobs: Mapping[str, Blob], others: Iterable[Lack], relay: Lack | None
+) -> tuple[list[str], list[str]]:
+    """The layers a relay has to serve, and those it is sent for itself; both lowest first.
+
+    A layer is left to each host's delta where each has one and all together are the smaller.
+    """
+    others, own = list(others), relay or Lack(())
+    wants = [each for each in (*others, own) if each.layers]
+
+    def crosses(layer: str) -> bool:
+        lacking = [each.deltas for each in wants if layer in each.layers]
+        whole = any(layer not in deltas for deltas in lacking)
+        return whole or sum(deltas[layer] for deltas in lacking) >= blobs[layer].size
+
+    def union(lacks: Iterable[Lack]) -> list[str]:
+        lacked = {d for each in lacks for d in each.layers if blobs[d].digest not in each.held}
+        return [d for d in dict.fromkeys(image.diff_ids) if d in lacked and crosses(d)]
+
+    return union(others), union([own])
 
 
 @dataclass
@@ -121,7 +143,10 @@ class Relay:
         Returns:
             What hosts need to fetch; or why they cannot.
         """
-        layers = union(self.image, blobs, [([*layers, *own], ())])
+        if not layers:  # each rebuilds what it lacks
+            return Session(choice.name)
+        served = {*layers, *own}
+        layers = [d for d in dict.fromkeys(self.image.diff_ids) if d in served]
         token, port, sent = secrets.token_urlsafe(32), choice.port, 0
 
         def serve(trial: bool) -> str:
@@ -130,7 +155,7 @@ class Relay:
                 "blobs": [hexdigest(blobs[d].digest) for d in layers],
                 "folder": self._folder, "idle": IDLE_SECONDS, "hours": HOURS,
             }  # fmt: skip
-            return self._run(program("relay_serve", settings))
+            return self._run(program("relay_serve", settings, _NAME))
 
         def stock() -> None:
             nonlocal sent
@@ -158,7 +183,8 @@ class Relay:
             return Session(choice.name, why=why.strip(), sent=sent)
         total = sum(blobs[diff_id].size for diff_id in layers)
         self.progress.say(f"{self.host.name} relays {megabytes(total)} on port {port}")
-        return Session(choice.name, port, token, sent=sent, resumed=max(total - sent, 0))
+        resumed = max(total - sent, 0)
+        return Session(choice.name, port, token, sent=sent, resumed=resumed, layers=layers)
 
     def _run(self, script: str) -> str:
         return self.host.run(script).checked(self.host.name)
@@ -196,7 +222,8 @@ def _check_room(shipment: Shipment, layers: Sequence[str], own: Sequence[str]) -
     loaded = [shipment.blobs[diff_id] for diff_id in own]
     copied = sum(blob.size for blob in loaded)
     to_load = copied + room.to_unpack(blob.raw_size for blob in loaded)
-    short = room.lacking(list(shipment.state.df), [shipment.left(layers), to_load])
+    to_send = sum(shipment.left(shipment.blobs[diff_id]) for diff_id in layers)
+    short = room.lacking(list(shipment.state.df), [to_send, to_load])
     if short:
         raise Trouble(f"not enough room to relay: {'; '.join(short)}")
 
@@ -215,9 +242,9 @@ def fetch(
     """
     host, blobs = shipment.host, [shipment.blobs[diff_id] for diff_id in layers]
     shipment.check(layers)
-    shipment.open_staging(blobs)
+    shipment.open_staging(None)  # what an earlier try left of others is still of use
     total = sum(blob.size for blob in blobs)
-    first = have = total - shipment.left(layers)
+    first = have = total - sum(map(shipment.left, blobs))
     shipment.progress.start(host.name, total, have)
     script = program(
         "relay_fetch",
@@ -225,6 +252,7 @@ def fetch(
             "address": address, "port": session.port, "token": session.token, "seconds": _SLICE,
             "folder": shipment.folder, "blobs": [[hexdigest(b.digest), b.size] for b in blobs],
         },
+        _NAME,
     )  # fmt: skip
     moved, refusals = time.monotonic(), 0
     while have < total:

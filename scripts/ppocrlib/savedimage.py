@@ -14,7 +14,7 @@ import docker
 from . import imagearchive
 from .codec import detect
 from .hostimage import ARCHITECTURES
-from .imagearchive import Image
+from .imagearchive import Image, split_name
 from .layersource import ArchiveSource, EngineSource, Source, blobs_of, local_engine, read_blocks
 from .layerstore import LayerStore
 from .outcome import Refused, Trouble
@@ -129,16 +129,6 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
     for name in [tag] if tag else image.tags:
         changed = _tag(client, image, name) or changed
     return {"image_id": image.id, "tags": [tag] if tag else list(image.tags), "changed": changed}
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Repository and tag of an image's name; raises Refused."""
-    repository, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        return name, "latest"
-    if not repository or not tag:
-        raise Refused(f"{name!r} is not name:tag")
-    return repository, tag
 
 
 def _compare(path: Path, sha256: str) -> None:

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import codec as codecs
+from . import layerdelta
 from . import registry as registries
 from . import relay as relays
 from .hostimage import HostState, Shipment, give_names, probe
@@ -22,6 +23,7 @@ from .progress import Progress, megabytes
 from .retrying import despite_lost_links
 from .transport import Transport
 
+_WITHOUT_FILES = "layers were sent without comparing files"
 MODES = ("auto", "delta", "whole", "registry")
 
 
@@ -174,8 +176,9 @@ def deliver_relayed(
                 state, blobs = probe(host, staging), usable(store, image, codec)
                 if state.find(image) is None:
                     shipment = Shipment(host, state, image, blobs, store, staging, progress)
-                    layers = _to_bring(shipment, mode)
-                    came, why = relays.fetch(shipment, layers, session, address)
+                    layers = [d for d in _to_bring(shipment, mode) if d in session.layers]
+                    if layers:
+                        came, why = relays.fetch(shipment, layers, session, address)
             except Refused:
                 raise
             except Trouble as error:
@@ -186,7 +189,7 @@ def deliver_relayed(
     if host.name == session.name:
         result.sent += session.sent
         result.resumed = session.resumed
-        if not why:
+        if session.layers:
             result.notes.append(f"{megabytes(session.sent + session.resumed)} served to its group")
     elif came:
         result.relay, result.relayed = session.name, came
@@ -206,7 +209,7 @@ def _bring(
     if found is None:
         result.mode = "whole" if mode == "whole" else "delta"
         try:
-            found = _transfer(shipment, result.mode, consume, result)
+            found = _transfer(shipment, names, result.mode, consume, result)
         except (Refused, LinkLost):
             raise
         except Trouble as error:
@@ -260,11 +263,81 @@ def _to_bring(shipment: Shipment, mode: str) -> list[str]:
     return list(dict.fromkeys(missing))
 
 
-def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Result) -> str:
+def _transfer(
+    shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
+) -> str:
     missing = _to_bring(shipment, mode)
     lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
     if lost:
         raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")
+    if mode == "delta" and not consume:  # rebuilding needs more room
+        with result.timed("compare"):
+            _compare(shipment, names, missing, result)
+    try:
+        return _move(shipment, missing, consume, result)
+    except (Refused, LinkLost):
+        raise
+    except Trouble as error:
+        if not shipment.deltas:
+            raise
+        result.notes.append(f"{_WITHOUT_FILES}: {error}")
+        return _move(replace(shipment, deltas={}, count=0), missing, consume, result)
+
+
+def _compare(
+    shipment: Shipment, names: Sequence[str], missing: Sequence[str], result: Result
+) -> None:
+    """Find what of big layers can be rebuilt from files the host has."""
+    state, image = shipment.state, shipment.image
+    blobs = [shipment.blobs[diff_id] for diff_id in missing]
+    # What is there already, from a relay or an earlier try, needs no comparing.
+    big = [b for b in blobs if b.raw_size >= layerdelta.SMALLEST and shipment.left(b)]
+    near = layerdelta.neighbour(state.images, image.diff_ids, [*names, *image.tags])
+    if not (big and near and state.files_root):
+        return
+    shipment.progress.say(f"{shipment.host.name}: comparing with {near.name} there")
+    try:
+        shipment.deltas = layerdelta.find(
+            shipment.host, state.files_root, near, big, shipment.store, shipment.left
+        )
+    except LinkLost:
+        raise
+    except (Trouble, OSError) as error:
+        result.notes.append(f"{_WITHOUT_FILES}: {error}")
+
+
+def lacks(
+    host: Transport,
+    image: Image,
+    names: Sequence[str],
+    store: LayerStore,
+    codec: str,
+    staging: str,
+    mode: str,
+    progress: Progress,
+    consume: bool | None = None,
+    state: HostState | None = None,
+) -> relays.Lack:
+    """What a host of a relay's group wants, once what any lacks is in the store.
+
+    Args: as of deliver.
+    """
+    state = state or probe(host, staging)
+    layers = needed(state, image, mode)
+    if not layers or mode == "whole":
+        return relays.Lack(layers)
+    blobs, missing = usable(store, image, codec), list(dict.fromkeys(layers))
+    shipment = Shipment(host, state, image, blobs, store, staging, progress)
+    # Where it cannot be compared, the relay serves it; the host's own delivery tells of the rest.
+    with contextlib.suppress(Trouble):
+        if not consume:
+            _compare(shipment, names, missing, Result(host.name))
+            shipment.check(missing)  # rebuilding needs more room
+    deltas = {diff_id: shipment.left(delta.blob) for diff_id, delta in shipment.deltas.items()}
+    return relays.Lack(layers, state.content, deltas)
+
+
+def _move(shipment: Shipment, missing: Sequence[str], consume: bool | None, result: Result) -> str:
     tight = shipment.check(missing)
     before = shipment.sent
     try:
@@ -276,7 +349,10 @@ def _transfer(shipment: Shipment, mode: str, consume: bool | None, result: Resul
     if tight and consume is None:
         result.notes.append("little room: staged layers were removed while they loaded")
     with result.timed("load"):
-        return shipment.load(missing, tight if consume is None else consume)
+        found = shipment.load(missing, tight if consume is None else consume)
+    if count := len(shipment.deltas):
+        result.notes.append(f"{count} rebuilt there from files of an earlier image")
+    return found
 
 
 @dataclass
@@ -301,6 +377,12 @@ class _Fleet:
             return probe(host, self.staging(host))
         except Trouble as error:
             return _failed(host, error)
+
+    def lacks(self, host: Transport, state: HostState) -> relays.Lack:
+        return lacks(
+            host, self.source.image, self.names, self.store, self.codec, self.staging(host),
+            self.mode, self.progress, self.consume, state,
+        )  # fmt: skip
 
     def send(self, host: Transport, seen: HostState | Result) -> Result:
         if isinstance(seen, Result):
@@ -328,27 +410,23 @@ class _Fleet:
 
     @contextlib.contextmanager
     def relaying(
-        self, choice: relays.Choice, seen: dict[Transport, HostState | Result]
-    ) -> Iterator[None]:
+        self, choice: relays.Choice, seen: dict[Transport, HostState | Result],
+        wants: dict[Transport, relays.Lack],
+    ) -> Iterator[None]:  # fmt: skip
         """Have a host serve the others meanwhile, if any of them lacks something."""
         image, blobs = self.source.image, usable(self.store, self.source.image, self.codec)
         host = next(each for each in seen if each.name == choice.name)
-        wants = {
-            each: (needed(state, image, self.mode), state.content if self.mode != "whole" else ())
-            for each, state in seen.items()
-            if isinstance(state, HostState)
-        }
-        own = relays.union(image, blobs, [wants.pop(host, ([], ()))])
-        layers = relays.union(image, blobs, wants.values())
+        own = wants.pop(host, None)
+        layers, for_itself = relays.shared(image, blobs, wants.values(), own)
         state, self.address = seen[host], choice.address
-        if isinstance(state, Result):
+        if layers and isinstance(state, Result):
             self.session = relays.Session(choice.name, why=state.error)
         if not layers or self.session:
             yield
             return
         relay = relays.Relay(host, image, self.store, self.staging(host), self.progress)
         try:
-            self.session = relay.open(choice, blobs, layers, own)
+            self.session = relay.open(choice, blobs, layers, for_itself)
             yield
         finally:
             relay.close()
@@ -426,7 +504,9 @@ def ship(
             if relay and not fleet.pushed:
                 with common.timed("relay"):
                     pairs = dict(zip(hosts, seen, strict=True))
-                    stack.enter_context(fleet.relaying(relay, pairs))
+                    asked = [host for host in hosts if isinstance(pairs[host], HostState)]
+                    wants = dict(zip(asked, pool.map(fleet.lacks, asked, states), strict=True))
+                    stack.enter_context(fleet.relaying(relay, pairs, wants))
             results = list(pool.map(fleet.send, hosts, seen))
     for result in results:
         result.steps = common.steps | result.steps

@@ -12,6 +12,7 @@ checks, acknowledgements. Disk is sampled on the host while it loads.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import subprocess
@@ -19,22 +20,26 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
+import docker
 import parcel
 from hostlab import Host, HostSpec, Lab, inventory, link, registry
 from hostlab.waiting import until
 
 FIRST, CHANGED = "shipbench:1", "shipbench:2"
-STEPS = ("first", "one-file", "nothing", "registry", "kills", "disk")
+COMMITTED, AGAIN = "shipbench:committed", "shipbench:again"
+STEPS = ("first", "one-file", "nothing", "registry", "kills", "disk", "committed")
 TARGETS = {
     "bytes of a one-file change / guide's": 0.001,
     "wall of a one-file change, export included / guide's": 0.1,
+    "bytes of one file in a committed layer / guide's": 0.02,
+    "wall of one file in a committed layer over the slow links / the layer sent": 1.0,
     "bytes of a first ship / guide's": 0.42,
     "wall of a first ship over the slow links, export included / guide's": 0.3,
     "bytes sent again after a kill / image sent": 0.01,
@@ -97,7 +102,8 @@ class Bench:
     def forget(self) -> None:
         """Hosts without the images again."""
         for host in self.hosts:
-            host.run(f"docker image rm -f {FIRST} {CHANGED}; docker image prune -f", check=False)
+            names = f"{FIRST} {CHANGED} {COMMITTED} {AGAIN}"
+            host.run(f"docker image rm -f {names}; docker image prune -f", check=False)
             host.run(f"rm -rf {parcel.STAGING}")
 
     def note(self, name: str, value: float, words: str = "") -> None:
@@ -131,6 +137,32 @@ class Bench:
         self.note("bytes of a one-file change / guide's", ours.sent / guide.sent, words)
         name = "wall of a one-file change, export included / guide's"
         self.note(name, ours.seconds / guide.seconds, f"{words}, links not slowed")
+
+    def committed(self) -> None:
+        """The guide's long-lived container, committed, changed in one file, committed again."""
+        commit_twice()
+        self.ship(COMMITTED, *self.names)
+        rows: dict[str, Any] = {}
+        with link.slowed(*self.hosts, mbit=self.mbit):
+            ours = self.cost(lambda: rows.update(self.ship(AGAIN, *self.names)))
+            self.forget_again()
+            with without_python(self.hosts):
+                layer = self.cost(lambda: self.ship(AGAIN, *self.names))
+            self.forget_again()
+            guide = self.cost(lambda: self.guides_way(AGAIN))
+        self.forget()
+        assert all("rebuilt there" in row["notes"][-1] for row in rows.values()), rows
+        words = f"guide {guide}, the layer {layer}, ours {ours} ({slowest(rows)})"
+        self.note("bytes of one file in a committed layer / guide's", ours.sent / guide.sent, words)
+        name = "wall of one file in a committed layer over the slow links / the layer sent"
+        self.note(name, ours.seconds / layer.seconds, f"the same, {self.mbit} Mbit/s each")
+
+    def forget_again(self) -> None:
+        """The second commit is nowhere but in this machine's engine; the hosts had it right."""
+        for host in self.hosts:
+            assert parcel.layers(host, AGAIN) == parcel.layers(None, AGAIN)
+            host.run(f"docker image rm {AGAIN}")
+        shutil.rmtree(self.ship.store)
 
     def nothing_to_do(self) -> None:
         self.ship(FIRST, *self.names)
@@ -216,6 +248,33 @@ def slowest(rows: dict[str, Any]) -> str:
     return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items())
 
 
+@contextlib.contextmanager
+def without_python(hosts: Sequence[Host]) -> Iterator[None]:
+    """Hosts that cannot say what their files hold, so that layers are sent to them."""
+    for host in hosts:
+        host.run("mv /usr/bin/python3 /usr/bin/python3.away")
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.run("mv /usr/bin/python3.away /usr/bin/python3")
+
+
+def commit_twice() -> None:
+    """All of the image's files as one layer above another image, and again with one changed."""
+    base = parcel.image("shipbench:under", [b"base", b"under"])
+    client = docker.from_env()
+    whole, container = (client.containers.create(name, ["/none"]) for name in (FIRST, base))
+    try:
+        container.put_archive("/", whole.export())
+        container.commit(*COMMITTED.split(":"))
+        container.put_archive("/", parcel.tar({"change": b"changed\n" * 100}))
+        container.commit(*AGAIN.split(":"))
+    finally:
+        whole.remove()
+        container.remove()
+
+
 def run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -275,6 +334,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
             "registry": bench.registry,
             "kills": lambda: bench.kills([0.5] if args.short else [0.1, 0.5, 0.9]),
             "disk": bench.disk,
+            "committed": bench.committed,
         }
         for name in args.only or steps:
             steps[name]()
@@ -284,7 +344,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     finally:
         lab.down()
         shutil.rmtree(folder, ignore_errors=True)
-        tags = [FIRST, CHANGED, f"{FIRST}-base"]
+        tags = [FIRST, CHANGED, f"{FIRST}-base", COMMITTED, AGAIN]
+        tags += ["shipbench:under", "shipbench:under-base"]
         subprocess.run(["docker", "image", "rm", *tags], capture_output=True, check=False)
 
 

@@ -30,7 +30,7 @@ def image(tag: str, layers: Iterable[bytes], content: str = "parcel") -> str:
     base = f"{tag}-base"
     layers = list(layers)
     client = docker.from_env()
-    client.api.import_image_from_data(_tar({"first": layers[0]}), *base.split(":"))
+    client.api.import_image_from_data(tar({"first": layers[0]}), *base.split(":"))
     lines = [f"FROM {base}", *(f"COPY {n} /{n}" for n in range(1, len(layers)))]
     lines += [f"LABEL org.ppocr.content={content}", 'CMD ["/none"]']
     files = {"Dockerfile": "\n".join(lines).encode()}
@@ -51,18 +51,31 @@ def two_versions(one: str, two: str, seed: int) -> Iterator[None]:
 
 def build(tag: str, files: dict[str, bytes]) -> str:
     """An image from a Dockerfile and what it copies; returns its tag."""
-    context = io.BytesIO(_tar(files))
+    context = io.BytesIO(tar(files))
     docker.from_env().images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
     return tag
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
+def commit(tag: str, base: str, files: dict[str, bytes]) -> str:
+    """``docker commit`` of a container of ``base`` with files of its own; returns the tag."""
+    client = docker.from_env()
+    container = client.containers.create(base, ["/none"])
+    try:
+        container.put_archive("/", tar(files))
+        container.commit(*tag.split(":"))
+    finally:
+        container.remove()
+    return tag
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    """A tar of files."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+            archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
 

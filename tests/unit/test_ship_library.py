@@ -19,12 +19,12 @@ from ppocrlib import codec, imagearchive, overlay, registry
 from ppocrlib.commit import warnings_about
 from ppocrlib.copying import split
 from ppocrlib.hostimage import HostState
-from ppocrlib.imagearchive import Image, chain_ids
+from ppocrlib.imagearchive import Image, chain_ids, split_name
 from ppocrlib.layersource import ArchiveSource, EngineSource, blobs_of
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import Refused, Trouble
 from ppocrlib.progress import Progress
-from ppocrlib.savedimage import split_name, write_packed
+from ppocrlib.savedimage import write_packed
 from ppocrlib.sshhost import split_host
 
 QUIET = Progress("testing", quiet=True)

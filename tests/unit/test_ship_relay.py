@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 from ppocrlib import relay
+from ppocrlib.hostpython import program
 from ppocrlib.imagearchive import Image
-from ppocrlib.layerstore import Blob
+from ppocrlib.layerstore import Blob, LayerStore
 from ppocrlib.onhost import relay_serve
 from ppocrlib.transport import Answer
 
@@ -56,7 +57,7 @@ class Served:
             "address": "127.0.0.1", "port": 0, "token": TOKEN, "trial": False, "blobs": [NAME],
             "folder": str(folder), "idle": 60, "hours": 1, **settings,
         }  # fmt: skip
-        done = sh(relay.program("relay_serve", self.settings))
+        done = sh(program("relay_serve", self.settings, "ppocr-relay"))
         assert done.returncode == 0, done.stderr
         self.pid, self.port = map(int, done.stdout.split())
 
@@ -73,7 +74,7 @@ class Served:
             "address": "127.0.0.1", "port": self.port, "token": TOKEN, "seconds": 10,
             "folder": str(folder), "blobs": [[NAME, len(DATA)]], **settings,
         }  # fmt: skip
-        done = sh(relay.program("relay_fetch", wanted))
+        done = sh(program("relay_fetch", wanted, "ppocr-relay"))
         assert done.returncode == 0, done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         return said
@@ -165,7 +166,7 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
             "address": "127.0.0.1", "port": port, "token": TOKEN, "trial": True, "blobs": [],
             "folder": str(tmp_path), "idle": 1, "hours": 1,
         }  # fmt: skip
-        done = sh(relay.program("relay_serve", settings))
+        done = sh(program("relay_serve", settings, "ppocr-relay"))
     assert done.returncode == 1
     assert f"port {port}: Address already in use" in done.stderr
 
@@ -207,7 +208,7 @@ class Peer:
 
     def open_staging(self, blobs: object) -> None: ...
 
-    def left(self, layers: object) -> int:
+    def left(self, blob: object) -> int:
         return 90
 
 
@@ -241,19 +242,47 @@ def test_a_host_without_python_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(relay.Trouble, match="web2: it has no python3"):
         fetched(monkeypatch, Answer(9, "", "it has no python3"))
     bare = subprocess.run(
-        ["/bin/sh", "-s"], input=relay.program("relay_fetch", {}), capture_output=True, text=True,
-        env={"PATH": "/nowhere"}, check=False,
+        ["/bin/sh", "-s"], input=program("relay_fetch", {}, "ppocr-relay"), capture_output=True,
+        text=True, env={"PATH": "/nowhere"}, check=False,
     )  # fmt: skip
     assert (bare.returncode, bare.stderr.strip()) == (9, "it has no python3")
 
 
+def image_of(*diff_ids: str) -> tuple[Image, dict[str, Blob]]:
+    image = Image(json.dumps({"rootfs": {"diff_ids": diff_ids}}).encode())
+    return image, {d: Blob(d, "gzip", f"{d}-packed", 100, 200) for d in diff_ids}
+
+
 def test_a_relay_needs_what_any_host_lacks_and_has_not_compressed() -> None:
-    config = {"rootfs": {"diff_ids": ["sha256:a", "sha256:b", "sha256:c", "sha256:b"]}}
-    image = Image(json.dumps(config).encode())
-    blobs = {d: Blob(d, "gzip", f"{d}-packed", 1, 2) for d in image.diff_ids}
-    wants = [(["sha256:c"], ()), (image.diff_ids, {"sha256:a-packed", "sha256:c-packed"})]
-    assert relay.union(image, blobs, wants) == ["sha256:b", "sha256:c"]
-    assert relay.union(image, blobs, []) == []
+    image, blobs = image_of("sha256:a", "sha256:b", "sha256:c", "sha256:b")
+    others = [
+        relay.Lack(["sha256:c"]),
+        relay.Lack(image.diff_ids, {"sha256:a-packed", "sha256:c-packed"}),
+    ]
+    assert relay.shared(image, blobs, others, None) == (["sha256:b", "sha256:c"], [])
+    assert relay.shared(image, blobs, [], others[0]) == ([], ["sha256:c"])
+
+
+def test_a_layer_hosts_can_rebuild_does_not_go_to_the_relay() -> None:
+    image, blobs = image_of("sha256:big", "sha256:top")
+    rebuilds = relay.Lack(image.diff_ids, deltas={"sha256:big": 30})
+    lacks_it = relay.Lack(image.diff_ids)
+    top, both = ["sha256:top"], image.diff_ids
+    assert relay.shared(image, blobs, [rebuilds] * 2, rebuilds) == (top, top)
+    assert relay.shared(image, blobs, [rebuilds], None) == (top, [])
+    # Four times a third is more than the layer; and one who needs it whole pays for all.
+    assert relay.shared(image, blobs, [rebuilds] * 3, rebuilds) == (both, both)
+    assert relay.shared(image, blobs, [rebuilds, lacks_it], rebuilds) == (both, both)
+    assert relay.shared(image, blobs, [rebuilds], lacks_it) == (both, both)
+
+
+def test_a_relay_nobody_needs_serves_nothing(tmp_path: Path) -> None:
+    image, blobs = image_of("sha256:a")
+    quiet = relay.Progress("testing", quiet=True)
+    store = LayerStore(tmp_path)
+    never = Scripted(AssertionError("asked"))
+    made = relay.Relay(never, image, store, "/staging", quiet)  # type: ignore[arg-type]
+    assert made.open(relay.Choice("far1", "192.0.2.1"), blobs, [], []) == relay.Session("far1")
 
 
 def test_the_token_is_not_shown() -> None:

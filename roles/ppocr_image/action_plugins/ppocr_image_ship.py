@@ -1,7 +1,8 @@
 """Bring an image to a host over Ansible's own connection, with its logins, jump hosts and sudo.
 
-step: look says what the host lacks; step: deliver sends it. On a relay, step: open_relay brings it
-what its group lacks and lets it serve them; step: close_relay ends that. The work is done by
+step: look says what the host lacks; step: deliver sends it. In a relay's group, step: compare says
+what of that a host can rebuild from its own files; on the relay, step: open_relay brings it what
+the group lacks and lets it serve them; step: close_relay ends that. The work is done by
 scripts/ppocrlib.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +111,17 @@ class ActionModule(ActionBase):
             "changed": False,
             "engine": state.version,
             "layers": shipping.needed(state, image, mode),
-            "held": sorted(state.content) if mode != "whole" else [],
             "relay": self._task.args["relay"],
         }
+
+    def _compare(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
+        args = self._task.args
+        lack = shipping.lacks(
+            host, image, args["names"], store, args["codec"], args["staging"], args["mode"],
+            Progress("comparing", _Log(host.name)),  # type: ignore[arg-type]
+        )  # fmt: skip
+        said = asdict(replace(lack, held=sorted(lack.held)))
+        return {"changed": False, "lack": said, "relay": args["relay"]}
 
     def _relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> relay.Relay:
         progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
@@ -120,12 +130,12 @@ class ActionModule(ActionBase):
     def _open_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         blobs = shipping.usable(store, image, args["codec"])
-        others, own = (
-            relay.union(image, blobs, ((want["layers"], want["held"]) for want in wants))
-            for wants in (args["wants"], args["own"])
-        )
+        others = [relay.Lack(**want) for want in args["wants"]]
+        own = relay.Lack(**args["own"]) if args["own"] else None
         choice = relay.Choice(host.name, args["address"], args["port"])
-        session = self._relay(host, image, store).open(choice, blobs, others, own)
+        session = self._relay(host, image, store).open(
+            choice, blobs, *relay.shared(image, blobs, others, own)
+        )
         return {"changed": False, "session": session.as_dict()}
 
     def _close_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:

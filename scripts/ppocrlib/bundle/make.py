@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import savedimage
+from .. import imagearchive, savedimage
 from ..context import BASE_SUITE, revision
 from ..layersource import blobs_of, open_source
 from ..layerstore import LayerStore
@@ -80,7 +80,7 @@ def make(order: Order, store: LayerStore, progress: Progress) -> dict[str, Any]:
 
 def _fill(order: Order, folder: Path, store: LayerStore, progress: Progress) -> dict[str, Any]:
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    name, version = savedimage.split_name(order.tag)
+    name, version = imagearchive.split_name(order.tag)
     components = []
     releases = {}
     for release in order.releases:
