@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                         flush=True,
                     )
         for name in ("ours", "stock"):
-            peak = 0
+            peak = subjects[name].memory()
             for _ in range(args.settle // 20):
                 subjects[name].measure(made["page"], 4, 20)
                 peak = max(peak, subjects[name].memory())
