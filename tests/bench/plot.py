@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 720, 360, 60, 30
-_COLOURS = ("#0969da", "#54aeff", "#cf222e", "#bc4c00", "#1a7f37", "#8250df")
+_COLOURS = ("#0969da", "#54aeff", "#cf222e", "#bc4c00", "#1a7f37", "#8250df", "#1f2328")
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
