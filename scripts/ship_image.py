@@ -66,8 +66,9 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         help="it serves them on (default: %(default)s; 0: any that is free)",
     )  # fmt: skip
     parser.add_argument(
-        "--tag", action="append", help="name to give it there (default: the names it has here)"
-    )
+        "--tag", action="append",
+        help="name to give it there (default: IMAGE, or the names in the file)",
+    )  # fmt: skip
     parser.add_argument(
         "--staging",
         help="folder on hosts for layers on their way "

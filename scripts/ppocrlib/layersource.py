@@ -7,7 +7,7 @@ import hashlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,6 +65,15 @@ def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[
         yield block
 
 
+def _names(asked: str, tags: Sequence[str]) -> tuple[str, ...]:
+    """The name an image was asked for by; every name it has where that was no tag of it.
+
+    As ``docker save`` does: a host is not given names nobody spoke of.
+    """
+    whole = asked if asked in tags else f"{asked}:latest"
+    return (whole,) if whole in tags else tuple(tags)
+
+
 class EngineSource:
     """An image of this machine's engine, by name or ID."""
 
@@ -86,7 +95,7 @@ class EngineSource:
         if config is None:
             self._saved = SavedLayers.of(self.client, name)
             config = self._saved.image.config
-        self.image = Image(config, tuple(found.get("RepoTags") or ()))
+        self.image = Image(config, _names(name, found.get("RepoTags") or []))
 
     def fill(
         self, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress

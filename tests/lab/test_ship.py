@@ -27,6 +27,7 @@ SPECS = (
     HostSpec("ship2", suite="trixie", user="ops", port=2222),
 )
 ONE, TWO, BIG = "parcel:1", "parcel:2", "parcel:big"
+ALIAS = "parcel:also-1"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def images() -> Iterator[None]:
     parcel.image(TWO, [*layers[:2], b"two"], "two")
     parcel.image(BIG, [noise(3, 3), noise(40, 4)], "big")
     yield
-    names = [name for tag in (ONE, TWO, BIG) for name in (tag, f"{tag}-base")]
+    names = [ALIAS, *(name for tag in (ONE, TWO, BIG) for name in (tag, f"{tag}-base"))]
     subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
 
 
@@ -54,11 +55,13 @@ def ship(tmp_path_factory, pair: list[Host]) -> Iterator[Shipper]:
 
 
 def test_sends_what_each_host_lacks_and_nothing_twice(pair: list[Host], ship: Shipper) -> None:
+    subprocess.run(["docker", "tag", ONE, ALIAS], check=True)
     first = ship(ONE, "ship1", "ship2")
     assert {name: row["changed"] for name, row in first.items()} == {"ship1": True, "ship2": True}
     for host in pair:
         assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
         assert image_id(host, ONE) == first[host.name]["image_id"]
+        assert host.run(f"docker image ls -q {ALIAS}").stdout == ""  # nobody spoke of that name
         assert staged(host) == 0
     second = ship(TWO, "ship1", "ship2")
     assert all(row["blobs"] == 1 and row["sent"] < 2000 for row in second.values()), second
