@@ -20,6 +20,8 @@ from .transport import Transport, blocks_from
 #: Docker's names of architectures by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
+#: Bytes of unpacked layers that are loaded in one step. Each step costs some tenths of a second.
+_STEP = 32_000_000
 
 # Every call of the docker command costs a host of few cores a tenth of a second: few are made.
 INSPECT = r"""
@@ -191,6 +193,10 @@ class Shipment:
     count: int = 0
     #: Layers that are rebuilt on the host, by diff ID.
     deltas: dict[str, LayerDelta] = field(default_factory=dict)
+    #: Whether all is given to the engine at once, as to one that takes no partial archive.
+    whole: bool = False
+    #: IDs of the beginnings of the image that were loaded.
+    _made: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> str:
@@ -215,9 +221,9 @@ class Shipment:
 
     @property
     def left_over(self) -> bool:
-        """Whether an earlier try left something staged."""
+        """Whether an earlier try left something."""
         folder = f"{hexdigest(self.image.id)[:16]}/"
-        return any(name.startswith(folder) for name in self.state.staged)
+        return any(name.startswith(folder) for name in self.state.staged) or bool(self._parts())
 
     def check(self, missing: Sequence[str]) -> bool:
         """Compare architecture and room. Returns whether staged layers have to go while they load.
@@ -226,20 +232,12 @@ class Shipment:
             Refused: it would not run there, or not fit.
         """
         self.state.check_architecture(self.host.name, self.image)
-        blobs = [self._loaded_as(diff_id) for diff_id in missing]
-        packed = sum(blob.size for blob in blobs)
-        to_send = sum(map(self.left, self._sent_as(missing)))
-        # The engine copies the archive beside its layers before it unpacks them.
-        unpacked = room.to_unpack(blob.raw_size for blob in blobs)
-        if not room.lacking(list(self.state.df), [to_send, packed + unpacked]):
+        if not room.lacking(list(self.state.df), self._room(missing, consume=False)):
             return False
         if self.deltas:  # the engine's copy of a rebuilt layer is not compressed
             self.deltas = {}
             return self.check(missing)
-        # Staged layers that go as they are read need their room once.
-        same = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
-        tight = unpacked + max((blob.size for blob in blobs), default=0)
-        short = room.lacking(list(self.state.df), [to_send, tight if same else packed + unpacked])
+        short = room.lacking(list(self.state.df), self._room(missing, consume=True))
         if short:
             raise Refused(
                 f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Make "
@@ -247,6 +245,40 @@ class Shipment:
                 "(ppocr_image_staging_dir, --staging)"
             )
         return True
+
+    def _room(self, missing: Sequence[str], consume: bool) -> list[int]:
+        """Bytes needed beside the staged ones and by the engine, at the worst moment of loading."""
+        together = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
+        peak = unpacked = gone = 0
+        for step in self._steps(missing):
+            staged = [blob.size for blob in self._sent_as(step)]
+            loaded = [self._loaded_as(diff_id) for diff_id in step]
+            # The engine copies the archive beside its layers, then unpacks it. Staged layers that
+            # go as they are read are there twice one by one.
+            copied = sum(blob.size for blob in loaded)
+            read = sum(staged) if consume else 0
+            freed = gone + read - (max(staged, default=0) if consume else 0)
+            peak = max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+            unpacked += sum(blob.raw_size for blob in loaded)
+            freed = gone + read
+            peak = max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+            gone += sum(staged)
+        return [sum(map(self.left, self._sent_as(missing))), peak]
+
+    def _steps(self, missing: Sequence[str]) -> list[list[str]]:
+        """The layers in the parts they are loaded in, so that they are not all there thrice."""
+        known = self.image.diff_ids
+        if self.whole or self.state.store == _CONTAINERD or len(set(known)) < len(known):
+            return [list(missing)]
+        steps: list[list[str]] = [[]]
+        size = 0
+        for diff_id in missing:
+            if size >= _STEP:
+                steps.append([])
+                size = 0
+            steps[-1].append(diff_id)
+            size += self.blobs[diff_id].raw_size
+        return steps
 
     def send(self, missing: Sequence[str]) -> None:
         """Bring compressed layers to the staging folder, going on where an earlier try ended.
@@ -324,21 +356,44 @@ class Shipment:
         return found
 
     def _load_script(self, missing: Sequence[str], consume: bool) -> str:
+        *first, last = self._steps(missing)
+        loads = []
+        for number, step in enumerate(first):
+            after = [*first, last][number + 1][0]
+            image = imagearchive.beginning(self.image, self.image.diff_ids.index(after))
+            self._made.append(image.id)
+            loads.append(f"{self._archive(image, step, consume)} | docker load || exit 1")
+            loads.append(f"rm -f {self._paths(step)}")
+        loads.append(f"{self._archive(self.image, last, consume)} | docker load || exit 1")
+        loads.append(f"echo {' '.join(self._ids())} | inspect")
+        return INSPECT + "\n".join(loads) + "\n"
+
+    def _archive(self, image: Image, layers: Sequence[str], consume: bool) -> str:
+        """Shell that writes an archive with these of an image's layers."""
         packed = {d: blob for d, blob in self.blobs.items() if d not in self.deltas}
-        start = base64.encodebytes(imagearchive.head(self.image, packed)).decode()
-        parts = [f"base64 -d <<'HEAD'\n{start}HEAD"]
-        for diff_id in missing:
+        start = base64.encodebytes(imagearchive.head(image, packed)).decode()
+        lines = [f"base64 -d <<'HEAD'\n{start}HEAD"]
+        for diff_id in layers:
             blob = self._loaded_as(diff_id)
             text = base64.b64encode(imagearchive.layer_header(blob)).decode()
-            parts.append(f"printf %s {text} | base64 -d\n{self._written(diff_id)}")
+            lines.append(f"printf %s {text} | base64 -d\n{self._written(diff_id)}")
             if consume:
-                parts.append(f"rm -f {shlex.quote(self.path(self._sent_as([diff_id])[0]))}")
+                lines.append(f"rm -f {self._paths([diff_id])}")
             if pad := len(imagearchive.padding(blob.size)):
-                parts.append(f"head -c {pad} /dev/zero")
-        parts.append("head -c 1024 /dev/zero")
-        archive = "{\n" + "\n".join(parts) + "\n}"
-        ids = " ".join(self._ids())
-        return f"{INSPECT}\n{archive} | docker load || exit 1\necho {ids} | inspect\n"
+                lines.append(f"head -c {pad} /dev/zero")
+        lines.append("head -c 1024 /dev/zero")
+        return "{\n" + "\n".join(lines) + "\n}"
+
+    def _paths(self, diff_ids: Sequence[str]) -> str:
+        return " ".join(shlex.quote(self.path(blob)) for blob in self._sent_as(diff_ids))
+
+    def _parts(self) -> list[str]:
+        """IDs of what loads that were interrupted left of this image."""
+        return [
+            there["id"]
+            for there in self.state.images
+            if (there["labels"] or {}).get(imagearchive.PART_OF) == self.image.id
+        ]
 
     def _written(self, diff_id: str) -> str:
         """Shell that writes a layer as the archive holds it."""
@@ -357,8 +412,13 @@ class Shipment:
         self.host.run(f"docker image rm {' '.join(self._ids())} >/dev/null 2>&1; true")
 
     def clean(self) -> None:
-        """Remove the staged layers."""
+        """Remove the staged layers, and what kept loaded ones until the image was there."""
+        parts = " ".join([*self._parts(), *self._made])
         self.host.run(
+            f"{f'docker image rm {parts} >/dev/null 2>&1; ' if parts else ''}"
             f"rm -rf {shlex.quote(self.folder)}; "
-            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
+            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; "
+            # What others left for longer than their staged layers stay.
+            f"docker image prune --force --filter label={imagearchive.PART_OF} "
+            "--filter until=1h >/dev/null 2>&1; true"
         )

@@ -7,6 +7,7 @@ and look blobs up by digest. One archive carries both descriptions.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import tarfile
@@ -73,6 +74,19 @@ class Image:
     @property
     def labels(self) -> dict[str, str]:
         return (self.parsed.get("config") or {}).get("Labels") or {}
+
+
+#: Label of what beginning() makes; its value is the ID of the image it is part of.
+PART_OF = "org.ppocr.part-of"
+
+
+def beginning(image: Image, count: int) -> Image:
+    """An image of another one's first layers, which keeps them on an engine until all are there."""
+    kept = {key: image.parsed[key] for key in ("architecture", "os") if key in image.parsed}
+    made = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+    config = {"Labels": {PART_OF: image.id}}
+    layers = {"type": "layers", "diff_ids": image.diff_ids[:count]}
+    return Image(_json(kept | {"created": made, "config": config, "rootfs": layers}))
 
 
 def _blob_name(digest: str) -> str:

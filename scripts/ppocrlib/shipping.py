@@ -266,7 +266,7 @@ def _to_bring(shipment: Shipment, mode: str) -> list[str]:
 def _transfer(
     shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
 ) -> str:
-    missing = _to_bring(shipment, mode)
+    missing, shipment.whole = _to_bring(shipment, mode), mode == "whole"
     lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
     if lost:
         raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")

@@ -221,6 +221,49 @@ def test_a_disk_that_fills_while_loading_leaves_no_image(
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
 
 
+@pytest.fixture
+def stepped() -> Iterator[str]:
+    """An image of several layers that are large enough to be loaded one by one."""
+    tag = "parcel:steps"
+    parcel.image(tag, [noise(1, 19), *(noise(35, 20 + number) for number in range(3))], "steps")
+    yield tag
+    subprocess.run(["docker", "image", "rm", tag, f"{tag}-base"], capture_output=True, check=False)
+
+
+def begun(host: Host) -> bool:
+    """Whether a step was loaded, and not all of them."""
+    listed = "docker image ls --all --quiet --filter label=org.ppocr.part-of"
+    return bool(host.run(listed, check=False).stdout)
+
+
+def test_archive_and_image_need_not_fit_together(
+    fresh_host: Callable[..., Host], stepped: str, tmp_path: Path
+) -> None:
+    host = fresh_host("shipsteps", disks={"/var/lib/docker": 180})
+    Shipper(tmp_path, [host])(stepped, "shipsteps")
+    assert parcel.layers(host, stepped) == parcel.layers(None, stepped)
+    assert host.run("docker image ls --all --quiet").stdout.count("\n") == 1
+
+
+def test_a_power_cut_while_loading_costs_no_layer(
+    pair: list[Host], ship: Shipper, stepped: str
+) -> None:
+    host = pair[0]
+    running = ship.start(stepped, host.name)
+    assert until(lambda: begun(host), 60, every=0.05)
+    running.kill()
+    host.kill()
+    running.wait()
+    host.start()
+    assert image_id(host, stepped) == ""
+    row = ship(stepped, host.name)[host.name]
+    assert row["sent"] == 0, row
+    assert parcel.layers(host, stepped) == parcel.layers(None, stepped)
+    assert staged(host) == 0
+    assert not begun(host)
+    host.run(f"docker image rm {stepped}")
+
+
 def test_another_architecture_is_refused(pair: list[Host], ship: Shipper, tmp_path: Path) -> None:
     saved = tmp_path / "arm.tar"
     parcel.save_for_architecture(ONE, "arm64", saved)

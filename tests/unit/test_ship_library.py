@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +19,10 @@ import pytest
 from ppocrlib import codec, imagearchive, overlay, registry
 from ppocrlib.commit import warnings_about
 from ppocrlib.copying import split
-from ppocrlib.hostimage import HostState
+from ppocrlib.hostimage import HostState, Shipment
 from ppocrlib.imagearchive import Image, chain_ids, split_name
 from ppocrlib.layersource import ArchiveSource, EngineSource, blobs_of
-from ppocrlib.layerstore import LayerStore
+from ppocrlib.layerstore import Blob, LayerStore
 from ppocrlib.outcome import Refused, Trouble
 from ppocrlib.progress import Progress
 from ppocrlib.savedimage import write_packed
@@ -226,6 +227,34 @@ def test_a_containerd_host_lacks_what_it_has_not_under_that_digest(filled: Layer
     assert state.missing(image(), blobs) == [top]
     same = there([base, top]) | {"created": image().parsed["created"], "labels": image().labels}
     assert HostState.parse(probe_text([same], "overlayfs")).find(image()) == "sha256:other"
+
+
+def test_room_is_that_of_the_worst_moment(store: LayerStore) -> None:
+    """Three layers of 100 MB, packed 40: each is copied and unpacked while later ones wait."""
+    mb, layers = 1_000_000, [diff_id(bytes([n])) for n in range(3)]
+    config = image().parsed | {"rootfs": {"type": "layers", "diff_ids": layers}}
+    wanted = Image(json.dumps(config).encode())
+    blobs = {d: Blob(d, "gzip", f"sha256:{n}", 40 * mb, 100 * mb) for n, d in enumerate(layers)}
+
+    def tight(free: int, whole: bool = False, staging: str = "/") -> bool:
+        df = (f"{staging} {free * mb}", f"/ {free * mb}")
+        state = replace(HostState.parse(probe_text([])), df=df)
+        host: Any = SimpleNamespace(name="host")
+        made = Shipment(host, state, wanted, blobs, store, "/s", QUIET, whole=whole)
+        return made.check(layers)
+
+    # Sent 120; at the end one copied (40), all unpacked (315 and 17), two no longer staged (80).
+    assert tight(413) is False
+    assert tight(411) is True
+    assert tight(373) is True
+    with pytest.raises(Refused, match="needed 372 MB, free 371 MB"):
+        tight(371)
+    assert tight(573, whole=True) is False
+    assert tight(571, whole=True) is True
+    # Where layers are staged elsewhere, removing them helps nobody.
+    assert tight(373, staging="/data") is False
+    with pytest.raises(Refused, match="/: needed 372 MB"):
+        tight(371, staging="/data")
 
 
 def test_engine_files_are_not_read_for_an_engine_elsewhere(monkeypatch) -> None:
