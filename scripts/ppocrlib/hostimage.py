@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import shlex
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from .transport import Transport, blocks_from
 #: Docker's names of architectures by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
-#: Bytes of unpacked layers that are loaded in one step. Each step costs some tenths of a second.
+#: Bytes of unpacked layers after which a step of loading ends; each costs some tenths of a second.
 _STEP = 32_000_000
 
 # Every call of the docker command costs a host of few cores a tenth of a second: few are made.
@@ -177,6 +178,10 @@ def give_names(host: Transport, state: HostState, found: str, names: Iterable[st
     return bool(new)
 
 
+def _unless_there(image_id: str, script: str) -> str:
+    return f"docker image inspect {image_id} >/dev/null 2>&1 || {{\n{script}\n}}"
+
+
 @dataclass
 class Shipment:
     """One image on its way to one host."""
@@ -250,18 +255,20 @@ class Shipment:
         """Bytes needed beside the staged ones and by the engine, at the worst moment of loading."""
         together = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
         peak = unpacked = gone = 0
+
+        def hold(copied: int, freed: int) -> int:
+            return max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+
         for step in self._steps(missing):
             staged = [blob.size for blob in self._sent_as(step)]
             loaded = [self._loaded_as(diff_id) for diff_id in step]
             # The engine copies the archive beside its layers, then unpacks it. Staged layers that
             # go as they are read are there twice one by one.
             copied = sum(blob.size for blob in loaded)
-            read = sum(staged) if consume else 0
-            freed = gone + read - (max(staged, default=0) if consume else 0)
-            peak = max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+            read = gone + sum(staged) if consume else gone
+            peak = hold(copied, read - max(staged, default=0) if consume else read)
             unpacked += sum(blob.raw_size for blob in loaded)
-            freed = gone + read
-            peak = max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+            peak = hold(copied, read)
             gone += sum(staged)
         return [sum(map(self.left, self._sent_as(missing))), peak]
 
@@ -356,17 +363,23 @@ class Shipment:
         return found
 
     def _load_script(self, missing: Sequence[str], consume: bool) -> str:
-        *first, last = self._steps(missing)
-        loads = []
-        for number, step in enumerate(first):
-            after = [*first, last][number + 1][0]
-            image = imagearchive.beginning(self.image, self.image.diff_ids.index(after))
+        steps = self._steps(missing)
+        # One at a time: the script of a connection that was given up may still be at it, and has
+        # the same layers. It may also be run again as it is; what is there is passed over then.
+        lines = [
+            INSPECT,
+            f"command -v flock >/dev/null && exec 9<{shlex.quote(self.folder)} && flock -w 900 9",
+        ]
+        for step, after in itertools.pairwise(steps):
+            image = imagearchive.beginning(self.image, self.image.diff_ids.index(after[0]))
             self._made.append(image.id)
-            loads.append(f"{self._archive(image, step, consume)} | docker load || exit 1")
-            loads.append(f"rm -f {self._paths(step)}")
-        loads.append(f"{self._archive(self.image, last, consume)} | docker load || exit 1")
-        loads.append(f"echo {' '.join(self._ids())} | inspect")
-        return INSPECT + "\n".join(loads) + "\n"
+            load = f"{self._archive(image, step, consume)} | docker load || exit 1"
+            lines.append(_unless_there(image.id, load))
+            lines.append(f"rm -f {self._paths(step)}")
+        load = f"{self._archive(self.image, steps[-1], consume)} | docker load || exit 1"
+        lines.append(_unless_there(self.image.id, load) if len(steps) > 1 else load)
+        lines.append(f"echo {' '.join(self._ids())} | inspect")
+        return "\n".join(lines) + "\n"
 
     def _archive(self, image: Image, layers: Sequence[str], consume: bool) -> str:
         """Shell that writes an archive with these of an image's layers."""
@@ -388,12 +401,14 @@ class Shipment:
         return " ".join(shlex.quote(self.path(blob)) for blob in self._sent_as(diff_ids))
 
     def _parts(self) -> list[str]:
-        """IDs of what loads that were interrupted left of this image."""
-        return [
-            there["id"]
+        """IDs of what interrupted loads left: of this image, and of those no longer staged."""
+        staged = {name.partition("/")[0] for name in self.state.staged}
+        staged.discard(hexdigest(self.image.id)[:16])
+        parts = {
+            str(there["id"]): (there["labels"] or {}).get(imagearchive.PART_OF)
             for there in self.state.images
-            if (there["labels"] or {}).get(imagearchive.PART_OF) == self.image.id
-        ]
+        }
+        return [part for part, of in parts.items() if of and hexdigest(of)[:16] not in staged]
 
     def _written(self, diff_id: str) -> str:
         """Shell that writes a layer as the archive holds it."""
@@ -417,8 +432,5 @@ class Shipment:
         self.host.run(
             f"{f'docker image rm {parts} >/dev/null 2>&1; ' if parts else ''}"
             f"rm -rf {shlex.quote(self.folder)}; "
-            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; "
-            # What others left for longer than their staged layers stay.
-            f"docker image prune --force --filter label={imagearchive.PART_OF} "
-            "--filter until=1h >/dev/null 2>&1; true"
+            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
         )

@@ -7,7 +7,6 @@ and look blobs up by digest. One archive carries both descriptions.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import tarfile
@@ -81,12 +80,16 @@ PART_OF = "org.ppocr.part-of"
 
 
 def beginning(image: Image, count: int) -> Image:
-    """An image of another one's first layers, which keeps them on an engine until all are there."""
-    kept = {key: image.parsed[key] for key in ("architecture", "os") if key in image.parsed}
-    made = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+    """An image of another one's first layers, which keeps them on an engine until all are there.
+
+    It has the same ID each time.
+    """
+    kept = {
+        key: image.parsed[key] for key in ("architecture", "os", "created") if key in image.parsed
+    }
     config = {"Labels": {PART_OF: image.id}}
     layers = {"type": "layers", "diff_ids": image.diff_ids[:count]}
-    return Image(_json(kept | {"created": made, "config": config, "rootfs": layers}))
+    return Image(_json(kept | {"config": config, "rootfs": layers}))
 
 
 def _blob_name(digest: str) -> str:

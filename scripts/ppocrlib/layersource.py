@@ -66,12 +66,13 @@ def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[
 
 
 def _names(asked: str, tags: Sequence[str]) -> tuple[str, ...]:
-    """The name an image was asked for by; every name it has where that was no tag of it.
+    """The name an image was asked for by; every name it has where that was its ID or digest.
 
-    As ``docker save`` does: a host is not given names nobody spoke of.
+    A host is not given names nobody spoke of.
     """
-    whole = asked if asked in tags else f"{asked}:latest"
-    return (whole,) if whole in tags else tuple(tags)
+    familiar = asked.removeprefix("docker.io/").removeprefix("library/")
+    found = next((tag for tag in (familiar, f"{familiar}:latest") if tag in tags), None)
+    return (found,) if found else tuple(tags)
 
 
 class EngineSource:

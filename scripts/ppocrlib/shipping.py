@@ -146,7 +146,9 @@ def deliver(
         nonlocal state
         now, state = state or probe(host, staging), None  # another try has to ask again
         blobs = usable(store, image, codec)
-        shipment = Shipment(host, now, image, blobs, store, staging, progress)
+        shipment = Shipment(
+            host, now, image, blobs, store, staging, progress, whole=mode == "whole"
+        )
         _bring(shipment, names, mode, consume, result)
 
     despite_lost_links(work, progress)
@@ -175,7 +177,9 @@ def deliver_relayed(
             try:
                 state, blobs = probe(host, staging), usable(store, image, codec)
                 if state.find(image) is None:
-                    shipment = Shipment(host, state, image, blobs, store, staging, progress)
+                    shipment = Shipment(
+                        host, state, image, blobs, store, staging, progress, whole=mode == "whole"
+                    )
                     layers = [d for d in _to_bring(shipment, mode) if d in session.layers]
                     if layers:
                         came, why = relays.fetch(shipment, layers, session, address)
@@ -266,7 +270,7 @@ def _to_bring(shipment: Shipment, mode: str) -> list[str]:
 def _transfer(
     shipment: Shipment, names: Sequence[str], mode: str, consume: bool | None, result: Result
 ) -> str:
-    missing, shipment.whole = _to_bring(shipment, mode), mode == "whole"
+    missing = _to_bring(shipment, mode)
     lost = [diff_id for diff_id in missing if diff_id not in shipment.blobs]
     if lost:
         raise NeedsWhole(f"{shipment.host.name} lacks layers that were not prepared: {len(lost)}")
@@ -281,7 +285,10 @@ def _transfer(
         if not shipment.deltas:
             raise
         result.notes.append(f"{_WITHOUT_FILES}: {error}")
-        return _move(replace(shipment, deltas={}, count=0), missing, consume, result)
+        # Steps before that one may have been loaded, and their staged layers are gone.
+        state = probe(shipment.host, shipment.staging)
+        shipment = replace(shipment, state=state, deltas={}, count=0)
+        return _move(shipment, _to_bring(shipment, mode), consume, result)
 
 
 def _compare(
