@@ -8,6 +8,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import time
 from dataclasses import replace
@@ -342,6 +344,15 @@ def test_a_pull_that_cannot_fit_is_refused() -> None:
     has_base = HostState.parse(probe_text([there([base])]).replace("/ 1000", "/ 200000000"))
     registry.check_room(host, has_base, image(), sizes)
     registry.check_room(host, bare, image(), {})  # unknown: the host finds out
+
+
+def test_a_command_without_its_environment_says_what_makes_it(tmp_path: Path) -> None:
+    scripts = Path(registry.__file__).parents[1]
+    shutil.copytree(scripts, tmp_path / "scripts")
+    command = [sys.executable, "-S", str(tmp_path / "scripts/ship_image.py"), "a:1", "host"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.startswith("error: ship_image.py needs this project's Python environment")
 
 
 def test_progress_says_rate_and_time_left() -> None:
