@@ -18,6 +18,7 @@ from typing import Any
 
 import docker
 from hostlab import Host
+from hostlab.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -133,6 +134,14 @@ def staged(host: Host) -> int:
     """Bytes that lie in the host's staging folder."""
     total = host.run(f"find {STAGING} -type f -printf '%s\\n' 2>/dev/null; true").stdout.split()
     return sum(int(size) for size in total)
+
+
+def settled(host: Host) -> int:
+    """:func:`staged`, once nothing on the host writes there any more: a killed run's bytes on
+    their way have arrived, or been dropped."""
+    writes = f"pgrep --full '^dd of={STAGING}/' >/dev/null"
+    assert until(lambda: host.run(writes, check=False).returncode == 1, 60, every=0.2)
+    return staged(host)
 
 
 def store_size(store: Path, diff_ids: Iterable[str]) -> int:

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -332,6 +331,14 @@ def test_a_cdi_device_that_is_gone_has_a_sentence(c: Host, playbook, settings) -
 # --- what it survives
 
 
+def two_looks(host: Host) -> None:
+    """Wait until the timer has started the reconcile twice, and both runs have ended."""
+    show = "systemctl show --property=InvocationID --value ppocr-gpu-reconcile"
+    for _ in range(3):
+        before = host.run(show).stdout.strip()
+        host.wait_for(f'[ "$({show})" != "{before}" ]', timeout=90)
+
+
 def test_the_cdi_specification_follows_the_cards(c: Host) -> None:
     nvidia.pretend(c, 3)
     c.wait_for("grep -q nvidia2 /etc/cdi/nvidia.yaml", timeout=30)
@@ -344,7 +351,7 @@ def test_a_driver_that_is_late_at_boot(h: Host) -> None:
     h.reboot()
     state = container(h)["State"]
     assert not state["Running"] and "driver not loaded" in state["Error"]
-    time.sleep(8)  # two looks of the timer
+    two_looks(h)
     assert not container(h)["State"]["Running"]
     nvidia.pretend(h)
     wait_healthy(h)
@@ -368,7 +375,7 @@ def test_what_an_operator_stops_stays_stopped(h: Host, playbook, settings) -> No
     assert container(h)["State"]["Error"]
     playbook("stop", [h], extra_vars=settings)
     nvidia.pretend(h)
-    time.sleep(8)
+    two_looks(h)
     assert not container(h)["State"]["Running"]
     playbook("start", [h], extra_vars=settings)
     wait_healthy(h)
