@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -16,9 +17,11 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+
+import slowed
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test-logs"
@@ -129,12 +132,13 @@ class Result:
         return {"passed": int(self.ok), "failed": int(not self.ok), "skipped": 0}
 
 
-def run(step: Step) -> Result:
+def run(step: Step, prefix: Sequence[str] = ()) -> Result:
+    """Run a step; ``prefix`` goes before its command."""
     started = time.monotonic()
     log = LOGS / f"{step.name}.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            step.command,
+            [*prefix, *step.command],
             cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -162,6 +166,15 @@ def run(step: Step) -> Result:
     return Result(step, status, time.monotonic() - started, output)
 
 
+def run_slowed(step: Step, cpus: float) -> Result:
+    """Run a step with a share of the CPUs for it and its containers together."""
+    environment = {**step.environment, **slowed.environment(step.name)}
+    timeout = int(step.timeout * max(1, 2 / cpus))
+    with slowed.share(step.name, cpus) as processes:
+        enter = ["sh", "-c", f'echo $$ >{processes}; exec "$@"', "sh"]
+        return run(dataclasses.replace(step, environment=environment, timeout=timeout), enter)
+
+
 def show(result: Result) -> None:
     print(
         f"--- {result.step.name}: {'ok' if result.ok else 'FAILED'} in {result.seconds:.0f} s",
@@ -171,7 +184,7 @@ def show(result: Result) -> None:
     print("\n".join(lines[-12:] if result.ok else lines[-250:]), flush=True)
 
 
-def run_all(steps: Sequence[Step]) -> list[Result]:
+def run_all(steps: Sequence[Step], one: Callable[[Step], Result] = run) -> list[Result]:
     """Run the steps, PARALLEL at once, each after those it names."""
     waiting = list(steps)
     results: dict[str, Result] = {}
@@ -184,7 +197,7 @@ def run_all(steps: Sequence[Step]) -> list[Result]:
                 if len(running) < PARALLEL and before <= results.keys():
                     waiting.remove(step)
                     print(f"... {step.name}", flush=True)
-                    running[pool.submit(run, step)] = step
+                    running[pool.submit(one, step)] = step
             if running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     step = running.pop(future)
@@ -211,6 +224,12 @@ def main() -> int:
         action="store_true",
         help=f"with a soak of {LONG_SOAK} requests instead of a short one",
     )
+    parser.add_argument(
+        "--cpus",
+        type=float,
+        metavar="N",
+        help="give each step, with its containers, so many CPUs, such as 0.25: a slow machine",
+    )
     args = parser.parse_args()
     unknown = set(args.steps) - {step.name for step in STEPS}
     if unknown:
@@ -221,7 +240,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
     steps = [with_long_soak(step) if args.full else step for step in STEPS]
-    results = run_all([step for step in steps if step.name in wanted])
+    one = functools.partial(run_slowed, cpus=args.cpus) if args.cpus else run
+    results = run_all([step for step in steps if step.name in wanted], one)
 
     print("\nslowest steps:")
     for result in sorted(results, key=lambda result: -result.seconds)[:6]:

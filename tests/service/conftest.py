@@ -31,7 +31,7 @@ class Service(Container):
         mounted = [f"--volume={mount}" for mount in mounts]
         super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options)
 
-    def predict(self, module, body, headers=None, timeout=90):
+    def predict(self, module, body, headers=None, timeout=600):
         """(HTTP status, parsed body)."""
         status, answer = self.post(module, body, headers, timeout)
         return status, json.loads(answer)
