@@ -138,7 +138,7 @@ README = """\
 {tag}: everything for a host without internet.
 
 1. Prove it before anything of it runs, on the control node, in a folder that you alone can write
-   (chmod -R go-w,ug-s .). KEY.pub is the public half of the key it was signed with, come another way:
+   (chmod -R go-w,ug-s .). KEY.pub is the public half of the signing key, come another way:
      printf 'ppocr-bundle %s\\n' "$(cat KEY.pub)" > KEY.signers
      ssh-keygen -Y verify -f KEY.signers -I ppocr-bundle -n ppocr-bundle \\
        -s SHA256SUMS.sig < SHA256SUMS &&

@@ -11,8 +11,8 @@ import pwd
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from io import BufferedReader
+from pathlib import Path, PurePosixPath
 
 from ..outcome import Refused
 
