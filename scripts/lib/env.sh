@@ -6,8 +6,9 @@
 ppocr_die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 PPOCR_ROOT=$(CDPATH= cd -- "${PPOCR_ROOT:-.}" && pwd -P)
+# Ansible takes a comma for a list of hosts, $ for a variable and {{ for a template.
 case $PPOCR_ROOT in
-*,*) ppocr_die "the path $PPOCR_ROOT has a comma, which Ansible takes for a list of hosts: move this folder" ;;
+*[,$]* | *{{*) ppocr_die "Ansible cannot work in $PPOCR_ROOT, for the sign ',', '$' or '{{' in this path: move or rename the folder" ;;
 esac
 _lock=$PPOCR_ROOT/requirements/${PPOCR_LOCK:-control}.lock
 [ -r "$_lock" ] || ppocr_die "$_lock cannot be read: this copy of the project is not whole, copy it again"
