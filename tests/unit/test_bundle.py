@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ppocrlib.bundle import lists, manifest, signature
-from ppocrlib.bundle.make import README
+from ppocrlib.bundle.make import README, _tidy
 from ppocrlib.progress import Progress
 
 VERIFY = Path(__file__).parents[2] / "scripts/verify_bundle.py"
@@ -430,3 +430,39 @@ def test_the_lists_are_what_the_tools_print(bundle: Path) -> None:
         cwd=bundle, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert (bundle / lists.FILES).read_text() == found.stdout
+
+
+@pytest.mark.parametrize("data", ["[]", "null", '{"format": 1}', "\ud800"])
+def test_a_bundle_is_not_made_since_what_is_none(tmp_path: Path, data: str) -> None:
+    old = tmp_path / "MANIFEST.json"
+    old.write_bytes(data.encode(errors="surrogatepass"))
+    command = [sys.executable, "-IB", str(VERIFY.with_name("make_bundle.py")), "--image", "none"]
+    command += ["--out", str(tmp_path / "new"), "--since", str(old), "--store", str(tmp_path / "l")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert f"{old} is no manifest of a bundle" in done.stderr
+
+
+def test_what_is_made_is_its_makers_alone_whatever_the_umask(tmp_path: Path) -> None:
+    for name in ("project/scripts", "packages"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "project/scripts/deploy").touch()
+    (tmp_path / "project/README.md").touch()
+    (tmp_path / "project/scripts/deploy").chmod(0o777)
+    for path in (tmp_path / "project/README.md", tmp_path / "project", tmp_path):
+        path.chmod(0o777 if path.is_dir() else 0o606)
+    _tidy(tmp_path)
+    modes = {
+        p.relative_to(tmp_path).as_posix(): p.stat().st_mode & 0o7777 for p in tmp_path.rglob("*")
+    }
+    assert modes == {
+        "project": 0o755, "project/scripts": 0o755, "project/scripts/deploy": 0o755,
+        "project/README.md": 0o644,
+    }  # fmt: skip
+    assert tmp_path.stat().st_mode & 0o7777 == 0o755
+
+
+def test_without_ssh_keygen_it_says_so(bundle: Path, key: Path) -> None:
+    status, said = verify(bundle, key, env={"PATH": str(bundle / "image"), "HOME": "/nonexistent"})
+    assert status == 1
+    assert "install openssh-client" in said
