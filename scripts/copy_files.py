@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Copies files and folders to a host, from a host, or from host to host, over SSH.
 
 Goes on at the byte where an interrupted copy ended; compares the sha256 of every file before it
@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, copying, logins
 from ppocrlib.outcome import OK

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
 
 It goes on where an interrupted run ended, proves every byte before loading, and compares what the
@@ -13,7 +13,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, logins, relay
 from ppocrlib.layersource import open_source
