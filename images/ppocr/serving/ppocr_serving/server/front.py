@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from pathlib import Path
 from typing import Any
 
 from tornado import httpserver, iostream, web
+from tornado.netutil import bind_sockets
 
+from .. import listening
 from ..config import ServingConfig
 from ..logs import event
+from ..supervisor import AGAIN
 from . import handlers
 from .access import Access
 from .gpuwatch import GpuWatch
@@ -36,6 +40,7 @@ _NO_LIMIT = 1 << 50
 _HEAD_BYTES = 16384
 _STARTING = "the service is starting"
 _STARTING_RETRY = 5
+_FAREWELL = 2.0  # seconds for answers that are the same for all
 _GPU_LOOK = 5.0  # seconds between looks at the cards' device nodes
 
 
@@ -74,7 +79,8 @@ class Front:
         self.active = 0
         self._held = 0
         self._stopping = asyncio.Event()
-        self._was_ready = False
+        # One that follows a front that had been ready: requests wait for its first worker.
+        self._was_ready = bool(os.environ.get(AGAIN))
 
     def has_worker(self) -> bool:
         """Whether a worker is ready."""
@@ -168,7 +174,8 @@ class Front:
             decompress_request=True,
         )
         server.front = self
-        server.listen(self._port, backlog=settings.connections)
+        sockets = listening.inherited(settings.connections)
+        server.add_sockets(sockets or bind_sockets(self._port, backlog=settings.connections))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -183,6 +190,7 @@ class Front:
         await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         if not self._stopping.is_set():
             log.error("the workers ended by themselves; the cause is logged above")
+            await self._abandon()
             return ended.result() or 1 if ended.done() else 1
         await self._drain(server)
         watching.cancel()
@@ -201,6 +209,15 @@ class Front:
             event(
                 log, "stopped before these requests finished", logging.ERROR, requests=self.active
             )
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        """Tell clients whose requests no worker will answer."""
+        self.upstream.abandon()
+        deadline = asyncio.get_running_loop().time() + _FAREWELL
+        while self.active and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the last answers leave
 
 
 def serve(serving: ServingConfig, settings: Settings) -> int:
