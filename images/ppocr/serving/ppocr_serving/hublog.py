@@ -18,22 +18,23 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
     return not isinstance(sys.exc_info()[1], RequestError)
 
 
-def take_over() -> None:
+def take_over(level: int = logging.WARNING) -> None:
     """To be called before PaddleHub makes its app: it asks for its log file then."""
     from paddlehub.utils import log as hub
 
     logger: logging.Logger = hub.logger.logger
     logger.handlers.clear()
     logger.propagate = True
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     logger.addFilter(_worth_a_line)
-    hub.get_file_logger = lambda filename: hub.logger
+    # Python's own, which takes what Flask gives it; PaddleHub's knows no exc_info.
+    hub.get_file_logger = lambda filename: logger
 
 
 def main() -> None:
     """The ``hub`` command."""
     logs.set_up()
-    take_over()
+    take_over(logging.INFO)
     from paddlehub.commands.utils import execute
 
     sys.exit(execute())
