@@ -9,12 +9,14 @@ import http
 import json
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .guard import REPORT_HEADER
 from .lanes import Lanes, socket_of
-from .metrics import Metrics
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 #: Seconds a request waits for a worker when there is none.
 _START_LIMIT = 180.0
