@@ -15,11 +15,13 @@ from typing import Any
 from .settings import RUN_DIR
 
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-_LANE, _MODULE, _GONE = "lane", "module.", ".gone"
+_LANE, _MODULE = "lane", "module."
+_ENDED, _LOST = ".ended", ".lost"
 
 
 class Scoreboard:
-    """A folder of ``<pid>`` folders, and of ``<pid>.gone`` of those that ended in good order."""
+    """A folder of ``<pid>`` folders; that of a worker that is gone is renamed until it was counted:
+    ``<pid>.ended`` where it ended in good order, ``<pid>.lost`` where it did not."""
 
     def __init__(self, folder: Path = RUN_DIR / "workers") -> None:
         self._folder = folder
@@ -33,6 +35,7 @@ class Scoreboard:
         """This worker takes requests on its lane; ``modules`` says where each one's models are."""
         # Made aside and renamed: the front never reads half of it.
         aside = self._folder / f"{pid}.new"
+        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         (aside / _LANE).symlink_to(str(lane))
         for name, device in modules.items():
@@ -40,25 +43,30 @@ class Scoreboard:
         aside.rename(self._folder / str(pid))
 
     def leave(self, pid: int) -> None:
-        """This worker takes none any more."""
-        shutil.rmtree(self._folder / str(pid), ignore_errors=True)
+        """This worker takes none any more, and was not asked to end."""
+        self._rename(pid, _LOST)
 
     def say_goodbye(self, pid: int) -> None:
         """This worker ends in good order, unless it left before."""
-        with contextlib.suppress(OSError):
-            (self._folder / str(pid)).rename(self._folder / f"{pid}{_GONE}")
+        self._rename(pid, _ENDED)
 
-    def said_goodbye(self, pid: int) -> bool:
-        """Whether a worker that is gone had ended in good order; forgets it."""
-        mark = self._folder / f"{pid}{_GONE}"
-        said = mark.exists()
-        shutil.rmtree(mark, ignore_errors=True)
-        return said
+    def _rename(self, pid: int, suffix: str) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / str(pid)).rename(self._folder / f"{pid}{suffix}")
+
+    def gone(self) -> dict[int, bool]:
+        """Workers that are gone since the last call, and whether each ended in good order."""
+        gone = {}
+        for path in [*self._folder.iterdir()]:
+            if path.suffix in (_ENDED, _LOST):
+                gone[int(path.stem)] = path.suffix == _ENDED
+                shutil.rmtree(path, ignore_errors=True)
+        return gone
 
     def ready(self) -> dict[int, dict[str, Any]]:
         """What each worker that is alive entered, by its pid."""
         found = {}
-        for path in self._folder.iterdir():
+        for path in [*self._folder.iterdir()]:
             if not path.name.isdigit():
                 continue
             pid = int(path.name)

@@ -73,9 +73,13 @@ class Workers:
         self.ready = 0
 
     async def start(self) -> None:
-        """Start gunicorn, in a process group of its own."""
+        """Start gunicorn."""
         self._board.clear()
+        await self._start()
+
+    async def _start(self) -> None:
         remove_sockets()
+        # A process group of its own: its workers, and what they start, can be ended with it.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -98,7 +102,7 @@ class Workers:
             if self._renewal is not None:
                 self._renewal.cancel()
             self.look()
-            await self.start()
+            await self._start()
 
     def _end_group(self) -> None:
         """End what gunicorn left behind."""
@@ -138,8 +142,9 @@ class Workers:
         self._oom.look()
         self._end_stopped()
         found = self._board.ready()
-        for pid in self._known - found.keys():
-            reason = self._reason(pid)
+        for pid, in_order in self._board.gone().items():
+            killed = "memory" if not in_order and self._oom.explains() else "lost"
+            reason = "recycled" if in_order else killed
             level = logging.INFO if reason == "recycled" else logging.ERROR
             self._metrics.restarts.labels(reason).inc()
             event(log, _ENDS[reason], level, pid=pid, answered=self._answered.pop(pid, 0))
@@ -181,12 +186,6 @@ class Workers:
             self._served = True
             with contextlib.suppress(OSError):
                 SERVED.touch()
-
-    def _reason(self, pid: int) -> str:
-        """Why a worker is gone."""
-        if self._board.said_goodbye(pid):
-            return "recycled"
-        return "memory" if self._oom.explains() else "lost"
 
     def _end_stopped(self) -> None:
         """Kill what was sent SIGSTOP and not continued: gunicorn, a worker or what that started."""
