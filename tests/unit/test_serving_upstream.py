@@ -117,20 +117,6 @@ def test_a_request_loses_three_workers_at_most(tmp_path, monkeypatch):
     assert sum(asked) == 3 and isinstance(given, upstream.WorkerLost)
 
 
-def test_requests_without_an_answer_are_told_that_it_ends(tmp_path, monkeypatch):
-    async def ends(way, lanes):
-        waiting = asyncio.ensure_future(way.ask("/predict/x", [b"{}"], {}))
-        await asyncio.sleep(0)
-        way.abandon()
-        with pytest.raises(upstream.Busy, match="stopping"):
-            await waiting
-        with pytest.raises(upstream.Busy, match="stopping"):
-            await way.ask("/predict/x", [b"{}"], {})
-
-    _, given = ask(tmp_path, monkeypatch, [None], after=ends, threads=1)
-    assert isinstance(given, upstream.Busy) and given.retry_after > 0
-
-
 def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
     async def leaves(way, lanes):
         other = asyncio.ensure_future(way.ask("/predict/x", [b"{}"], {}))

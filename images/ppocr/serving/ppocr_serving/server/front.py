@@ -40,7 +40,6 @@ _NO_LIMIT = 1 << 50
 _HEAD_BYTES = 16384
 _STARTING = "the service is starting"
 _STARTING_RETRY = 5
-_FAREWELL = 2.0  # seconds for answers that are the same for all
 _GPU_LOOK = 5.0  # seconds between looks at the cards' device nodes
 
 
@@ -190,7 +189,6 @@ class Front:
         await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         if not self._stopping.is_set():
             log.error("the workers ended by themselves; the cause is logged above")
-            await self._abandon()
             return ended.result() or 1 if ended.done() else 1
         await self._drain(server)
         watching.cancel()
@@ -209,15 +207,6 @@ class Front:
             event(
                 log, "stopped before these requests finished", logging.ERROR, requests=self.active
             )
-            await self._abandon()
-
-    async def _abandon(self) -> None:
-        """Tell clients whose requests no worker will answer."""
-        self.upstream.abandon()
-        deadline = asyncio.get_running_loop().time() + _FAREWELL
-        while self.active and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.05)  # the last answers leave
 
 
 def serve(serving: ServingConfig, settings: Settings) -> int:

@@ -25,7 +25,6 @@ _MEAN_WEIGHT = 0.1
 #: Workers that may end while they are busy with one request: it may be what ends them.
 _LOSSES = 3
 _HEAD_BYTES = 1 << 20
-_STOPPING_RETRY = 5
 
 
 class Busy(Exception):
@@ -73,8 +72,6 @@ class Upstream:
         self._free = asyncio.Semaphore(self._places)
         self._waiting = 0
         self._mean = 0.5
-        self._exchanges: set[asyncio.Future[Answer]] = set()
-        self._abandoned = False
 
     @property
     def full(self) -> bool:
@@ -99,7 +96,7 @@ class Upstream:
         """Wait for a place, then for the answer.
 
         Raises:
-            Busy: the queue is full, or the service ends before the answer is there.
+            Busy: the queue is full.
             TimedOut, WorkerLost: the worker hung, or died more than once.
         """
         if self._free.locked():
@@ -109,28 +106,12 @@ class Upstream:
                 await self._free.acquire()
         else:
             await self._free.acquire()
-        if self._abandoned:
-            self._free.release()
-            raise _ending()
         # The exchange goes on when the client leaves: the worker works on it all the same.
         exchange = asyncio.ensure_future(self._tries(path, body, headers))
-        self._exchanges.add(exchange)
         exchange.add_done_callback(self._done)
-        try:
-            return await asyncio.shield(exchange)
-        except asyncio.CancelledError:
-            if exchange.cancelled() and self._abandoned:
-                raise _ending() from None
-            raise
-
-    def abandon(self) -> None:
-        """End every request that has no answer yet, with :class:`Busy`: the service ends."""
-        self._abandoned = True
-        for exchange in list(self._exchanges):
-            exchange.cancel()
+        return await asyncio.shield(exchange)
 
     def _done(self, exchange: asyncio.Future[Answer]) -> None:
-        self._exchanges.discard(exchange)
         self._free.release()
         if not exchange.cancelled():
             exchange.exception()  # seen, also when the client has left
@@ -208,10 +189,6 @@ class Upstream:
             writer.close()
 
 
-def _ending() -> Busy:
-    return Busy("the service is stopping", _STOPPING_RETRY)
-
-
 def _parse(head: bytes, body: bytes) -> Answer:
     """The answer a worker gave, which is whole.
 
@@ -225,13 +202,13 @@ def _parse(head: bytes, body: bytes) -> Answer:
         key, _, value = line.partition(":")
         headers[key.lower()] = value.strip()
     code, size = int(status.split(" ")[1]), int(headers["content-length"])
-    if len(body) < size:
+    if len(body) != size:
         raise asyncio.IncompleteReadError(body, size)
     if REPORT_HEADER.lower() not in headers:
         return _of_gunicorn(code)
     report = json.loads(headers[REPORT_HEADER.lower()])
     content_type = headers.get("content-type", "application/json")
-    return Answer(code, body[:size], content_type, report)
+    return Answer(code, body, content_type, report)
 
 
 def _of_gunicorn(code: int) -> Answer:
