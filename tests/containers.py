@@ -77,7 +77,7 @@ class Container:
         finished = docker("logs", self.name)
         return finished.stdout + finished.stderr
 
-    def wait(self, condition, seconds=90):
+    def wait(self, condition, seconds=300):
         """Wait until ``condition()`` holds."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -95,11 +95,11 @@ class Container:
     def execute(self, *command):
         return docker("exec", self.name, *command)
 
-    def connection(self, timeout=90):
+    def connection(self, timeout=300):
         host, port = self.address
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=90):
+    def request(self, method, path, body=None, headers=None, timeout=300):
         """(HTTP status, headers, body) of one request on a connection of its own."""
         connection = self.connection(timeout)
         try:
@@ -109,7 +109,7 @@ class Container:
         finally:
             connection.close()
 
-    def post(self, module, body, headers=None, timeout=90):
+    def post(self, module, body, headers=None, timeout=300):
         """POST raw bytes or an object to a module; return (HTTP status, body)."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}

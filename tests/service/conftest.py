@@ -17,7 +17,7 @@ MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 def pytest_addoption(parser):
     parser.addoption("--soak-requests", type=int, default=300, help="requests of the soak")
     parser.addoption("--kills", type=int, default=6, help="processes killed at random")
-    parser.addoption("--kill-minutes", type=float, default=1, help="time these kills spread over")
+    parser.addoption("--kill-minutes", type=float, default=0.5, help="time these kills spread over")
     parser.addoption("--flood-requests", type=int, default=3000, help="bad requests of the flood")
     parser.addoption("--browser", action="store_true", help="install Chromium if need be")
 
@@ -38,7 +38,7 @@ class Service(Container):
         mounted = [f"--volume={mount}" for mount in mounts]
         super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options)
 
-    def predict(self, module, body, headers=None, timeout=90):
+    def predict(self, module, body, headers=None, timeout=300):
         """(HTTP status, parsed body)."""
         status, answer = self.post(module, body, headers, timeout)
         return status, json.loads(answer)

@@ -53,7 +53,7 @@ class Killing:
         body = {"images": [encoded(SAMPLE)]}
         while not self._stop.is_set():
             try:
-                status, data = self._service.post("ocr_rec", body, timeout=240)
+                status, data = self._service.post("ocr_rec", body, timeout=300)
             except (OSError, http.client.HTTPException):
                 outcome = "lost"
                 time.sleep(0.02)
