@@ -31,7 +31,7 @@ _HUB = [sys.executable, "-m", "ppocr_serving.hublog"]
 def _hub_command() -> list[str]:
     """``hub serving start`` with a config.json PaddleHub can read (no comments, rules applied)."""
     config = hubhome.hub_home().with_name("config.json")
-    config.write_text(json.dumps(preflight().data, indent=1))
+    hubhome.keep(config, json.dumps(preflight().data, indent=1))
     return [*_HUB, "serving", "start", "-c", str(config)]
 
 

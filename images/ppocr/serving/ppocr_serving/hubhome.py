@@ -28,8 +28,8 @@ def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path
     home = home or hub_home()
     (home / "conf").mkdir(parents=True, exist_ok=True)
     # Both files exist before PaddleHub is imported, or it writes its own with its public server.
-    _keep(home / "conf/config.yaml", _SETTINGS)
-    _keep(home / "conf/cache.yaml", "hub_name: ppocr\n")
+    keep(home / "conf/config.yaml", _SETTINGS)
+    keep(home / "conf/cache.yaml", "hub_name: ppocr\n")
     link = home / "modules"
     if modules.is_dir():
         with contextlib.suppress(FileExistsError):
@@ -37,7 +37,7 @@ def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path
     return home
 
 
-def _keep(file: Path, text: str) -> None:
+def keep(file: Path, text: str) -> None:
     """Write a file where it is not so yet: whole, since others may read it meanwhile, and never
     again, since the tmpfs may be full by then."""
     with contextlib.suppress(OSError):
