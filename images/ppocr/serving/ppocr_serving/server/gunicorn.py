@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -64,6 +65,7 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "pre_fork": self._assignment.before_fork,
             "post_fork": self._after_fork,
+            "pre_request": _skip_deserted,
             "worker_exit": self._worker_exit,
             "child_exit": self._child_exit,
             "logger_class": PlainLogger,
@@ -135,6 +137,15 @@ class Server(BaseApplication):
         self._trouble.clear()
         log.info("ready in %.1f s: %s", time.monotonic() - started, devices)
         return Guard(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
+
+
+def _skip_deserted(worker: Any, request: Any) -> None:
+    """gunicorn's pre_request: leave alone what the front asks another lane for by now, while it
+    waited in this one's socket for a worker."""
+    poll = select.poll()
+    poll.register(request.unreader.sock, 0)
+    if any(flags & select.POLLHUP for _, flags in poll.poll(0)):
+        raise StopIteration
 
 
 class PlainLogger:
