@@ -79,7 +79,7 @@ class Container:
         finished = docker("logs", self.name)
         return finished.stdout + finished.stderr
 
-    def wait(self, condition, seconds=600):
+    def wait(self, condition, seconds=300):
         """Wait until ``condition()`` holds; ``seconds`` only ends a wait for what never comes."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -97,11 +97,11 @@ class Container:
     def execute(self, *command):
         return docker("exec", self.name, *command)
 
-    def connection(self, timeout=600):
+    def connection(self, timeout=300):
         host, port = self.address
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=600):
+    def request(self, method, path, body=None, headers=None, timeout=300):
         """(HTTP status, headers, body) of one request on a connection of its own."""
         connection = self.connection(timeout)
         try:
@@ -111,7 +111,7 @@ class Container:
         finally:
             connection.close()
 
-    def post(self, module, body, headers=None, timeout=600):
+    def post(self, module, body, headers=None, timeout=300):
         """POST raw bytes or an object to a module; return (HTTP status, body)."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}

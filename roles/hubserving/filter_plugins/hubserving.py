@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections.abc import Iterable
@@ -87,6 +88,33 @@ def _last_look(state: dict[str, Any]) -> dict[str, str]:
     return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
 
 
+def hubserving_gave_up(text: str) -> str:
+    """What a container that gave up said of it, as a sentence; '' where it has not.
+
+    Args:
+        text: its ``.State`` from ``docker inspect``, as JSON; what is none has not given up.
+    """
+    try:
+        state = json.loads(text)
+        looks = (state.get("Health") or {}).get("Log") or []
+    except (ValueError, AttributeError):
+        return ""
+    # The engine keeps what healthchecks said before the container was started last: that is over.
+    if not looks or _moment(looks[-1]["Start"]) < _moment(state["StartedAt"]):
+        return ""
+    _, found, said = str(looks[-1].get("Output", "")).rpartition("not ready: gave up ")
+    return f"It gave up {said.strip()}." if found else ""
+
+
+def _moment(text: str) -> datetime.datetime:
+    """A time as the engine writes it: nanoseconds, UTC or the host's time zone."""
+    seconds, _, rest = text.partition(".")
+    zone = rest.lstrip("0123456789") if rest else ""
+    if not rest:
+        seconds, zone = text[:19], text[19:]
+    return datetime.datetime.fromisoformat(seconds + zone.replace("Z", "+00:00"))
+
+
 def hubserving_explain(texts: Iterable[Any]) -> str:
     """Cause and remedy of the first known NVIDIA error in texts, as a sentence; '' without one."""
     cause = nvidia_gpu.explain("\n".join(str(text) for text in texts))
@@ -147,6 +175,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, object]:
         return {
+            "hubserving_gave_up": hubserving_gave_up,
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,

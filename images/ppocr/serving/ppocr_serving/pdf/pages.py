@@ -134,6 +134,7 @@ class _Drawing:
             "side": MAX_SIDE,
             "seconds": limits.pdf_timeout,
             "megabytes": _MEGABYTES,
+            "parent": os.getpid(),
         }
         self._limits = limits
         self._process = subprocess.Popen(

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from pathlib import Path
 from typing import Any
 
 from tornado import httpserver, iostream, web
+from tornado.netutil import bind_sockets
 
+from .. import listening
 from ..config import ServingConfig
 from ..logs import event
+from ..supervisor import AGAIN
 from . import handlers
 from .access import Access
 from .gpuwatch import GpuWatch
@@ -74,7 +78,8 @@ class Front:
         self.active = 0
         self._held = 0
         self._stopping = asyncio.Event()
-        self._was_ready = False
+        # One that follows a front that had been ready: requests wait for its first worker.
+        self._was_ready = bool(os.environ.get(AGAIN))
 
     def has_worker(self) -> bool:
         """Whether a worker is ready."""
@@ -168,7 +173,8 @@ class Front:
             decompress_request=True,
         )
         server.front = self
-        server.listen(self._port, backlog=settings.connections)
+        sockets = listening.inherited(settings.connections)
+        server.add_sockets(sockets or bind_sockets(self._port, backlog=settings.connections))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
