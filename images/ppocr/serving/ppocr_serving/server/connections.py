@@ -192,6 +192,9 @@ class Exchange(http1connection.HTTP1Connection):
 class Keeper(Protocol):
     """What a connection needs of the server it belongs to."""
 
+    def serves(self, connection: Connection) -> bool:
+        """Whether there is a place for its request among those that are served."""
+
     def malformed(self, connection: Connection, fault: Malformed) -> tuple[int, str]:
         """Note it; return the HTTP status and message to answer with."""
 
@@ -208,11 +211,7 @@ class Context:
 
 
 class Connection(http1connection.HTTP1ServerConnection):
-    """One client's connection; a member of the crowd (see :mod:`.crowd`).
-
-    Attributes:
-        beyond: it is one more than the bound, and is answered health only.
-    """
+    """One client's connection; a member of the crowd (see :mod:`.crowd`)."""
 
     def __init__(
         self,
@@ -226,7 +225,6 @@ class Connection(http1connection.HTTP1ServerConnection):
         self._keeper = keeper
         self.client: str = self.context.remote_ip
         self.group = group_of(self.client)
-        self.beyond = False
         self.enter(IDLE)
 
     def enter(self, state: int) -> None:
@@ -250,6 +248,11 @@ class Connection(http1connection.HTTP1ServerConnection):
         if self.state in (RECEIVING, ANSWERING):
             self.tell("closed: too slow for its place among the connections")
         self.stream.close()
+
+    @property
+    def served(self) -> bool:
+        """Whether there is a place for its request; health is answered anyway."""
+        return self._keeper.serves(self)
 
     def tell(self, message: str) -> None:
         """Log something about this client."""

@@ -2,7 +2,8 @@
 
 Nobody keeps others out by holding connections. Idle ones go first, the oldest of the address that
 has most; then those that dawdle over sending a body or taking an answer. An address that holds more
-than half of all gives up others too when a second address asks. Requests in work never go.
+than half of all gives up others too when a second address asks. Requests in work never go. Who has
+just come is let in beyond the bound, since only its head tells what it wants.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from collections import Counter
 from typing import Protocol
 
 IDLE, RECEIVING, WORKING, ANSWERING, LEAVING = range(5)
-#: Bytes a second below which a body or an answer does not move, once it had ``_GRACE`` seconds.
+#: Bytes a second below which a body or an answer does not move, once it had some seconds: a client
+#: may think before it sends, but an answer that waits has filled the client's side.
 _DAWDLE = 8000
-_GRACE = 2.0
-#: Connections beyond the bound that are told so, and in which health is answered.
-SPARE = 32
+_GRACE = {RECEIVING: 2.0, ANSWERING: 0.5}
+#: Seconds in which the first head may come: who has just come is not idle yet.
+_FRESH = 1.0
+#: Connections let in beyond the bound for that time, and to be told so.
+SPARE = 400
 
 
 class Member(Protocol):
@@ -50,7 +54,7 @@ class Crowd:
     """The connections there are.
 
     Args:
-        bound: how many may be there; a few more are let in to be told so.
+        bound: how many may be served at once, and may stay.
     """
 
     def __init__(self, bound: int) -> None:
@@ -61,50 +65,52 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._members)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(list(self._members))
-
-    def admit(self, member: Member) -> bool | None:
-        """Let a connection in, at another one's cost if need be.
-
-        Returns:
-            True; False if it is beyond the bound, to be answered health or that it is; None if it
-            is not let in at all.
-        """
-        within = len(self._members) < self._bound or self._make_room(member.group)
-        if not within and len(self._members) >= self._bound + SPARE:
-            return None
+    def admit(self, member: Member) -> bool:
+        """Let a connection in, at the cost of idle ones if need be; False where there are none."""
+        while len(self._members) >= self._bound and self._evict(self._idle(_FRESH)):
+            pass
+        full = len(self._members) >= self._bound + SPARE
+        if full and not self._evict(self._idle(0) or self._dawdler(member)):
+            return False
         self._members[member] = None
         self._sizes[member.group] += 1
-        return within
+        return True
 
     def leave(self, member: Member) -> None:
         """A connection has ended."""
-        if self._members.pop(member, member) is None:
+        if member in self._members:
+            del self._members[member]
             self._sizes[member.group] -= 1
             if not self._sizes[member.group]:
                 del self._sizes[member.group]
 
-    def _make_room(self, newcomer: str) -> bool:
-        victim = self._idle() or self._dawdler(newcomer)
+    def serves(self, member: Member) -> bool:
+        """Whether a connection that now asks for something is within the bound."""
+        others = sum(one.state not in (IDLE, LEAVING) for one in self._members if one is not member)
+        return others < self._bound or self._evict(self._dawdler(member))
+
+    def _evict(self, victim: Member | None) -> bool:
         if victim is None:
             return False
         self.leave(victim)
         victim.evict()
         return True
 
-    def _idle(self) -> Member | None:
-        idle = [one for one in self._members if one.state in (IDLE, LEAVING)]
+    def _idle(self, seconds: float) -> Member | None:
+        before = time.monotonic() - seconds
+        idle = [
+            one for one in self._members if one.state in (IDLE, LEAVING) and one.since <= before
+        ]
         return max(idle, key=lambda one: (self._sizes[one.group], -one.since), default=None)
 
-    def _dawdler(self, newcomer: str) -> Member | None:
+    def _dawdler(self, newcomer: Member) -> Member | None:
         now = time.monotonic()
         group, size = self._sizes.most_common(1)[0]
-        hog = group if group != newcomer and size > self._bound / 2 else None
+        hog = group if group != newcomer.group and size > self._bound / 2 else None
         found = []
         for one in self._members:
             age = now - one.since
-            if one.state in (RECEIVING, ANSWERING) and age > _GRACE:
+            if one is not newcomer and one.state in _GRACE and age > _GRACE[one.state]:
                 pace = one.moved / age
                 if pace < _DAWDLE or one.group == hog:
                     found.append((pace, one))

@@ -76,7 +76,7 @@ class Handler(web.RequestHandler):
             return 403, access.NETWORK, "access"
         if not access.by_accepted_name(self.request.host_name, client, self.health):
             return 403, access.HOST, "access"
-        if self.request.connection.owner.beyond and not self.health:  # type: ignore[union-attr]
+        if not self.health and not self.request.connection.owner.served:  # type: ignore[union-attr]
             self.set_header("Connection", "close")
             return self.busy("as many clients as can be are connected (hubserving_connections)", 1)
         if not self.open_to_all and not access.has_token(headers.get("Authorization", "")):

@@ -48,7 +48,7 @@ class Listener(httputil.HTTPServerConnectionDelegate):
             header_timeout=settings.header_timeout,
             body_timeout=settings.body_timeout,
         )
-        self.crowd = Crowd(settings.connections)
+        self._crowd = Crowd(settings.connections)
         self._closers: list[Callable[[], None]] = []
 
     def listen(self, port: int, backlog: int) -> None:
@@ -76,13 +76,11 @@ class Listener(httputil.HTTPServerConnectionDelegate):
             plain.close()
             return
         connection = Connection(self, stream, self._params, address)
-        admitted = self.crowd.admit(connection)
-        if admitted is None:
+        if not self._crowd.admit(connection):
             stream.close()
             return
-        connection.beyond = not admitted
         connection.start_serving(self)
-        self._metrics.connections.set(len(self.crowd))
+        self._metrics.connections.set(len(self._crowd))
 
     def start_request(
         self, server_conn: object, request_conn: httputil.HTTPConnection
@@ -91,8 +89,12 @@ class Listener(httputil.HTTPServerConnectionDelegate):
 
     def on_close(self, server_conn: object) -> None:
         assert isinstance(server_conn, Connection)
-        self.crowd.leave(server_conn)
-        self._metrics.connections.set(len(self.crowd))
+        self._crowd.leave(server_conn)
+        self._metrics.connections.set(len(self._crowd))
+
+    def serves(self, connection: Connection) -> bool:
+        """Whether there is a place for a connection's request."""
+        return self._crowd.serves(connection)
 
     def malformed(self, connection: Connection, fault: Malformed) -> tuple[int, str]:
         """Note a request that no handler sees, and say what to answer."""
