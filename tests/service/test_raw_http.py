@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import rawhttp
-from tests.containers import encoded
+from tests.containers import docker, encoded
 from tests.rawhttp import Client, ask, post, request
 
 #: 600 MB of zeros.
@@ -42,6 +42,16 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
         found["front"] = {"pid": int(folder.name),
                           "mb": int(status.split("VmRSS:")[1].split()[0]) / 1000}
 print(json.dumps(found))
+"""
+
+_KILL_MASTER = """
+import os, pathlib, signal
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    words = (folder / "cmdline").read_bytes().rstrip(b"\\0").split(b"\\0")
+    parent = (folder / "status").read_text().split("PPid:")[1].split()[0]
+    above = pathlib.Path("/proc", parent, "cmdline")
+    if words[-1] == b"workers" and b"workers" not in above.read_bytes():
+        os.kill(int(folder.name), signal.SIGKILL)
 """
 
 
@@ -329,6 +339,39 @@ def test_a_body_that_is_no_json_is_named_in_our_words(service):
         reply = ask(service.address, post(body))
         assert_contract(reply)
         assert "browser" not in reply.said["msg"] and "JSON" in reply.said["msg"]
+
+
+def test_half_an_answer_of_a_worker_is_none(service):
+    program = """
+import asyncio
+from ppocr_serving.server.upstream import _parse
+for head, body in ((b"Content-Length: 5", b"half"), (b"Content-Length: 5", b""), (b"X: y", b""),
+                   (b"X: y", b"whole?")):
+    try:
+        _parse(b"HTTP/1.1 200 OK\\r\\n" + head + b"\\r\\n\\r\\n", body)
+    except asyncio.IncompleteReadError:
+        print("refused")
+"""
+    assert service.execute("python", "-c", program).stdout.split() == ["refused"] * 4
+
+
+@pytest.mark.parametrize("end", ["stop", "master"])
+def test_requests_the_front_ends_before_are_told(start, end):
+    service = start(graceful_timeout=1).ready()
+    with Client(service.address, timeout=90) as working, Client(service.address) as sending:
+        sending.send(post(b"{", length=100))
+        working.send(post(b'{"sleep": 60}', path="/predict/stuck"))
+        service.wait(lambda: service.metric("ppocr_working_requests") == 1, 30)
+        if end == "stop":
+            docker("stop", "--time=30", service.name)
+        else:
+            service.execute("python", "-c", _KILL_MASTER)
+        for client in (working, sending):
+            reply = client.reply()
+            if reply is not None:
+                assert_contract(reply)
+                assert reply.code == 503
+    assert not [event for event in service.events() if event.get("code") == 200]
 
 
 # Readers and connections

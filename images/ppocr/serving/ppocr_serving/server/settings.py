@@ -16,7 +16,7 @@ RUN_DIR = Path(os.environ.get("PPOCR_RUN_DIR", "/run/ppocr"))
 _MEGA = 1_000_000
 #: Zero means "no such limit" for these.
 _MAY_BE_ZERO = {"max_requests", "memory_ceiling", "pdf_pages_limit"}
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -112,8 +112,10 @@ class Settings:
         """
         names = [name for name in map(str.strip, self.hosts.split(",")) if name]
         for name in names:
-            if not _HOST.fullmatch(name):
-                raise ValueError(f"{name}: a name or an address alone, such as ocr.example.com")
+            if ":" in name:
+                ipaddress.IPv6Address(bare_name(name))
+            elif not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no name and no address, such as ocr.example.com")
         return frozenset(map(bare_name, names))
 
     @classmethod
