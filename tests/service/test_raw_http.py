@@ -154,6 +154,7 @@ def test_a_length_that_is_no_number_is_refused(service, path, length):
         (request("POST / HTTP/1.1", "Transfer-Encoding: chunked", "Content-Length: 5"), 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x07" * 300, 400),
     ],
+    ids=range(28),
 )  # fmt: skip
 def test_heads_that_are_no_http_are_answered(service, sent, code):
     with Client(service.address) as client:
@@ -175,6 +176,7 @@ def test_tls_to_the_plain_port_is_named(service):
 @pytest.mark.parametrize(
     "kind",
     ["x" * 9000, "application/" + "j" * 9000, "text/plain", "multipart/form-data; boundary=x", ""],
+    ids=range(5),
 )
 def test_other_types_are_refused_in_the_contracts_shape(service, kind):
     reply = ask(service.address, post(GOOD, kind=kind))
@@ -206,6 +208,7 @@ def test_hosts_agents_and_cookies_of_any_size_reach_no_worker(service):
     [b"zz\r\n{}\r\n0\r\n\r\n", b"\r\n\r\n", b"-1\r\n\r\n", b"5\r\n{}xxxyy\r\n0\r\n\r\n",
      b"0" * 100 + b"\r\n\r\n", b"2\r\n{}0\r\n\r\n", b"2\r\n{}\r\n0\r\nX: y\r\n\r\n",
      b"2;" + b"e" * 100 + b"\r\n{}\r\n0\r\n\r\n", b"0x2\r\n{}\r\n0\r\n\r\n"],
+    ids=range(9),
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/predict/ocr_rec", "/livez", "/nothing"])
 def test_chunks_that_are_none_are_refused(service, path, body):
@@ -326,6 +329,7 @@ def test_large_bodies_are_answered_before_they_are_sent(service):
         b'{"pdfs": [{"data": "\\ud800", "pages": "\\udead"}]}',
         b'{"pdfs": [{"data": "AAAA", "pages": "' + b"9" * 100_000 + b'"}]}',
     ],
+    ids=range(8),
 )
 def test_text_that_cannot_be_written_breaks_no_answer(service, body):
     reply = ask(service.address, post(body, path="/predict/ocr_system"))
