@@ -106,11 +106,14 @@ class Client:
             data += part
 
     def rest(self, heads=()):
-        """All answers until the server closes."""
+        """All answers until the server closes; a HEAD it could not read has a body like others."""
         data = b""
         while part := self._more():
             data += part
-        return parse(data, heads)
+        try:
+            return parse(data, heads)
+        except ValueError:
+            return parse(data)
 
     def _more(self):
         try:

@@ -492,7 +492,7 @@ INTENDED = {200, 304, 400, 401, 403, 404, 405, 413, 415, 422, 431}
 
 
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

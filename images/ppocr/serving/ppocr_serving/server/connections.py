@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds in which a client that is still sending may find its answer before the connection closes.
 _LINGER = 2.0
+#: Seconds between requests a client has piled up on one connection.
+_PILED = 0.05
 _PLAIN_ANSWER = (
     "HTTP/1.1 {code} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n"
     "Connection: close\r\n\r\n"
@@ -68,6 +70,11 @@ class _Counted:
     """What both kinds of streams do besides: count bytes, and hand over heads that are no heads."""
 
     bytes_moved = 0
+
+    @property
+    def ahead(self) -> bool:
+        """Whether bytes are there that nobody has read yet."""
+        return bool(self._read_buffer_size)  # type: ignore[attr-defined]
 
     def read_from_fd(self, buf: Any) -> int | None:
         count: int | None = super().read_from_fd(buf)  # type: ignore[misc]
@@ -298,7 +305,9 @@ class Connection(http1connection.HTTP1ServerConnection):
                     return
                 if not more:
                     return
-                await asyncio.sleep(0)
+                # Who sends requests ahead of their answers waits a little between them, lest all
+                # others wait for the pile.
+                await asyncio.sleep(_PILED if self.stream.ahead else 0)
         except (iostream.StreamClosedError, asyncio.CancelledError):
             return
         except Exception:

@@ -141,7 +141,7 @@ class Front:
         """Serve until SIGTERM; return the exit status."""
         settings = self.settings
         listener = Listener(self._application(), settings, self.access, self.metrics, self._tls())
-        listener.listen(self._port, backlog=settings.connections)
+        listener.listen(self._port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

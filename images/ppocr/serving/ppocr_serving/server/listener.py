@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 #: Bodies are counted by the handlers, which can say what is wrong; Tornado's own limit is not met.
 _NO_LIMIT = 1 << 60
 _HEAD_BYTES = 16384
+#: Connections the kernel keeps until they are taken: beyond it a client's first try costs a second.
+_BACKLOG = 4096
 #: Bytes a connection may have read ahead.
 _BUFFER = 1 << 20
 
@@ -51,9 +53,9 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         self._crowd = Crowd(settings.connections)
         self._closers: list[Callable[[], None]] = []
 
-    def listen(self, port: int, backlog: int) -> None:
+    def listen(self, port: int) -> None:
         """Take connections on a port of every address."""
-        for one in netutil.bind_sockets(port, backlog=backlog):
+        for one in netutil.bind_sockets(port, backlog=_BACKLOG):
             remove = netutil.add_accept_handler(one, self._accepted)
             self._closers += [remove, one.close]
 
