@@ -395,7 +395,7 @@ def test_answers_nobody_takes_hold_nobody_up(start):
         service.wait(lambda: service.predict("ocr_rec", GOOD)[0] == 200, 30)
     assert service.execute("python", "-m", "ppocr_serving.healthcheck").returncode == 0
     # What stands still is ended by its deadline also where nobody needs its place.
-    service.wait(lambda: service.metric("ppocr_connections") <= 1, 60)
+    service.wait(lambda: service.metric("ppocr_connections") <= 1, 150)
     for client in greedy:
         client.socket.close()
 

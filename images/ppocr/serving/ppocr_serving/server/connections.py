@@ -307,6 +307,7 @@ class Connection(http1connection.HTTP1ServerConnection):
                     return
                 # Who sends requests ahead of their answers waits a little between them, lest all
                 # others wait for the pile.
+                self.enter(IDLE)
                 await asyncio.sleep(_PILED if self.stream.ahead else 0)
         except (iostream.StreamClosedError, asyncio.CancelledError):
             return
