@@ -38,6 +38,8 @@ def _check_body() -> None:
         body = request.get_json()
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
+    except BadRequest as error:
+        raise BadRequest("the body is not JSON, or is cut off") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     if "self" in body:
