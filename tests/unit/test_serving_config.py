@@ -50,6 +50,10 @@ def test_the_guides_file_with_comments_is_accepted():
     )
 
 
+def test_a_byte_order_mark_is_no_content():
+    assert check("\ufeff" + GUIDE).port == 8866
+
+
 def test_a_hash_inside_a_string_is_no_comment():
     name = "a#b"
     checked = check(config(modules_info={name: {"init_args": {"directory": "/x#y"}}}))

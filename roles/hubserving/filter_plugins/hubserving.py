@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "nvidia_container_toolkit/mod
 
 import nvidia_gpu
 from ppocr_serving import config, params
+from ppocr_serving.server import settings
 
 
 def hubserving_module_info(
@@ -24,19 +27,32 @@ def hubserving_module_info(
     return {"init_args": dict(init_args) if name in our_modules else {}, "predict_args": {}}
 
 
-def hubserving_check_config(text: str, instance: dict[str, Any]) -> dict[str, Any]:
-    """Check a config.json for an instance.
+def hubserving_check_config(
+    text: str, instance: dict[str, Any], use_gpu: bool | None = None
+) -> dict[str, Any]:
+    """Check the config.json of an instance: its ``config_file`` where it names one, else ``text``.
+
+    Args:
+        text: the one rendered from the settings.
+        instance: its ``port``, and ``config_file`` or none.
+        use_gpu: whether image and host are prepared for a GPU; None where that is not known.
 
     Returns:
         ``data`` as PaddleHub reads it, ``notes`` for the operator, and ``error``: empty, or one
         sentence that names the key and the remedy.
     """
     try:
-        checked = config.check(text)
+        own = instance.get("config_file")
+        checked = config.load(Path(own).expanduser()) if own else config.check(text)
     except config.ConfigError as error:
         return {"data": {}, "notes": [], "error": str(error)}
     problem = ""
-    if checked.port != int(instance["port"]):
+    if checked.uses_gpu and use_gpu is False:
+        problem = (
+            "config.json sets use_gpu to true and ppocr_device is cpu, so image and host are not "
+            "prepared for a GPU: set use_gpu to false there, or ppocr_device to gpu"
+        )
+    elif checked.port != int(instance["port"]):
         problem = (
             f"config.json says port {checked.port}, the instance {instance['port']}: "
             "make hubserving_port and hubserving_config_file agree"
@@ -50,6 +66,40 @@ def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
         return {"data": params.check(dict(values)), "error": ""}
     except params.ParamsError as error:
         return {"data": {}, "error": f"hubserving_params: {error}"}
+
+
+def hubserving_settings_error(
+    environment: dict[str, Any], instance: dict[str, Any], tokens: list[str]
+) -> str:
+    """What is wrong with what the container is given, by its own rules, as a sentence; or ''.
+
+    Args:
+        environment: variables of the container.
+        instance: its ``bind``.
+        tokens: bearer tokens.
+    """
+    for name, value in environment.items():
+        if not isinstance(value, str):
+            return f"hubserving_environment.{name} is not text: write its value in quotes"
+    for number, token in enumerate(tokens, 1):
+        # One a line of a file, and one word of a header.
+        if not re.fullmatch(r"[!-~]+", token) or token.startswith("#"):
+            return (
+                f"hubserving_tokens: a token (number {number}) has a blank or other than ASCII in "
+                "it, or begins with #: use letters and digits, such as openssl rand -hex 32 prints"
+            )
+    try:
+        ipaddress.ip_address(re.sub(r"^\[(.*)\]$", r"\1", instance["bind"]))
+    except ValueError:
+        return (
+            f"hubserving_bind is {instance['bind']}, which is no IP address: give one of the "
+            "host's, 127.0.0.1 for the host alone, or 0.0.0.0 for all"
+        )
+    try:
+        settings.Settings.from_environment(environment)
+    except settings.SettingsError as error:
+        return re.sub(r"PPOCR_[A-Z_]+", lambda name: f"hubserving{name[0][5:].lower()}", str(error))
+    return ""
 
 
 def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
@@ -151,6 +201,7 @@ class FilterModule:
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,
             "hubserving_explain": hubserving_explain,
+            "hubserving_settings_error": hubserving_settings_error,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,
             "hubserving_rollback": hubserving_rollback,

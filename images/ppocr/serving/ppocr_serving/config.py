@@ -60,7 +60,7 @@ class ServingConfig:
 def _parse(text: str) -> Any:
     # The guide prints config.json with "#" comments, which JSON does not know: take them out,
     # outside strings only, leaving line and column of everything else as they were.
-    plain = _COMMENT.sub(lambda match: match.group(1) or "", text)
+    plain = _COMMENT.sub(lambda match: match.group(1) or "", text.removeprefix("\ufeff"))
     try:
         return json.loads(plain)
     except json.JSONDecodeError as error:
@@ -150,4 +150,6 @@ def load(path: Path) -> ServingConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: save it in UTF-8") from error
     return check(text)

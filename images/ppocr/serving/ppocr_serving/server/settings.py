@@ -94,6 +94,16 @@ class Settings:
         names = (name.strip() for name in self.allow_networks.split(","))
         return tuple(ipaddress.ip_network(name) for name in names if name)
 
+    def _check_networks(self) -> None:
+        for name in filter(None, (part.strip() for part in self.allow_networks.split(","))):
+            try:
+                ipaddress.ip_network(name)
+            except ValueError as error:
+                remedy = "write it as 10.0.0.0/8, or 10.0.0.7 for a single address"
+                raise SettingsError(
+                    f"PPOCR_ALLOW_NETWORKS: {name!r} is no network ({error}): {remedy}"
+                ) from error
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings.
@@ -108,10 +118,7 @@ class Settings:
             if text:
                 values[field.name] = _parsed(name, field, text)
         settings = cls(**values)
-        try:
-            _ = settings.networks
-        except ValueError as error:
-            raise SettingsError(f"PPOCR_ALLOW_NETWORKS: {error}") from error
+        settings._check_networks()
         if bool(settings.tls_cert) != bool(settings.tls_key):
             raise SettingsError("PPOCR_TLS_CERT and PPOCR_TLS_KEY: set both, or neither")
         if settings.pdf_dpi > settings.pdf_dpi_limit:
