@@ -1,4 +1,4 @@
-"""Every setting of every role, given in every wrong form: refused by name, or used as what it is."""
+"""Every setting of every role, given in any form: refused by name, or used as what it is."""
 
 from __future__ import annotations
 
@@ -155,6 +155,9 @@ BY_INVENTORY: list[tuple[str, Any, str]] = [
     ("hubserving_bind", "300.1.1.1", "hubserving_bind is 300.1.1.1"),
     ("hubserving_config_dir", "~/ppocr", "hubserving_config_dir is ~/ppocr"),
     ("hubserving_name", "", "hubserving_name is empty"),
+    ("hubserving_memory_limit", "96m", "1 worker cannot start with less than 550 MB"),
+    ("hubserving_memory_limit", "lots", "write it such as 4g or 512m"),
+    ("hubserving_buffer_limit", 10, "hubserving_body_limit (64 MB for one)"),
     ("hubserving_threads", "3", ""),
     ("hubserving_use_multiprocess", "false", ""),
     ("hubserving_modules", ["ocr_det"], ""),

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "nvidia_container_toolkit/module_utils"))
 
 import nvidia_gpu
-from ppocr_serving import config, params
+from ppocr_serving import config, params, resources
 from ppocr_serving.server import settings
 
 
@@ -100,6 +100,37 @@ def hubserving_settings_error(
     except settings.SettingsError as error:
         return re.sub(r"PPOCR_[A-Z_]+", lambda name: f"hubserving{name[0][5:].lower()}", str(error))
     return ""
+
+
+def hubserving_memory(
+    instance: dict[str, Any], environment: dict[str, str], cards: Any
+) -> dict[str, str]:
+    """The memory limit of an instance, checked against what its settings take.
+
+    Args:
+        instance: its ``memory_limit`` (empty to make one), ``server`` and ``workers``.
+        environment: variables of the container.
+        cards: the GPUs it has, as CUDA_VISIBLE_DEVICES lists them; empty on a CPU.
+
+    Returns:
+        ``limit``, and ``error`` and ``note``, each a sentence or empty.
+    """
+    names = cards if isinstance(cards, (list, tuple)) else str(cards).split(",") if cards else []
+    try:
+        allowed = settings.Settings.from_environment(environment)
+        limit = resources.size(instance["memory_limit"] or "0")
+    except settings.SettingsError:  # hubserving_settings_error tells which
+        return {"limit": "", "error": "", "note": ""}
+    except ValueError as error:
+        return {"limit": "", "error": f"hubserving_memory_limit: {error}", "note": ""}
+    on_gpu = bool(names)
+    workers = len(names) * allowed.workers_per_gpu if on_gpu else allowed.workers
+    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu)
+    if environment.get("PPOCR_SERVER") != "gunicorn":  # PaddleHub's own knows none of these
+        return {"limit": text, "error": "", "note": ""}
+    wrong = resources.contradiction(allowed, on_gpu)
+    short, note = resources.shortage(allowed, workers, on_gpu, limit)
+    return {"limit": text, "error": wrong or short, "note": note}
 
 
 def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
@@ -197,6 +228,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, object]:
         return {
+            "hubserving_memory": hubserving_memory,
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,

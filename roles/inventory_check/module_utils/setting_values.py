@@ -23,6 +23,10 @@ DEFAULT_RANGE = (1, 1_000_000_000)
 #: Blanks and line breaks mean something in these: arguments of a command, lines of a sources.list.
 _FREE_TEXT = re.compile(r"hubserving_command\[|\w+_apt_mirror$")
 
+# As a number is written, and no other way that some reader of it may take differently.
+_FLOAT = re.compile(r"(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?")
+_INT = re.compile(r"-?[1-9][0-9]{0,18}|0")
+
 
 def plain(value: Any) -> Any:
     """Return value, decrypted where Ansible before 2.19 keeps a vaulted text as an object."""
@@ -77,8 +81,7 @@ def _number_problem(name: str, value: Any, kind: str, ranges: Mapping[str, tuple
         return f"{name} is {_a(value)} and not a number: write it in digits, such as 2.5"
     low, high = ranges.get(name, DEFAULT_RANGE)
     whole = isinstance(value, int) and not isinstance(value, bool)
-    # As a number is written, and no other way that some reader of it may take differently.
-    text = isinstance(value, str) and re.fullmatch(r"-?[1-9][0-9]{0,18}|0", value)
+    text = isinstance(value, str) and _INT.fullmatch(value)
     if (whole or text) and low <= int(value) <= high:
         return ""
     what = "outside its range" if whole or text else f"{_a(value)} and not a whole number"
