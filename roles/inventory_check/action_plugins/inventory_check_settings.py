@@ -101,7 +101,12 @@ class ActionModule(ActionBase):
                 spec = {**spec, "options": entries}  # made of the service's own where unset
             try:
                 value = self._templar.template(variables[name])
-            except AnsibleError:
+            except AnsibleError as error:
+                if "vault secrets" in str(error):
+                    problems.append(
+                        f"{name} is encrypted, and no password given opens it: give the right one "
+                        "with --ask-vault-pass or --vault-password-file FILE"
+                    )
                 continue  # it hangs on a fact: its role checks it once facts are there
             secret = bool(spec.get("no_log"))
             see = f"See roles/{role}/README.md"
@@ -109,8 +114,8 @@ class ActionModule(ActionBase):
                 problems.append(f"{found} (it is {shown(name, value, secret)}). {see}")
             elif found := self._text_problem(name, value):
                 problems.append(f"{found}. {see}")
-            elif error := type_error(name, value, spec):
-                problems.append(f"{name} is {shown(name, value, secret)}: {error}. {see}")
+            elif wrong := type_error(name, value, spec):
+                problems.append(f"{name} is {shown(name, value, secret)}: {wrong}. {see}")
         result.update(changed=False, problems=problems)
         if problems:
             result.update(
