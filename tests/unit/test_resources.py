@@ -90,7 +90,11 @@ def test_what_may_run_short_is_said_with_what_would_do() -> None:
     said = hubserving.hubserving_memory(
         {"memory_limit": "2g"}, GUNICORN | {"PPOCR_WORKERS": "2"}, ""
     )
-    assert not said["error"] and "may take" in said["note"] and "set it to " in said["note"]
+    assert (
+        not said["error"]
+        and "may take" in said["note"]
+        and "set hubserving_memory_limit to " in said["note"]
+    )
 
 
 def test_a_limit_that_is_made_grows_with_workers_and_cards() -> None:

@@ -70,7 +70,7 @@ def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
     limit = resources.available()
     for said in (
         resources.contradiction(settings, on_gpu),
-        *resources.shortage(settings, workers, on_gpu, limit),
+        *resources.shortage(settings, workers, on_gpu, limit, "the memory of this container"),
     ):
         if said:
             log.warning("%s", said)

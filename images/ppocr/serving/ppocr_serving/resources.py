@@ -79,8 +79,14 @@ def contradiction(settings: Settings, on_gpu: bool) -> str:
     return ""
 
 
-def shortage(settings: Settings, workers: int, on_gpu: bool, limit: int) -> tuple[str, str]:
-    """Compare with a memory limit in bytes (0 for none).
+def shortage(
+    settings: Settings,
+    workers: int,
+    on_gpu: bool,
+    limit: int,
+    named: str = "hubserving_memory_limit",
+) -> tuple[str, str]:
+    """Compare with a memory limit in bytes (0 for none), which messages call ``named``.
 
     Returns:
         (error, note), each a sentence or empty: it cannot serve, or may run short at its most.
@@ -89,7 +95,7 @@ def shortage(settings: Settings, workers: int, on_gpu: bool, limit: int) -> tupl
     wanted = most(settings, workers, on_gpu)
     what = f"{workers} worker{'s' if workers > 1 else ''}{' on GPUs' if on_gpu else ''}"
     remedy = (
-        f"set it to {limit_for(settings, workers, on_gpu)}, or lower "
+        f"set hubserving_memory_limit to {limit_for(settings, workers, on_gpu)}, or lower "
         f"{'hubserving_workers_per_gpu' if on_gpu else 'hubserving_workers'}, "
         "hubserving_memory_ceiling, hubserving_buffer_limit, hubserving_threads or "
         "hubserving_pixels_limit"
@@ -98,11 +104,11 @@ def shortage(settings: Settings, workers: int, on_gpu: bool, limit: int) -> tupl
         return "", ""
     if have < needed:
         return (
-            f"hubserving_memory_limit is {have:.0f} MB, and {what} cannot start with less than "
+            f"{named} is {have:.0f} MB, and {what} cannot start with less than "
             f"{needed} MB: {remedy}"
         ), ""
     return "", (
-        f"hubserving_memory_limit is {have:.0f} MB, and {what} may take {wanted} MB at their most, "
+        f"{named} is {have:.0f} MB, and {what} may take {wanted} MB at their most, "
         f"so that the kernel would end one under load: {remedy}"
     )
 
