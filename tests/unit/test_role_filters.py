@@ -48,6 +48,16 @@ def test_a_config_for_a_gpu_is_refused_where_nothing_is_prepared_for_one(hubserv
     assert not hubserving.hubserving_check_config("", instance, True)["error"]
 
 
+def test_a_config_for_a_module_the_image_lacks_is_refused(hubserving, tmp_path):
+    own = tmp_path / "config.json"
+    own.write_text('{"modules_info": {"ocr_det": {}, "mine": {}}}')
+    instance = {"name": "ppocr", "port": 8866, "config_file": str(own)}
+    error = hubserving.hubserving_check_config("", instance, False, ["ocr_det"])["error"]
+    assert error.startswith("config.json names mine") and "ppocr_image_extra_modules" in error
+    assert not hubserving.hubserving_check_config("", instance, False, ["ocr_det", "mine"])["error"]
+    assert not hubserving.hubserving_check_config("", instance, False)["error"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_config_from_windows_is_read_or_its_encoding_named(hubserving, tmp_path, encoding):
     own = tmp_path / "config.json"

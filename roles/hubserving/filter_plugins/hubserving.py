@@ -28,7 +28,10 @@ def hubserving_module_info(
 
 
 def hubserving_check_config(
-    text: str, instance: dict[str, Any], use_gpu: bool | None = None
+    text: str,
+    instance: dict[str, Any],
+    use_gpu: bool | None = None,
+    known: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Check the config.json of an instance: its ``config_file`` where it names one, else ``text``.
 
@@ -36,6 +39,7 @@ def hubserving_check_config(
         text: the one rendered from the settings.
         instance: its ``port``, and ``config_file`` or none.
         use_gpu: whether image and host are prepared for a GPU; None where that is not known.
+        known: modules the image will have; none where that is not known.
 
     Returns:
         ``data`` as PaddleHub reads it, ``notes`` for the operator, and ``error``: empty, or one
@@ -51,6 +55,16 @@ def hubserving_check_config(
         problem = (
             "config.json sets use_gpu to true and ppocr_device is cpu, so image and host are not "
             "prepared for a GPU: set use_gpu to false there, or ppocr_device to gpu"
+        )
+    elif lacking := [
+        name
+        for name, info in checked.modules.items()
+        if known and name not in known and "directory" not in info["init_args"]
+    ]:
+        problem = (
+            f"config.json names {', '.join(lacking)}, and the image will have "
+            f"{', '.join(sorted(known))}: correct modules_info, or add the folder of a module of "
+            "your own to ppocr_image_extra_modules"
         )
     elif checked.port != int(instance["port"]):
         problem = (
