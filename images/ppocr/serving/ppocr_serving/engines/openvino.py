@@ -14,10 +14,10 @@ from ..models import check_model
 from . import EngineError, EngineOptions
 from .mixed import mostly_bf16
 
-#: Prepared kernels kept for one model, over all inference threads, of which each has a cache of its
-#: own. Those of one input shape are about a hundred and take 5 to 9 MB: without a cap every new size
-#: of picture grows the process. Measured with pages of 400 random sizes on two threads: 1,810 MB with
-#: 4,000 kernels, 1,340 MB with 1,200, which stays below the default hubserving_memory_ceiling.
+#: Prepared kernels kept for one model, over all inference threads, each of which has a cache of its
+#: own. Those of one input shape are about a hundred and take 5 to 9 MB: without a cap every new
+#: size of picture grows the process. Pages of 400 random sizes on two threads took 1,810 MB with
+#: 4,000 kernels and 1,340 MB with 1,200, which is below the default hubserving_memory_ceiling.
 _KERNELS = 1200
 _KERNELS_OF_A_SHAPE = 100
 
