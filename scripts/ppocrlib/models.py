@@ -17,6 +17,7 @@ Chinese model is used.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -77,9 +78,16 @@ def _check_source(stage: str, source: Any) -> None:
         )
     if not ({"package", "url", "path"} & set(source)):
         raise ModelError(f"{name}: needs one of package, url or path")
-    if ("package" in source or "url" in source) and len(str(source.get("sha256", ""))) != 64:
+    for key, value in source.items():
+        if not isinstance(value, str):
+            raise ModelError(f"{name}.{key}: {value!r} is not text: write it in quotes")
+    what = "package" if "package" in source else "url"
+    if what in source and "sha256" not in source:
+        raise ModelError(f"{name}: a {what} needs its sha256")
+    if "sha256" in source and not re.fullmatch(r"[0-9a-fA-F]{64}", source["sha256"]):
         raise ModelError(
-            f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256"
+            f"{name}.sha256: {source['sha256']!r} is no sha256, which has 64 hexadecimal digits: "
+            "sha256sum prints that of a file"
         )
     own = "path" in source and "package" not in source and "url" not in source
     if own and Path(source["path"]).is_dir():
@@ -105,9 +113,22 @@ def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     for stage, source in sources.items():
         if isinstance(source, str):
             sources[stage] = NAMED.get(source, {}).get(stage, source)
+    sources = {stage: _normal(source) for stage, source in sources.items()}
     for stage, source in sources.items():
         _check_source(stage, source)
     return sources
+
+
+def _normal(source: Any) -> Any:
+    """A source with ``~`` of its paths resolved and its sha256 as hashlib writes it."""
+    if not isinstance(source, dict):
+        return source
+    form = {"path": lambda text: str(Path(text).expanduser()), "sha256": str.lower}
+    form["dict"] = form["path"]
+    return {
+        key: form[key](value) if key in form and isinstance(value, str) else value
+        for key, value in source.items()
+    }
 
 
 def _tree_sha256(path: Path) -> str:

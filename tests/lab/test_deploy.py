@@ -144,7 +144,13 @@ def test_an_unreachable_host_is_named_and_the_other_is_deployed(a, z, playbook: 
 
 def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playbook) -> None:
     before = container(a)["Id"]
-    starved = {"hubserving_memory_limit": "96m", "hubserving_wait_timeout": 90}
+    # A limit below what the service starts with is refused on the control node; a command of one's
+    # own is not the service, and is never healthy.
+    starved = {
+        "hubserving_memory_limit": "96m",
+        "hubserving_command": ["sh", "-c", "echo starving; sleep 900"],
+        "hubserving_wait_timeout": 90,
+    }
     run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
     assert "the old container serves on unchanged" in words(run)
     assert "ppocr-candidate:" in words(run)  # its last log lines

@@ -15,12 +15,16 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import hubhome, listening, logs, processes
 from .checks import StartError, config_file, preflight
 from .config import load
 from .server.trouble import Trouble
 from .supervisor import Supervisor, max_failures
+
+if TYPE_CHECKING:
+    from .server.settings import Settings
 
 log = logging.getLogger(__package__)
 
@@ -73,9 +77,23 @@ def _run_server() -> int:
                 "(hubserving_workers_per_gpu)",
                 settings.workers,
             )
+        _say_memory(settings, len(lanes), any(lanes))
         return serve(serving, dataclasses.replace(settings, workers=len(lanes)))
     except SettingsError as error:
         raise StartError(str(error)) from error
+
+
+def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
+    """Warn where the memory there is cannot hold what the settings allow."""
+    from . import resources
+
+    limit = resources.available()
+    for said in (
+        resources.contradiction(settings, on_gpu),
+        *resources.shortage(settings, workers, on_gpu, limit, "the memory of this container"),
+    ):
+        if said:
+            log.warning("%s", said)
 
 
 def _run_workers() -> None:

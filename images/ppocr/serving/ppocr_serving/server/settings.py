@@ -118,6 +118,16 @@ class Settings:
                 raise ValueError(f"{name!r} is no name and no address, such as ocr.example.com")
         return frozenset(map(bare_name, names))
 
+    def _check_networks(self) -> None:
+        for name in filter(None, (part.strip() for part in self.allow_networks.split(","))):
+            try:
+                ipaddress.ip_network(name)
+            except ValueError as error:
+                remedy = "write it as 10.0.0.0/8, or 10.0.0.7 for a single address"
+                raise SettingsError(
+                    f"PPOCR_ALLOW_NETWORKS: {name!r} is no network ({error}): {remedy}"
+                ) from error
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings.
@@ -132,10 +142,7 @@ class Settings:
             if text:
                 values[field.name] = _parsed(name, field, text)
         settings = cls(**values)
-        try:
-            _ = settings.networks
-        except ValueError as error:
-            raise SettingsError(f"PPOCR_ALLOW_NETWORKS: {error}") from error
+        settings._check_networks()
         try:
             _ = settings.host_names
         except ValueError as error:
