@@ -25,7 +25,9 @@ def declared_name(folder: Path) -> str | None:
     """
     file = folder / "module.py"
     if not file.is_file():
-        raise ModuleError(f"{_SETTING}: {folder} is no PaddleHub module folder (no module.py in it)")
+        raise ModuleError(
+            f"{_SETTING}: {folder} is no PaddleHub module folder (no module.py in it)"
+        )
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
