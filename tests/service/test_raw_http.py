@@ -345,20 +345,6 @@ def test_a_body_that_is_no_json_is_named_in_our_words(service):
         assert "browser" not in reply.said["msg"] and "JSON" in reply.said["msg"]
 
 
-def test_half_an_answer_of_a_worker_is_none(service):
-    program = """
-import asyncio
-from ppocr_serving.server.upstream import _parse
-for head, body in ((b"Content-Length: 5", b"half"), (b"Content-Length: 5", b""), (b"X: y", b""),
-                   (b"X: y", b"whole?")):
-    try:
-        _parse(b"HTTP/1.1 200 OK\\r\\n" + head + b"\\r\\n\\r\\n", body)
-    except asyncio.IncompleteReadError:
-        print("refused")
-"""
-    assert service.execute("python", "-c", program).stdout.split() == ["refused"] * 4
-
-
 @pytest.mark.parametrize("end", ["stop", "master"])
 def test_requests_the_front_ends_before_are_told(start, end):
     service = start(graceful_timeout=1).ready()
