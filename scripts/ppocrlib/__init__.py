@@ -14,7 +14,7 @@ sys.path.insert(0, str(IMAGES / "ppocr/serving"))
 
 
 #: Packages that tell the control environment from a Python that happens to have some of them.
-_TELLING = ("docker", "fabric", "isal")
+_TELLING = ("docker", "requests", "isal")
 
 
 def _into_the_environment() -> None:

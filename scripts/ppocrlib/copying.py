@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import re
 import time
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ class _Copying:
         for text in listing.left_out:
             self.done.left_out[text] = text
         folders = {_join(root, e.path): e.mode for e in listing.entries if e.folder}
-        self.done.new |= set(self.target.make_folders(list(folders) or [os.path.dirname(root)]))
+        self.done.new |= set(self.target.make_folders(list(folders) or [posixpath.dirname(root)]))
         files = [entry for entry in listing.entries if not entry.folder]
         for entry in files:
             self.progress.start(self._name(entry, path), entry.size)
@@ -130,18 +131,16 @@ class _Copying:
         if there not in (FILE, FOLDER, NOTHING):
             raise Refused(f"{shown(to)} is {there}: only files and folders are written")
         if several and there != FOLDER:
-            raise Refused(
-                f"{shown(to)} is not a folder, and several things are to be copied there"
-            )
+            raise Refused(f"{shown(to)} is not a folder, and several things are to be copied there")
         if there == FILE and (kind == FOLDER or to.endswith("/")):
             raise Refused(f"{shown(to)} is a file, and a folder is to be there")
-        name = os.path.basename(path.rstrip("/"))
+        name = posixpath.basename(path.rstrip("/"))
         if there == FOLDER or (kind == FILE and to.endswith("/")):
             return to if name in ("", ".", "..") else _join(to, name)
         return to.rstrip("/") or "/"
 
     def _name(self, entry: Entry, path: str) -> str:
-        return shown(entry.path or os.path.basename(path.rstrip("/")))
+        return shown(entry.path or posixpath.basename(path.rstrip("/")))
 
     def _file(self, path: str, where: str, entry: Entry, name: str) -> None:
         wanted = self.origin.sha256(path)
@@ -155,8 +154,8 @@ class _Copying:
             self.progress.start(name, entry.size, entry.size)
             return
         # The name holds the content's hash: a part of another version is never continued.
-        short = os.fsencode(os.path.basename(to))[:_NAME].decode(errors="ignore")
-        part = _join(os.path.dirname(to), f".{short}.{wanted[:12]}.part")
+        short = os.fsencode(posixpath.basename(to))[:_NAME].decode(errors="ignore")
+        part = _join(posixpath.dirname(to), f".{short}.{wanted[:12]}.part")
         for fresh in (False, True):
             offset = 0 if fresh else min(self.target.size(part), entry.size)
             self.progress.start(name, entry.size, offset)
@@ -186,4 +185,4 @@ class _Copying:
 
 
 def _join(folder: str, name: str) -> str:
-    return os.path.join(folder, name) if name else folder
+    return posixpath.join(folder, name) if name else folder

@@ -1,8 +1,9 @@
 """Marks around what a script prints on a host, so that nothing else is taken for it.
 
-Start-up files of a login shell, sudo's lecture, a banner or a farewell print where they like, before
-and after. A script between marks also tells its exit status itself: ssh gives 255 for a broken link
-as for a command that ended with 255, and sudo 1 for a wrong password as for a failure of its command.
+Start-up files of a login shell, sudo's lecture, a banner or a farewell print where they like,
+before and after. A script between marks also tells its exit status itself: ssh gives 255 for a
+broken link as for a command that ended with 255, and sudo 1 for a wrong password as for a failure
+of its command.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Frame:
         self._begin, self._end = f"{mark} begins", f"{mark} ends"
         self._held = b""
         self.begun = False
+        #: What was printed before the script began, or instead of it.
+        self.noise = b""
         #: Exit status of the script; None while it has not ended.
         self.status: int | None = None
 
@@ -38,6 +41,7 @@ class Frame:
         if not self.begun:
             begin = f"\n{self._begin}\n".encode()
             at = self._held.find(begin)
+            self.noise = self._held[:at] if at >= 0 else self._held
             if at < 0:
                 return b""
             self.begun, self._held = True, self._held[at + len(begin) :]
@@ -53,11 +57,6 @@ class Frame:
     def errors(self, data: bytes) -> str:
         """What the script wrote to standard error; all of it where it never began."""
         return data.rpartition(f"{self._begin}\n".encode())[2].decode(errors="replace")
-
-    @property
-    def noise(self) -> str:
-        """What was printed instead of a beginning."""
-        return "" if self.begun else self._held.decode(errors="replace")
 
     def answer(self, out: str, err: str) -> Answer | None:
         """What a whole call came to; None where the script did not come to its end."""

@@ -171,7 +171,7 @@ def probe(host: Transport, staging: str) -> HostState:
     if answer.status == _PODMAN:
         raise Refused(
             f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
-            "remove podman-docker, and install Docker with playbooks/deploy.yml --tags docker_engine"
+            "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
         )
     if answer.status:
         raise Refused(

@@ -1,4 +1,4 @@
-"""Connections of the ssh command, so that a configuration of OpenSSH means here what it means there.
+"""Connections of the ssh command, so that an SSH configuration means here what it means to ssh.
 
 Each host is logged in to once a run; every command then goes over that connection (ControlMaster).
 Nobody is asked anything on the way: what ssh would ask is refused, and what to do is said instead.
@@ -121,7 +121,8 @@ class Connection:
         """
         done = _ssh([*self._base, "-G", *self._host])
         if done.returncode:
-            raise Refused(f"{self.name}: ssh does not take your configuration: {_last(done.stderr)}")
+            words = _last(done.stderr)
+            raise Refused(f"{self.name}: ssh does not take your SSH configuration: {words}")
         pairs = (line.partition(" ") for line in done.stdout.splitlines())
         return {key.lower(): value for key, _, value in pairs}
 
@@ -154,11 +155,20 @@ class Connection:
     def _log_in(self, path: str) -> None:
         assert self._folder is not None
         with _Prompts(self._folder, self._login.password) as environment:
-            done = _ssh(
-                [*self._base, *self._options(path), "-fN", *self._host], environment, _LOGIN_SECONDS
-            )
+            command = [*self._options(path), *self._base[1:]]
+            done = _ssh(["ssh", *command, "-fN", *self._host], environment, _LOGIN_SECONDS)
+            said = done.stderr
+            if done.returncode and self._through_another:
+                # With ControlPersist ssh drops what jump hosts and proxy commands say.
+                alone = ["ssh", "-oControlMaster=no", "-oControlPersist=no", *command]
+                said = _ssh([*alone, *self._host, "true"], environment, _LOGIN_SECONDS).stderr
         if done.returncode:
-            raise self._refusal(done.stderr)
+            raise self._refusal(said or done.stderr)
+
+    @property
+    def _through_another(self) -> bool:
+        ways = (self._settings.get(key, "none") for key in ("proxyjump", "proxycommand"))
+        return any(way != "none" for way in ways)
 
     def _options(self, path: str) -> list[str]:
         said = self._settings
@@ -206,7 +216,7 @@ class Connection:
                 f"{name}: its host key is marked as revoked in the known hosts ({words}): give the "
                 "host a new key, or take the line @revoked out if it is wrong"
             )
-        if "HOST IDENTIFICATION HAS CHANGED" in said or "has changed and you have requested" in said:
+        if "IDENTIFICATION HAS CHANGED" in said or "has changed and you have requested" in said:
             return Unreachable(
                 f"{name}: its host key is not the one known for it ({words}). Somebody may be in "
                 "between, or the host was installed anew; then ssh-keygen -R removes the old key"
@@ -264,7 +274,7 @@ def _environment(more: dict[str, str] | None = None) -> dict[str, str]:
 def _ssh(
     command: list[str], more: dict[str, str] | None = None, seconds: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run ssh to its end. A session of its own has no terminal to ask at, in old versions either."""
+    """Run ssh to its end, in a session of its own, which has no terminal to ask at."""
     try:
         return subprocess.run(
             command, env=_environment(more), stdin=subprocess.DEVNULL, capture_output=True,

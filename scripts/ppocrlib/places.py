@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import re
 import shlex
 import stat
@@ -92,14 +93,14 @@ class Here:
     """This machine."""
 
     def absolute(self, path: str) -> str:
-        full = os.path.expanduser(path)
+        full = posixpath.expanduser(path)
         if full.startswith("~"):
             raise Refused(f"{path}: there is no user {path[1:].partition('/')[0]} here")
         return full if full.startswith("/") else f"./{full}"
 
     def kind(self, path: str) -> str:
         try:
-            mode = os.stat(path).st_mode
+            mode = Path(path).stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             return NOTHING
         except OSError as error:
@@ -120,9 +121,7 @@ class Here:
             inside = sorted(path.iterdir()) if stat.S_ISDIR(info.st_mode) else []
         except OSError as error:
             broken = path.is_symlink() and isinstance(error, FileNotFoundError)
-            found.left_out.append(
-                f"{path}: {_OTHERS['l']}" if broken else _words(str(path), error)
-            )
+            found.left_out.append(f"{path}: {_OTHERS['l']}" if broken else _words(str(path), error))
             return
         here, mode = (info.st_dev, info.st_ino), stat.S_IMODE(info.st_mode) & 0o777
         if here in above:
@@ -220,7 +219,7 @@ class There:
         name = shlex.quote(path)
         said = self._run(
             f"if [ -d {name} ]; then echo {FOLDER}; elif [ -f {name} ]; then echo {FILE}\n"
-            f"elif said=$(find -H {name} -prune -printf %Y 2>&1); then echo \"other $said\"\n"
+            f'elif said=$(find -H {name} -prune -printf %Y 2>&1); then echo "other $said"\n'
             f"else case $said in *'No such file'* | *'Not a directory'*) echo {NOTHING} ;;\n"
             '*) echo "$said" >&2; exit 1 ;; esac; fi'
         ).strip()
@@ -240,7 +239,7 @@ class There:
                 found.entries.append(Entry(name, int(size), int(mode, 8) & 0o777, folder))
             else:
                 what = _OTHERS.get(letter, _OTHER)
-                found.left_out.append(shown(f"{prefix}{os.path.join(path, name)}: {what}"))
+                found.left_out.append(shown(f"{prefix}{posixpath.join(path, name)}: {what}"))
         said = [line.removeprefix("find: ") for line in answer.err.splitlines() if line.strip()]
         if answer.status and not (said and found.entries):
             self._checked(answer.status, "", answer.err)
@@ -283,7 +282,7 @@ class There:
     def make_folders(self, paths: Sequence[str]) -> list[str]:
         names = " ".join(map(shlex.quote, paths))
         made = self._run(
-            f"for folder in {names}; do [ -d \"$folder\" ] || {{\n"
+            f'for folder in {names}; do [ -d "$folder" ] || {{\n'
             'mkdir -p -- "$folder" && printf \'%s\\0\' "$folder" || exit 1; }; done'
         )
         return list(filter(None, made.split("\0")))
@@ -307,8 +306,7 @@ def _words(path: str, error: OSError) -> str:
 
 def _is_full(said: str) -> bool:
     return any(
-        words in said
-        for words in ("No space left", "quota exceeded", "Read-only file system")
+        words in said for words in ("No space left", "quota exceeded", "Read-only file system")
     )
 
 

@@ -20,7 +20,7 @@ __all__ = ["Login", "SshHost", "split_host"]
 
 #: Seconds without a byte moving after which a connection counts as lost.
 STANDSTILL = 60
-#: After the last byte went out, what lies in buffers has to cross a slow link and reach a slow disk.
+#: After the last byte went out, what lies in buffers has to cross a slow link to a slow disk.
 _DRAIN = 600
 _BLOCK = 1 << 18
 
@@ -95,7 +95,8 @@ class SshHost:
             return Trouble(f"{self.name}: the script ended early (exit status {status}): {said}")
         if prefix:
             return self._sudo_refuses(said)
-        words = " ".join(f"{frame.noise} {said}".split())[-300:] or f"exit status {status}"
+        noise = frame.noise.decode(errors="replace")
+        words = " ".join(f"{noise} {said}".split())[-300:] or f"exit status {status}"
         return Unreachable(
             f"{self.name} lets us in and runs no command of this user ({words}): log in as one "
             "whose shell does (-l), and who is bound to no command in authorized_keys"
@@ -131,7 +132,7 @@ class SshHost:
     def _find_rights(self) -> _Rights:
         mode = self._login.sudo
         docker = "docker version >/dev/null 2>&1 && echo docker=yes" if mode == "auto" else ":"
-        sudo = "said=$(sudo -k -n sh -c : 2>&1) && echo sudo=free || echo \"sudo=$said\""
+        sudo = 'said=$(sudo -k -n sh -c : 2>&1) && echo sudo=free || echo "sudo=$said"'
         script = (
             'echo "uid=$(id -u)"; echo "home=$HOME"\n'
             f'[ "$(id -u)" != 0 ] || exit 0\n{docker}\n{sudo if mode != "no" else ":"}\n'
@@ -164,7 +165,8 @@ class SshHost:
 
     def read(self, path: str, offset: int) -> Iterator[bytes]:
         """A file's bytes from ``offset`` on. Raises LinkLost or Trouble."""
-        script, told = f"tail -c +{offset + 1} -- {shlex.quote(path)}", []
+        told: list[Answer] = []
+        script = f"tail -c +{offset + 1} -- {shlex.quote(path)}"
         yield from self._talk(self._rights().prefix, script, iter(()), STANDSTILL, told)
         told[0].checked(f"{self.name}: reading {path}")
 

@@ -89,6 +89,21 @@ def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
     return f"User {user} cannot become root on this host: {cause}. To go on, {remedy}."
 
 
+def noise_problem(user: str, noise: str) -> tuple[str, bool]:
+    """Return a sentence about what a login shell prints unasked, and whether Ansible fails over it.
+
+    Ansible copes with whole lines; a last one without its end becomes part of its next answer.
+    """
+    if not noise.strip():
+        return "", False
+    said = " ".join(noise.split())[:100]
+    return (
+        f'The login shell of {user} prints "{said}" when a command is run, which gets between '
+        "Ansible and its file transfers. To go on, let ~/.bashrc (or the shell's own start-up "
+        "file) on the host print only at a terminal: [ -t 1 ] || return"
+    ), not noise.endswith("\n")
+
+
 class ActionModule(ActionBase):
     """preflight_access: python_min ("3.8"). Fails with one sentence; changes nothing."""
 
@@ -104,7 +119,7 @@ class ActionModule(ActionBase):
         pythons = f"{wanted} {_PYTHONS}".strip()
         probe = _PROBE.replace("{pythons}", pythons).replace("{code}", _VERSION_CODE)
         # Without become: a host out of reach fails here, as unreachable.
-        answer, said = self._shell(probe, become=False)
+        answer, said, noise = self._shell(probe, become=False)
         found = parse_probe(said)
         result.update(
             changed=False,
@@ -115,7 +130,14 @@ class ActionModule(ActionBase):
             said = (answer["stderr"] or answer["stdout"]).strip()[-300:]
             result.update(failed=True, msg=f"The host does not run plain shell commands: {said}")
             return result
-        problem = self._become_problem(found) or self._python_problem(found, wanted)
+        noisy, fatal = noise_problem(found["user"], noise)
+        problem = (
+            (noisy if fatal else "")
+            or self._become_problem(found)
+            or self._python_problem(found, wanted)
+        )
+        if noisy and not fatal:
+            result["warnings"] = [noisy]
         if problem:
             result.update(failed=True, msg=problem)
         elif not wanted:
@@ -141,7 +163,7 @@ class ActionModule(ActionBase):
             )
         has_password = bool(become.get_option("become_pass", playcontext=self._play_context))
         try:
-            answer, said = self._shell("id -u", become=True)
+            answer, said, _ = self._shell("id -u", become=True)
         except AnsibleError as error:
             return become_remedy(user, become.name, str(error), has_password)
         if said.strip() == "0":
@@ -153,8 +175,11 @@ class ActionModule(ActionBase):
         )
         return become_remedy(user, become.name, words, has_password)
 
-    def _shell(self, script: str, become: bool) -> tuple[dict[str, Any], str]:
-        """Run a one-line script as modules will run; returns the answer, and what it printed."""
+    def _shell(self, script: str, become: bool) -> tuple[dict[str, Any], str, str]:
+        """Run a one-line script as modules will run.
+
+        Returns the answer, what the script printed, and what was printed before it.
+        """
         frame = Frame()
         # Modules come over the standard input (pipelining), where sudo has no terminal.
         if self._is_pipelining_enabled("new"):
@@ -165,7 +190,7 @@ class ActionModule(ActionBase):
             line = frame.script(script).strip().replace("(\n", "(").replace("\n", "; ")
             answer = self._low_level_execute_command(line, sudoable=become)
         said = frame.answer(answer["stdout"], answer["stderr"])
-        return answer, said.out if said else ""
+        return answer, said.out if said else "", frame.noise.decode() if said else ""
 
     def _python_problem(self, found: dict[str, Any], wanted: str) -> str:
         low = self._lowest()
