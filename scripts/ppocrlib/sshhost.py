@@ -88,7 +88,7 @@ class SshHost:
     def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Trouble:
         """Why a script has not come to its end."""
         said = frame.errors(err).strip()
-        if status == 255:
+        if status == 255 or status < 0:  # or ssh itself was ended
             self.close()
             return LinkLost(f"{self.name}: the connection broke ({why_lost(said)})")
         if frame.begun:
