@@ -91,14 +91,14 @@ def test_the_users_settings_stay_and_missing_ones_are_set(fake: Path) -> None:
 
 
 def test_a_password_is_in_no_argument_and_left_in_no_file(fake: Path) -> None:
-    secret = "hunter2"
-    with SshHost("web1", Login(sudo="no", password=secret)) as host:
+    word = "hunter2"
+    with SshHost("web1", Login(sudo="no", password=word)) as host:
         host.run("true")
         folder = host._connection._folder
         assert folder and folder.stat().st_mode & 0o777 == 0o700
         assert not (folder / "password").exists()
     assert not folder.exists()
-    assert secret not in (fake / "calls").read_text()
+    assert word not in (fake / "calls").read_text()
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=x", "ops@-x", "[::1", "a b"])

@@ -73,8 +73,7 @@ def ask(*arguments):
     try:
         done = subprocess.run(
             ["nvidia-smi", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
