@@ -223,8 +223,11 @@ class Connection:
             )
         if "Host key verification failed" in said or "host key is known for" in said:
             who = re.search(r"host key is known for (\S+) and", said)
+            # ssh asks about a jump host's key, which is answered no, and then names nobody.
+            jump = self._settings.get("proxyjump", "none")
+            whose = who[1] if who else words if jump == "none" else f"jump host {jump}"
             return Unreachable(
-                f"{name}: its host key is not among the known hosts ({who[1] if who else words}). "
+                f"{name}: its host key is not among the known hosts ({whose}). "
                 "Log in once with ssh, compare the key it shows with the host's own (there: "
                 "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and accept it"
             )
