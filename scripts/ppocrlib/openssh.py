@@ -155,7 +155,7 @@ class Connection:
     def _log_in(self, path: str) -> None:
         assert self._folder is not None
         with _Prompts(self._folder, self._login.password) as environment:
-            command = [*self._options(path), *self._base[1:]]
+            command = [*self._options(path), *self._plain(self._base[1:], self._folder)]
             done = _ssh(["ssh", *command, "-fN", *self._host], environment, _LOGIN_SECONDS)
             said = done.stderr
             if done.returncode and self._through_another:
@@ -164,6 +164,15 @@ class Connection:
                 said = _ssh([*alone, *self._host, "true"], environment, _LOGIN_SECONDS).stderr
         if done.returncode:
             raise self._refusal(said or done.stderr)
+
+    def _plain(self, command: list[str], folder: Path) -> list[str]:
+        """The command with a link for a configuration whose path ssh would not quote to jumps."""
+        config = str((self._login.config or Path()).expanduser())
+        if shlex.quote(config) == config:
+            return command
+        link = folder / "config"
+        link.symlink_to(Path(config).absolute())
+        return [str(link) if part == config else part for part in command]
 
     @property
     def _through_another(self) -> bool:

@@ -147,6 +147,14 @@ def test_through_a_command(copier: Copier, pair: list[Host]) -> None:
 def test_a_jump_host_whose_key_is_unknown_is_named(copier: Copier, pair: list[Host]) -> None:
     copier.configure("Host web", f"  ProxyJump root@{pair[0].address}")
     copier.fails("not among the known hosts", pair[0].address)
+    known = pair[0].keys.known_hosts("jump").read_text()
+    copier.known.write_text(copier.known.read_text() + known)
+    with copier.config.open("a") as config:
+        config.write(
+            f"Host {pair[0].address}\n  User root\n"
+            f'  IdentityFile "{copier.key}"\n  UserKnownHostsFile "{copier.known}"\n'
+        )
+    copier.works()
 
 
 def test_an_agent_and_a_connection_that_is_there(copier: Copier) -> None:
