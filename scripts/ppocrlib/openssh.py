@@ -146,7 +146,11 @@ class Connection:
             return
         self._folder = _folder()
         path = str(self._folder / "s")
-        self._log_in(path)
+        try:
+            self._log_in(path)
+        except BaseException:
+            self.close()  # nothing is left of a login that failed
+            raise
         self._socket = path
 
     def _answers(self, path: str) -> bool:
