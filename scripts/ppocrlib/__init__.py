@@ -16,7 +16,7 @@ sys.path.append(str(IMAGES / "ppocr/serving"))
 
 
 #: Packages that tell the control environment from a Python that happens to have some of them.
-_TELLING = ("docker", "fabric", "isal")
+_TELLING = ("docker", "requests", "isal")
 
 
 def _environments() -> Iterator[Path]:
