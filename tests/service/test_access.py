@@ -4,7 +4,6 @@ import http.client
 import json
 import ssl
 import subprocess
-import time
 
 import pytest
 
@@ -46,8 +45,7 @@ def test_tokens_are_needed_and_read_again(start, token_file):
         assert service.texts(headers=bearer(token))
     path.unlink()
     write("third-token\n")
-    time.sleep(1.5)
-    assert service.predict("ocr_rec", body, bearer("first-token"))[0] == 401
+    service.wait(lambda: service.predict("ocr_rec", body, bearer("first-token"))[0] == 401)
     assert service.texts(headers=bearer("third-token"))
     assert "third-token" not in service.logs()
 

@@ -44,16 +44,6 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
 print(json.dumps(found))
 """
 
-_KILL_MASTER = """
-import os, pathlib, signal
-for folder in pathlib.Path("/proc").glob("[0-9]*"):
-    words = (folder / "cmdline").read_bytes().rstrip(b"\\0").split(b"\\0")
-    parent = (folder / "status").read_text().split("PPid:")[1].split()[0]
-    above = pathlib.Path("/proc", parent, "cmdline")
-    if words[-1] == b"workers" and b"workers" not in above.read_bytes():
-        os.kill(int(folder.name), signal.SIGKILL)
-"""
-
 
 def front_of(service):
     """pid and megabytes of the front."""
@@ -345,17 +335,13 @@ def test_a_body_that_is_no_json_is_named_in_our_words(service):
         assert "browser" not in reply.said["msg"] and "JSON" in reply.said["msg"]
 
 
-@pytest.mark.parametrize("end", ["stop", "master"])
-def test_requests_the_front_ends_before_are_told(start, end):
+def test_requests_the_front_ends_before_are_told(start):
     service = start(graceful_timeout=1).ready()
     with Client(service.address, timeout=90) as working, Client(service.address) as sending:
         sending.send(post(b"{", length=100))
-        working.send(post(b'{"sleep": 60}', path="/predict/stuck"))
-        service.wait(lambda: service.metric("ppocr_working_requests") == 1, 30)
-        if end == "stop":
-            docker("stop", "--time=30", service.name)
-        else:
-            service.execute("python", "-c", _KILL_MASTER)
+        working.send(post(b'{"gate": "never"}', path="/predict/stuck"))
+        service.wait(lambda: service.metric("ppocr_working_requests") == 1)
+        docker("stop", "--time=60", service.name)
         for client in (working, sending):
             reply = client.reply()
             if reply is not None:
@@ -419,7 +405,7 @@ def test_dripping_bodies_give_way(start):
 def test_beyond_the_bound_clients_are_told(start):
     service = start(connections=2, threads=2).ready()
     working = [Client(service.address) for _ in range(2)]
-    body = b'{"sleep": 6}'
+    body = b'{"gate": "go"}'
     head = post(b"", "Expect: 100-continue", path="/predict/stuck", length=len(body))
     for client in working:
         client.send(head)
@@ -429,6 +415,7 @@ def test_beyond_the_bound_clients_are_told(start):
     assert_contract(reply)
     assert reply.code == 503 and reply.headers["retry-after"] == "1"
     assert ask(service.address, request()).code == 200
+    service.open_gate("go")
     for client in working:
         assert client.reply().code == 200
     assert_good(service)
