@@ -25,7 +25,7 @@ from .cpus import available_cpus
 from .engines import EngineError, EngineOptions
 from .files import from_base64
 from .gpu import require_visible_device, visible_devices
-from .memory import Room, forget_room, room
+from .memory import Room, forget_room, inferences, room
 from .models import ModelError, check_model
 from .pdf import documents
 from .pipeline.frames import MOST
@@ -82,18 +82,19 @@ class OcrModule(RunModule):
         if use_gpu:
             require_visible_device()
         self.params = self.read_params()
+        self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
+        cpus = available_cpus()
         step = int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP)
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
-            threads=available_cpus(),
+            threads=inferences(cpus, self.limits.workers) if engine == "openvino" else cpus,
             gpu_mem=self.params.gpu_mem,
             precision=os.environ.get("PPOCR_PRECISION") or "auto",
             width_step=step if engine == "openvino" else 1,
         )
-        self.limits = Settings.from_environment()
         # A missing model is told now; the predictors themselves are made after any fork.
         for name, value in vars(self.params).items():
             if name.endswith("_model_dir"):
@@ -231,8 +232,13 @@ class OcrModule(RunModule):
     @property
     def room(self) -> Room:
         """Where pictures wait until there is memory for them."""
+        return room(self.limits, self._workers, self.threads.count)
+
+    @property
+    def _workers(self) -> int:
+        """Worker processes of this container."""
         gpus = len(visible_devices()) if self.options.use_gpu else 0
-        return room(self.limits, gpus * self.limits.workers_per_gpu or self.limits.workers)
+        return gpus * self.limits.workers_per_gpu or self.limits.workers
 
     def _look(self, data: bytes) -> Picture | RequestError:
         return _alone(lambda: Picture(data, self.limits.pixels))

@@ -1,7 +1,8 @@
-"""Memory that decoded pictures of a worker may take at once, over all its requests.
+"""How the memory of a container is shared out: inference threads, and pictures that are decoded.
 
-The limits of a request (images, pixels) say nothing about what a container has: pictures wait here
-until there is room for them, and one that could never have it is refused.
+The limits of a request (images, pixels) say nothing about what a container has: pictures of all
+requests of a worker wait here until there is room for them, and one that could never have it is
+refused.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from .server.settings import Settings
 _MEGA = 1_000_000
 #: Bytes beside the workers: the front and gunicorn's master.
 _OTHERS = 120 * _MEGA
-#: Bytes a worker takes for inferences, beyond what it has when its models are loaded.
-_INFERENCE = 100 * _MEGA
+#: Bytes of a worker when its models are loaded, and what each inference thread comes to keep for a
+#: page of the default size: measured with the models of the image.
+_WORKER = 280 * _MEGA
+_INFERENCE = 150 * _MEGA
 #: Never less, however small the container: a page of 300 dpi fits.
 _LEAST = 64 * _MEGA
 #: Two workers are there for a while when one is renewed: half of the container is left to others.
@@ -38,6 +41,18 @@ def container_bytes(files: tuple[str, ...] = _LIMITS) -> int:
         with contextlib.suppress(OSError, ValueError):  # not this version; "max"
             return min(int(Path(path).read_text()), host)
     return host
+
+
+def workers_share(workers: int) -> int:
+    """Bytes for each of so many workers of this container."""
+    return (container_bytes() - _OTHERS) // workers
+
+
+def inferences(cpus: int, workers: int) -> int:
+    """Inferences to run at once in each worker: one a CPU, fewer where memory is short."""
+    # One thread more than infer at once (runtime.threads), except where that is one.
+    threads = (workers_share(workers) - _WORKER - _LEAST) // _INFERENCE
+    return max(1, min(cpus, threads - 1))
 
 
 class Room:
@@ -124,19 +139,19 @@ _room: Room | None = None
 _making = threading.Lock()
 
 
-def room(settings: Settings, workers: int) -> Room:
+def room(settings: Settings, workers: int, threads: int) -> Room:
     """The room of this process, made when it is first asked for: after the models are loaded.
 
     Args:
         settings: of the service.
         workers: processes that share the container.
+        threads: inference threads of each.
     """
     global _room
     with _making:
         if _room is None:
-            limit = container_bytes()
-            mine = (limit - _OTHERS) // workers - resident_bytes(os.getpid()) - _INFERENCE
-            total = max(_LEAST, min(mine, int(limit * _SHARE) // workers))
+            left = workers_share(workers) - resident_bytes(os.getpid()) - threads * _INFERENCE
+            total = max(_LEAST, min(left, int(workers_share(workers) * _SHARE)))
             _room = Room(total, settings.timeout * _PATIENCE)
         return _room
 

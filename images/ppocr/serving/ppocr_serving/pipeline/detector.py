@@ -30,7 +30,7 @@ _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no furthe
 #: altogether as many pixels as so many squares of it.
 _STRIP_ASPECT = 4
 _STRIP_SHARE = 0.7
-_STRIP_AREA = 16
+_STRIP_AREA = 8
 #: Of the network's input, pixels: the length of a tile, and what two neighbours see of each other.
 _TILE = 960
 _SHARED = 256
@@ -71,6 +71,12 @@ class _Resize(DetPreProcess):
         sides = (int(length * ratio) for length in (width, height))
         size = tuple(max(round(length / _STRIDE) * _STRIDE, _STRIDE) for length in sides)
         return cv2.resize(img, size)
+
+    def is_page(self, height: int, width: int) -> bool:
+        """Whether the network takes a scaled picture at once; else in tiles."""
+        if self.limit_type != "max":
+            return max(height, width) <= _MAX_SIDE
+        return max(height, width) <= self.limit_side_len + _STRIDE
 
     def _ratio_of_strip(self, height: int, width: int) -> float:
         """How far a long strip is scaled; 0 for a page, where the longer side decides."""
@@ -119,7 +125,7 @@ class Detector:
         """Boxes of the lines in ``image`` (BGR, uint8), float32 (N, 4, 2), in contour order."""
         with stage("prepare"):
             resized = self._prepare.resize(image)
-        whole = max(resized.shape[:2]) <= _MAX_SIDE
+        whole = self._prepare.is_page(*resized.shape[:2])
         heat = self._heat(resized) if whole else self._heat_of_tiles(resized)
         with stage("boxes"):
             boxes, _ = (self._boxes if whole else self._boxes_of_strip)(heat, image.shape[:2])
@@ -142,7 +148,7 @@ class Detector:
         tall = resized.shape[0] > resized.shape[1]
         along = np.moveaxis(heat, 2 if tall else 3, 0)
         strip = resized if tall else resized.swapaxes(0, 1)
-        last = len(strip) - _TILE
+        last = max(0, len(strip) - _TILE)
         for start in [*range(0, last, _TILE - _SHARED), last]:
             tile = strip[start : start + _TILE]
             if (tile == tile[0, 0]).all():  # an even ground has no text
