@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, WebPImagePlugin
 
-from ..files import MAX_SIDE
+from ..files import FILES, MAX_SIDE
 from ..report import RequestError
 from . import frames, ifd
 from .ground import on_ground
@@ -33,6 +33,7 @@ ifd.bound()
 # What Pillow thinks of a client's file goes to the client, not into the log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+_DAMAGED = "the image is damaged, or of a kind this service does not read"
 #: Scans of a progressive JPEG, each of which costs a pass over the picture; encoders write a dozen.
 _MOST_SCANS = 100
 #: Bytes a pixel that decoders take beside Pillow's own picture: frames, strips, a second copy.
@@ -76,8 +77,9 @@ class Picture:
         self.width, self.height = self._image.size
         largest = max(self.width * self.height, _tile(self._image))
         if largest > pixels_limit or max(self.width, self.height) > MAX_SIDE:
+            stored = "" if largest == self.width * self.height else f" in tiles of {largest}"
             raise unreadable(
-                f"{self.width} x {self.height} pixels are more than the "
+                f"{self.width} x {self.height} pixels{stored} are more than the "
                 f"{pixels_limit // 1_000_000} million allowed (hubserving_pixels_limit), or a side "
                 f"is longer than {MAX_SIDE}",
                 413,
@@ -107,9 +109,7 @@ class Picture:
         except MemoryError:
             raise
         except Exception as error:  # whatever a decoder makes of a damaged file
-            raise unreadable("the image is damaged, or of a kind this service does not read") from (
-                error
-            )
+            raise unreadable(_DAMAGED) from error
         del image  # before the turned one is made beside it
         turn = _TURNS.get(orientation)
         return decoded if turn is None else np.ascontiguousarray(turn(decoded))
@@ -121,6 +121,8 @@ def _opened(data: bytes) -> Image.Image:
     except Exception as error:  # Pillow's parsers raise whatever they meet
         if data.startswith(b"%PDF"):
             raise unreadable("a PDF goes in pdfs, not in images") from error
+        if data.startswith(FILES):
+            raise unreadable(_DAMAGED) from error
         known = "PNG, JPEG, BMP, TIFF, WebP, GIF, PPM"
         raise unreadable(f"not an image of a format this service reads ({known})") from error
 
@@ -131,7 +133,7 @@ def _tile(image: Image.Image) -> int:
     try:
         return int(tags.get(322, 0)) * int(tags.get(323, 0))
     except (TypeError, ValueError) as error:
-        raise unreadable("the image is damaged") from error
+        raise unreadable(_DAMAGED) from error
 
 
 def _orientation(image: Image.Image) -> int:
