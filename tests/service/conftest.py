@@ -27,7 +27,9 @@ class Service(Container):
 
     def __init__(self, folder, *options, init_args=None, memory="3g", **settings):
         info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in MODULES}
-        info["stuck"] = {"init_args": {"directory": "/modules/stuck"}, "predict_args": {}}
+        for name in ("stuck", "picky"):
+            init = {"directory": f"/modules/{name}"}
+            info[name] = {"init_args": init, "predict_args": {}}
         config = folder / "config.json"
         config.write_text(json.dumps({"modules_info": info, "port": 8866}))
         variables = [f"--env=PPOCR_{key.upper()}={value}" for key, value in settings.items()]

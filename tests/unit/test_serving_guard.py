@@ -212,3 +212,16 @@ def test_pages_are_told_beside_results():
     assert status == 200 and answer == OK | {
         "pages": [{"pdf": 0, "page": 1, "width": 3, "height": 4}]
     }
+
+
+def test_what_was_not_read_of_a_picture_is_said_and_no_error():
+    def note(noted):
+        noted.images = 2
+        noted.notes["images[1]"] = "the first of 3 pages was read"
+
+    answer = {"status": "000", "msg": "", "results": [["x"], ["y"]]}
+    status, said, summary = ask(answer, note)
+    assert (status, said["status"], summary["kind"]) == (200, "000", "")
+    assert said["msg"] == "images[1]: the first of 3 pages was read"
+    assert said["results"] == answer["results"]
+    assert ask(answer, note, stock=True)[1] == answer

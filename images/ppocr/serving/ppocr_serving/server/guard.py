@@ -86,7 +86,7 @@ class Guard:
     ) -> tuple[int, bytes, str]:
         """HTTP status, body and kind of error (empty for none) to answer with."""
         failed = report.images > 0 and len(report.unreadable) == report.images
-        plain = not report.unreadable and not report.pages
+        plain = not (report.unreadable or report.notes or report.pages)
         if code == 200 and plain and body.find(b'"status":"000"') >= 0:
             return 200, body, ""
         try:
@@ -99,11 +99,10 @@ class Guard:
             return code, encode(failure(phrase)), "http" if code < 500 else "internal"
         status, kind = str(answer.get("status")), ""
         if status == "000":
-            if report.unreadable and not self._stock_status:
+            if not self._stock_status:
                 # Their places in results stay as the contract has them; msg says why.
-                answer["msg"] = "; ".join(
-                    f"{name}: {why}" for name, why in report.unreadable.items()
-                )
+                told = [*report.unreadable.items(), *report.notes.items()]
+                answer["msg"] = "; ".join(f"{name}: {why}" for name, why in told)
                 if failed:
                     answer["status"] = "101"
                     code = max(why.http for why in report.unreadable.values())

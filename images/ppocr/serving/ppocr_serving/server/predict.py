@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from .bodies import BodyError, Unpacker, packed
+from .unpack import BodyError, Unpacker, packed
 from .handlers import Handler, Refusal
 from .upstream import Answer, Busy, TimedOut, WorkerLost
 
