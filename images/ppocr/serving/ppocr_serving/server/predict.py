@@ -7,8 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from .unpack import BodyError, Unpacker, packed
 from .handlers import Handler, Refusal
+from .unpack import BodyError, Unpacker, packed
 from .upstream import Answer, Busy, TimedOut, WorkerLost
 
 if TYPE_CHECKING:
