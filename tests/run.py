@@ -25,8 +25,10 @@ import slowed
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test-logs"
-#: Steps at once on two cores: two of them are the lab, which waits for hosts most of its time.
+#: Steps at once on two cores. Up to two of them are of the lab, which waits for hosts most of its
+#: time: whichever ends first goes on with what is left of it.
 PARALLEL = 3
+PARALLEL_LAB = 2
 #: Seconds a step gets to end by itself when its time is up.
 _TO_END = 60
 _processes: list[subprocess.Popen[bytes]] = []
@@ -43,6 +45,7 @@ class Step:
     after: tuple[str, ...] = ()
     timeout: int = 1500  # seconds
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    lab: bool = False  # brings up lab hosts
 
 
 def pytest(*arguments: str) -> list[str]:
@@ -67,17 +70,35 @@ def script(name: str, *arguments: str) -> list[str]:
     return ["/bin/sh", str(ROOT / "scripts" / name), *arguments]
 
 
+def lab_files(name: str) -> list[str]:
+    """Test files of the lab whose names fit, such as ``ship*``."""
+    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/lab/test_{name}.py"))
+
+
 SERVICE = "http://127.0.0.1:8866"
 GPU_IMAGE = "tests/image/test_gpu_image.py"
-LAB_DEPLOY = [f"tests/lab/test_{name}.py" for name in ("deploy", "host_roles", "ship_relay")]
 SHORT_BENCH = ["--quick", "--clients=4", "--requests=4", "--settle=0", "--hard=1"]
-#: Both halves at once have more hosts than a person is allowed by mistake.
+#: Steps at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
+#: Files of tests/lab that are steps of their own, the longest first; step lab has the others.
+LAB_STEPS = {
+    "lab-deploy": lab_files("deploy"),
+    "lab-roles": lab_files("host_roles"),
+    "lab-ship": lab_files("ship*"),
+}
+#: What is tested with --full only: the lab itself.
+FULL_ONLY = lab_files("lab")
+
+
+def lab_step(name: str, *arguments: str) -> Step:
+    return Step(name, pytest(*arguments), ("deploy",), 3000, LAB, lab=True)
+
+
 STEPS = [
     Step("deploy", script("deploy")),
-    # The longest by far: first in line for a place, in two halves.
-    Step("lab-deploy", pytest(*LAB_DEPLOY), ("deploy",), 3000, LAB),
-    Step("lab", pytest("tests/lab", *without(*LAB_DEPLOY)), ("deploy",), 3000, LAB),
+    # The longest by far: first in line for a place.
+    *[lab_step(name, *files) for name, files in LAB_STEPS.items()],
+    lab_step("lab", "tests/lab", *without(*sum(LAB_STEPS.values(), FULL_ONLY))),
     Step("ruff", ["ruff", "check", "."]),
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
@@ -100,8 +121,12 @@ STEPS = [
 LONG_SOAK = 2000
 
 
-def with_long_soak(step: Step) -> Step:
+def in_full(step: Step) -> Step:
     """The step as it is run with --full."""
+    if step.name == "lab":
+        left_out = without(*FULL_ONLY)
+        command = [part for part in step.command if part not in left_out]
+        return dataclasses.replace(step, command=command)
     if step.name != "service":
         return step
     command = [*step.command, f"--soak-requests={LONG_SOAK}"]
@@ -185,7 +210,7 @@ def show(result: Result) -> None:
 
 
 def run_all(steps: Sequence[Step], one: Callable[[Step], Result] = run) -> list[Result]:
-    """Run the steps, PARALLEL at once, each after those it names."""
+    """Run the steps, PARALLEL at once, each after those it names; PARALLEL_LAB of the lab."""
     waiting = list(steps)
     results: dict[str, Result] = {}
     chosen = {step.name for step in steps}
@@ -194,6 +219,9 @@ def run_all(steps: Sequence[Step], one: Callable[[Step], Result] = run) -> list[
         while waiting or running:
             for step in list(waiting):
                 before = chosen.intersection(step.after)
+                in_lab = sum(other.lab for other in running.values())
+                if step.lab and in_lab == PARALLEL_LAB:
+                    continue
                 if len(running) < PARALLEL and before <= results.keys():
                     waiting.remove(step)
                     print(f"... {step.name}", flush=True)
@@ -222,7 +250,8 @@ def main() -> int:
     parser.add_argument(
         "--full",
         action="store_true",
-        help=f"with a soak of {LONG_SOAK} requests instead of a short one",
+        help=f"with a soak of {LONG_SOAK} requests instead of a short one, and tests of the lab "
+        "itself",
     )
     parser.add_argument(
         "--cpus",
@@ -239,7 +268,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    steps = [with_long_soak(step) if args.full else step for step in STEPS]
+    steps = [in_full(step) if args.full else step for step in STEPS]
     one = functools.partial(run_slowed, cpus=args.cpus) if args.cpus else run
     results = run_all([step for step in steps if step.name in wanted], one)
 
