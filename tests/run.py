@@ -25,8 +25,7 @@ import slowed
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test-logs"
-#: Steps at once on two cores. Up to two of them are of the lab, which waits for hosts most of its
-#: time: whichever ends first goes on with what is left of it.
+#: Steps at once on two cores, and how many of them may be of the lab, which mostly waits for hosts.
 PARALLEL = 3
 PARALLEL_LAB = 2
 #: Seconds a step gets to end by itself when its time is up.
@@ -46,6 +45,7 @@ class Step:
     timeout: int = 1500  # seconds
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     lab: bool = False  # brings up lab hosts
+    full: bool = False  # run with --full, or when it is named
 
 
 def pytest(*arguments: str) -> list[str]:
@@ -70,35 +70,39 @@ def script(name: str, *arguments: str) -> list[str]:
     return ["/bin/sh", str(ROOT / "scripts" / name), *arguments]
 
 
-def lab_files(name: str) -> list[str]:
-    """Test files of the lab whose names fit, such as ``ship*``."""
-    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/lab/test_{name}.py"))
-
-
 SERVICE = "http://127.0.0.1:8866"
 GPU_IMAGE = "tests/image/test_gpu_image.py"
 SHORT_BENCH = ["--quick", "--clients=4", "--requests=4", "--settle=0", "--hard=1"]
 #: Steps at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
-#: Files of tests/lab that are steps of their own, the longest first; step lab has the others.
-LAB_STEPS = {
-    "lab-deploy": lab_files("deploy"),
-    "lab-roles": lab_files("host_roles"),
-    "lab-ship": lab_files("ship*"),
-}
-#: What is tested with --full only: the lab itself.
-FULL_ONLY = lab_files("lab")
+#: What takes longest in the lab and so begins first: a file is a step, and they fill two places.
+LAB_FIRST = ("deploy", "host_roles", "gpu", "lock_rollback", "ship_relay", "ship")
+#: Tests of the lab itself, for --full.
+LAB_ITSELF = "lab"
 
 
-def lab_step(name: str, *arguments: str) -> Step:
-    return Step(name, pytest(*arguments), ("deploy",), 3000, LAB, lab=True)
+def lab_steps() -> list[Step]:
+    """A step for each test file of the lab."""
+    names = [path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")]
+    names.sort(key=lambda name: ((*LAB_FIRST, name).index(name), name))
+    return [
+        Step(
+            f"lab-{name}",
+            pytest(f"tests/lab/test_{name}.py"),
+            ("deploy",),
+            timeout=3000,
+            environment=LAB,
+            lab=True,
+            full=name == LAB_ITSELF,
+        )
+        for name in names
+    ]
 
 
 STEPS = [
     Step("deploy", script("deploy")),
     # The longest by far: first in line for a place.
-    *[lab_step(name, *files) for name, files in LAB_STEPS.items()],
-    lab_step("lab", "tests/lab", *without(*sum(LAB_STEPS.values(), FULL_ONLY))),
+    *lab_steps(),
     Step("ruff", ["ruff", "check", "."]),
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
@@ -117,16 +121,25 @@ STEPS = [
 ]
 
 
+def choose(names: set[str], full: bool) -> list[Step]:
+    """The steps of these names, where lab stands for all of the lab; without names, every step.
+
+    Those for --full only are left out without it, unless they are named themselves.
+    """
+    return [
+        step
+        for step in STEPS
+        if step.name in names
+        or ((not names or (step.lab and "lab" in names)) and (full or not step.full))
+    ]
+
+
 #: Requests of the long soak; 2 cores take about five minutes for it.
 LONG_SOAK = 2000
 
 
-def in_full(step: Step) -> Step:
+def with_long_soak(step: Step) -> Step:
     """The step as it is run with --full."""
-    if step.name == "lab":
-        left_out = without(*FULL_ONLY)
-        command = [part for part in step.command if part not in left_out]
-        return dataclasses.replace(step, command=command)
     if step.name != "service":
         return step
     command = [*step.command, f"--soak-requests={LONG_SOAK}"]
@@ -210,7 +223,7 @@ def show(result: Result) -> None:
 
 
 def run_all(steps: Sequence[Step], one: Callable[[Step], Result] = run) -> list[Result]:
-    """Run the steps, PARALLEL at once, each after those it names; PARALLEL_LAB of the lab."""
+    """Run the steps, PARALLEL at once and PARALLEL_LAB of the lab, each after those it names."""
     waiting = list(steps)
     results: dict[str, Result] = {}
     chosen = {step.name for step in steps}
@@ -244,7 +257,9 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__)
     parser.add_argument(
-        "steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}"
+        "steps",
+        nargs="*",
+        help=f"some of: lab (all of lab-...), {', '.join(step.name for step in STEPS)}",
     )
     parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
     parser.add_argument(
@@ -260,17 +275,17 @@ def main() -> int:
         help="give each step, with its containers, so many CPUs, such as 0.25: a slow machine",
     )
     args = parser.parse_args()
-    unknown = set(args.steps) - {step.name for step in STEPS}
+    unknown = set(args.steps) - {"lab", *(step.name for step in STEPS)}
     if unknown:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     quick = {"ruff", "format", "yamllint", "types", "role-docs", "ansible-lint", "unit"}
-    wanted = set(args.steps) or (quick if args.quick else {step.name for step in STEPS})
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    steps = [in_full(step) if args.full else step for step in STEPS]
+    steps = choose(set(args.steps) or (quick if args.quick else set()), args.full)
+    steps = [with_long_soak(step) if args.full else step for step in steps]
     one = functools.partial(run_slowed, cpus=args.cpus) if args.cpus else run
-    results = run_all([step for step in steps if step.name in wanted], one)
+    results = run_all(steps, one)
 
     print("\nslowest steps:")
     for result in sorted(results, key=lambda result: -result.seconds)[:6]:

@@ -1,13 +1,14 @@
-"""The steps of scripts/test: no file of the lab is left out, and few steps of it run at once."""
+"""The steps of scripts/test: no file of the lab is left out, and few of its steps run at once."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
 
 import pytest
 from role_code import ROOT, load
+
+ITSELF = "tests/lab/test_lab.py"
 
 
 @pytest.fixture
@@ -16,29 +17,22 @@ def run(monkeypatch: pytest.MonkeyPatch):
     return load("tests/run.py")
 
 
-def lab_files(run, steps) -> Counter[str]:
-    """How often each test file of the lab is run."""
-    every = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/lab").glob("test_*.py")}
-    files: Counter[str] = Counter()
-    for step in steps:
-        if step.lab:
-            named = set(step.command) & every
-            files.update(
-                named or {file for file in every if f"--ignore={file}" not in step.command}
-            )
-    return files
-
-
+@pytest.mark.parametrize("names", [set(), {"lab"}])
 @pytest.mark.parametrize("full", [False, True])
-def test_each_file_of_the_lab_is_run_once(run, full: bool) -> None:
-    steps = [run.in_full(step) if full else step for step in run.STEPS]
+def test_each_file_of_the_lab_is_run_once(run, names: set[str], full: bool) -> None:
+    files = [step.command[-1] for step in run.choose(names, full) if step.lab]
     every = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/lab").glob("test_*.py")}
-    left_out = set() if full else {"tests/lab/test_lab.py"}
-    assert lab_files(run, steps) == Counter(every - left_out)
+    assert len(files) == len(set(files))
+    assert set(files) == (every if full else every - {ITSELF})
+    assert set(run.LAB_FIRST) <= {file[len("tests/lab/test_") : -len(".py")] for file in files}
+
+
+def test_steps_are_chosen_by_name(run) -> None:
+    assert [step.command[-1] for step in run.choose({"lab-lab"}, False)] == [ITSELF]
+    assert [step.name for step in run.choose({"unit", "ruff"}, False)] == ["ruff", "unit"]
 
 
 def test_two_steps_of_the_lab_at_once_and_others_beside(run) -> None:
-    """Steps wait for one another: none ends before the others that are to run with it began."""
     began = threading.Barrier(run.PARALLEL, timeout=30)
     in_lab: list[str] = []
     most = []
@@ -48,12 +42,12 @@ def test_two_steps_of_the_lab_at_once_and_others_beside(run) -> None:
             in_lab.append(step.name)
             most.append(len(in_lab))
         if step.name in ("lab1", "lab2", "other"):
-            began.wait()
+            began.wait()  # these three run at once, or none of them ends
         if step.lab:
             in_lab.remove(step.name)
         return run.Result(step, 0, 0, "")
 
     steps = [run.Step(f"lab{n}", [], lab=True) for n in (1, 2, 3, 4)]
-    steps.append(run.Step("other", []))
-    assert all(result.ok for result in run.run_all(steps, one))
+    results = run.run_all([*steps, run.Step("other", [])], one)
+    assert len(results) == 5
     assert max(most) == run.PARALLEL_LAB == 2
