@@ -1,4 +1,4 @@
-"""Staging in a folder that holds an operator's own: nothing of that is touched, whatever happens."""
+"""Staging in a folder that holds an operator's own: nothing of that is touched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ OWN = f"{DATA}/ppocr-staging"
 FILL = f"""
 set -e
 rm -rf {DATA} /elsewhere
-mkdir -p {DATA}/books {DATA}/relay/0123456789abcdef {DATA}/0123456789abcdef /elsewhere/0123456789abcdef
+mkdir -p {DATA}/books {DATA}/relay/0123456789abcdef {DATA}/0123456789abcdef
+mkdir -p /elsewhere/0123456789abcdef
 for folder in {DATA} {DATA}/* {DATA}/relay/* /elsewhere /elsewhere/*; do
   echo "the operator's" >$folder/{"0" * 64}
 done
@@ -28,7 +29,10 @@ find {DATA} /elsewhere -exec touch --no-dereference -d '2 days ago' {{}} +
 mkdir {DATA}/new
 echo new >{DATA}/new/file
 """
-LIST = f"find {DATA} /elsewhere -path {OWN} -prune -o ! -path {DATA} -printf '%p %y %m %l %s %T@\\n' | sort"
+LIST = (
+    f"find {DATA} /elsewhere -path {OWN} -prune -o ! -path {DATA} "
+    "-printf '%p %y %m %l %s %T@\\n' | sort"
+)
 
 
 @pytest.fixture(scope="module")
