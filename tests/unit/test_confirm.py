@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,18 +87,18 @@ class Here:
             os.chdir(self.folder)
             command = self.command("remove", *arguments)
             os.execve(command[0], command, self.environment)  # noqa: S606
-        shown = b""
-        while True:
+        shown, end = b"", time.monotonic() + 120
+        while time.monotonic() < end:
+            if not select.select([control], [], [], 1)[0]:
+                if b"? Type " in shown:  # what is typed before ansible reads is thrown away
+                    os.write(control, answer.encode() + b"\r")
+                continue
             try:
-                block = os.read(control, 4096)
+                shown += os.read(control, 4096)
             except OSError:  # the other end is closed
                 break
-            if not block:
-                break
-            shown += block
-            if b"? Type " in shown and answer:
-                os.write(control, answer.encode() + b"\r")
-                answer = ""
+        else:
+            os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(control)
         return " ".join(shown.decode().split())
