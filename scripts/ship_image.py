@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import commandline, logins, relay
+from ppocrlib import commandline, logins, relay, staging
 from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
@@ -31,7 +31,6 @@ examples:
   scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
   scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
 """
-ROOTS_STAGING = "/var/lib/ppocr/staging"
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
@@ -71,8 +70,9 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--staging",
-        help="folder on hosts for layers on their way "
-        f"(default: {ROOTS_STAGING}; without root ~/.cache/ppocr/staging)",
+        metavar="FOLDER",
+        help="folder on hosts for layers on their way, which wait in one of their own below it, "
+        f"{staging.NAME} (default: {staging.ROOTS}; without root ~{staging.USERS})",
     )
     parser.add_argument(
         "--little-room",
@@ -93,7 +93,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 def staging_of(host: Transport, given: str | None) -> str:
     """Where layers wait on a host."""
     assert isinstance(host, SshHost)
-    return given or (ROOTS_STAGING if host.is_root else f"{host.home}/.cache/ppocr/staging")
+    return given or (staging.ROOTS if host.is_root else f"{host.home}{staging.USERS}")
 
 
 def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import imagearchive, room
+from . import staging as stagings
 from .imagearchive import Image, chain_ids
 from .layerdelta import LayerDelta
 from .layerstore import Blob, LayerStore, hexdigest
@@ -161,13 +162,18 @@ class HostState:
         return [diff_id for diff_id, chain in wanted if chain not in chains]
 
 
-def probe(host: Transport, staging: str) -> HostState:
+def probe(host: Transport, staging: str, part: str = "") -> HostState:
     """Ask a host what it has.
+
+    Args:
+        staging: the folder that was named for layers on their way.
+        part: as in staging.folder.
 
     Raises:
         Refused: no engine answers there.
     """
-    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(staging)))
+    place = f"{stagings.base(staging)}/{part}".rstrip("/")
+    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(place)))
     if answer.status == _PODMAN:
         raise Refused(
             f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
@@ -202,8 +208,10 @@ class Shipment:
     image: Image
     blobs: dict[str, Blob]
     store: LayerStore
+    #: The folder that was named for layers on their way, and the part of it: see staging.folder.
     staging: str
     progress: Progress
+    part: str = ""
     sent: int = 0
     resumed: int = 0
     count: int = 0
@@ -216,7 +224,7 @@ class Shipment:
 
     @property
     def folder(self) -> str:
-        return f"{self.staging}/{hexdigest(self.image.id)[:16]}"
+        return stagings.folder(self.staging, self.image, self.part)
 
     def path(self, blob: Blob) -> str:
         return f"{self.folder}/{hexdigest(blob.digest)}"
@@ -322,17 +330,8 @@ class Shipment:
 
     def open_staging(self, blobs: Iterable[Blob] | None) -> None:
         """Make the staging folder, and remove from it all but these; None leaves what is there."""
-        kept = "" if blobs is None else " ".join(f"! -name {hexdigest(b.digest)}" for b in blobs)
-        drop = "-delete" if blobs is not None else ""
-        folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
-        # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
-        self.host.run(
-            f"set -e; umask 077; mkdir -p {folder}; touch {folder}; "
-            f"find {folder} -type f {kept} {drop} >/dev/null; "
-            f"find {staging} -mindepth 1 -maxdepth 1 -type d -mmin +60 ! -newer {folder} "
-            f"! -path {folder} -exec sh -c "
-            '\'[ -n "$(find "$1" -mmin -60)" ] || rm -rf "$1"\' _ {} \\;'
-        ).checked(f"{self.host.name}: making {self.folder}")
+        keep = None if blobs is None else [hexdigest(blob.digest) for blob in blobs]
+        stagings.make(self.host, self.staging, self.image, self.part, keep)
 
     def _send(self, blob: Blob, offset: int) -> None:
         if offset == blob.size:
@@ -442,8 +441,5 @@ class Shipment:
     def clean(self) -> None:
         """Remove the staged layers, and what kept loaded ones until the image was there."""
         parts = " ".join([*self._parts(), *self._made])
-        self.host.run(
-            f"{f'docker image rm {parts} >/dev/null 2>&1; ' if parts else ''}"
-            f"rm -rf {shlex.quote(self.folder)}; "
-            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
-        )
+        gone = f"docker image rm {parts} >/dev/null 2>&1\n" if parts else ""
+        self.host.run(gone + stagings.removal(self.staging, self.image, self.part))

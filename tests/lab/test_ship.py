@@ -139,7 +139,8 @@ def test_what_a_failure_leaves_is_bounded(pair: list[Host], ship: Shipper) -> No
     host = pair[0]
     left = f"{STAGING}/0123456789abcdef"
     host.run(
-        f"mkdir -p {left}; head -c 1M /dev/zero >{left}/x; touch -d '2 hours ago' {left}/x {left}"
+        f"mkdir -p {left}; head -c 1M /dev/zero >{left}/{'0' * 64}; "  # as earlier versions left it
+        f"touch -d '2 hours ago' {left}/* {left}"
     )
     ship(ONE, "ship1")
     assert host.run(f"ls {STAGING}", check=False).stdout == ""

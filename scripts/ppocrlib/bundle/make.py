@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,8 +60,10 @@ def make(order: Order, store: LayerStore, progress: Progress) -> dict[str, Any]:
     if order.output.exists() and any(order.output.iterdir()):
         raise Refused(f"{order.output} is there and not empty: name a new folder")
     old = manifest.read(order.since) if order.since else None
-    folder = order.output.with_name(f".{order.output.name}.part")
-    shutil.rmtree(folder, ignore_errors=True)
+    order.output.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{order.output.name}."
+    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=order.output.parent))
+    folder.chmod(0o755)
     for name in ("image", "packages"):
         (folder / name).mkdir(parents=True)
     try:
