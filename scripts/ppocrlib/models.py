@@ -195,7 +195,7 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
                 file.write(block)
                 if file.tell() > unpack.TOTAL_LIMIT:
                     raise ModelError(
-                        f"{source['url']} has more than {unpack.TOTAL_LIMIT / 1e6:,.0f} MB: no model"
+                        f"{source['url']} has more than {unpack.TOTAL_LIMIT / 1e6:,.0f} MB"
                     )
     except requests.RequestException as error:
         raise ModelError(f"cannot fetch {source['url']}: {error}") from error

@@ -1,4 +1,4 @@
-"""Taking model archives apart without trusting them: nothing is read whole, everything is bounded."""
+"""Taking model archives apart without trusting them: a block at a time, and within bounds."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _HEADERS = 4 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz"}
 _PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 #: What the readers raise for bytes they do not understand.
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
-            ValueError, NotImplementedError, struct.error, OverflowError, RecursionError)  # fmt: skip
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+            OSError, ValueError, NotImplementedError, OverflowError, RecursionError)  # fmt: skip
 
 
 class UnsafeArchive(Exception):
@@ -121,7 +121,7 @@ def _tar_members(archive: Path, plain: Forward) -> Iterator[tuple[PurePosixPath,
     plain.left = _HEADERS
     with tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r:") as opened:
         while member := opened.next():
-            opened.members = []  # it would remember each of them
+            opened.members = []  # type: ignore[attr-defined]  # it would remember each of them
             path = _safe_name(member.name)
             account.add(member.name, member.size)
             if not (member.isfile() or member.isdir()) or member.issparse():
