@@ -26,8 +26,10 @@ _HEADERS = 4 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz"}
 _PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 #: What the readers raise for bytes they do not understand.
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
-            OSError, ValueError, NotImplementedError, OverflowError, RecursionError)  # fmt: skip
+_DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+    OSError, ValueError, NotImplementedError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 class UnsafeArchive(Exception):

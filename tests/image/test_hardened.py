@@ -36,18 +36,12 @@ def test_it_installs_nothing(image, tool):
 @pytest.mark.parametrize("module", ["pip", "ensurepip"])
 def test_no_python_installs_anything_either(image, python, module):
     done = docker(*_RUN, python, image, "-m", module, "--version", check=False)
-    assert (
-        done.returncode != 0
-        and "No module named" in done.stderr + done.stdout
-        or ("AbsentDependencyError" in done.stderr)
-    )
+    assert done.returncode != 0 and f"No module named {module}" in done.stderr
 
 
 def test_its_packages_are_still_listed(image):
     status = docker(*_RUN, "/bin/cat", image, "/var/lib/dpkg/status").stdout
     assert "Package: libc6\n" in status and "Package: dpkg\n" not in status
-    program = "import importlib.metadata as m, json; print(json.dumps([d.name for d in m.distributions()]))"
-    listed = docker(*_RUN, "/opt/ppocr/venv/bin/python", image, "-c", program).stdout
-    assert {"paddlepaddle", "paddlehub"} <= set(json.loads(listed)) and "pip" not in json.loads(
-        listed
-    )
+    program = "import importlib.metadata as m; print(*(found.name for found in m.distributions()))"
+    listed = docker(*_RUN, "/opt/ppocr/venv/bin/python", image, "-c", program).stdout.split()
+    assert {"paddlepaddle", "paddlehub"} <= set(listed) and not {"pip", "setuptools"} & set(listed)
