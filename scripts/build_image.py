@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import build, commandline, context
+from ppocrlib import build, commandline, context, imagename
 from ppocrlib.models import ModelError
 from ppocrlib.outcome import OK, Refused
 from ppocrlib.progress import Progress, megabytes
@@ -46,7 +46,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("building", quiet=args.quiet)
-    values = {"device": args.device, "version": args.tag.rpartition(":")[2], "base": args.base}
+    values = {
+        "device": args.device,
+        "version": imagename.for_new(args.tag)[1],
+        "base": args.base and imagename.to_find(args.base),
+    }
     try:
         given = json.loads(args.settings)
         settings = context.ImageSettings.from_dict({**values, "ca_bundle": args.ca_bundle, **given})

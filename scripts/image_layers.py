@@ -19,8 +19,9 @@ import docker
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import codec, commandline, registry
-from ppocrlib.layersource import local_engine, open_source
+from ppocrlib import codec, commandline, imagename, registry
+from ppocrlib.engine import local_engine
+from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
 from ppocrlib.progress import Progress, megabytes
@@ -43,7 +44,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def sizes(image: str) -> tuple[int, Any, str]:
     """The layers of an image of this machine's engine, lowest first, with their sizes in bytes."""
-    client = local_engine()
+    client, image = local_engine(), imagename.to_find(image)
     try:
         history = client.api.history(image)
     except docker.errors.ImageNotFound as error:

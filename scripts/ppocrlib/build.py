@@ -12,8 +12,8 @@ from typing import Any
 
 import docker
 
-from . import IMAGES, context
-from .layersource import local_engine
+from . import IMAGES, context, imagename
+from .engine import local_engine
 from .outcome import Trouble
 from .progress import Progress
 
@@ -43,6 +43,8 @@ def build(
         Trouble: the engine could not build it; the message has its last lines.
         ppocrlib.context.ContextError, ppocrlib.models.ModelError: a setting cannot be served.
     """
+    repository, name_tag = imagename.for_new(tag)
+    tag = f"{repository}:{name_tag}"
     client = local_engine()
     content = context.content_hash(settings)
     there = _inspect(client, tag)

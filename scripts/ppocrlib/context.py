@@ -56,7 +56,7 @@ class ImageSettings:
         known = {field.name for field in dataclasses.fields(cls)}
         settings = cls(**{key: value for key, value in values.items() if key in known})
         try:
-            hubmodules.extra(settings.extra_modules)
+            hubmodules.theirs(settings.extra_modules)
         except hubmodules.ModuleError as error:
             raise ContextError(str(error)) from error
         if settings.ca_bundle and not Path(settings.ca_bundle).is_file():

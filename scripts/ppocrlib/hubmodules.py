@@ -49,7 +49,7 @@ def _is_moduleinfo(function: ast.expr) -> bool:
     return name == "moduleinfo"
 
 
-def extra(folders: Iterable[str]) -> dict[str, Path]:
+def theirs(folders: Iterable[str]) -> dict[str, Path]:
     """The operator's modules by name, checked. One named as ours takes its place.
 
     Raises:
@@ -78,10 +78,10 @@ def extra(folders: Iterable[str]) -> dict[str, Path]:
 def all_of(folders: Iterable[str]) -> dict[str, Path]:
     """Every module of the image by name: ours, less those the operator's replace, and theirs."""
     ours = {file.parent.name: file.parent for file in sorted(OURS.glob("*/module.py"))}
-    return ours | extra(folders)
+    return ours | theirs(folders)
 
 
 def requirements(folders: Iterable[str]) -> list[str]:
     """What the operator's modules ask pip for in a requirements.txt of theirs, line by line."""
-    files = (folder / "requirements.txt" for folder in extra(folders).values())
+    files = (folder / "requirements.txt" for folder in theirs(folders).values())
     return [line for file in files if file.is_file() for line in file.read_text().splitlines()]
