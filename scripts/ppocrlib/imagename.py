@@ -52,7 +52,7 @@ def _parts(name: str) -> tuple[str, str]:
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         repository, tag = name, ""
-    lower = repository.lower() + (f":{tag}" if colon and tag else "")
+    lower = repository.lower() + name[len(repository) :]
     if lower != name and _NAME.fullmatch(lower):
         raise Refused(f"{name!r} has upper case letters, which Docker refuses: write {lower}")
     shown = name if len(name) < 80 else f"{name[:77]}..."
