@@ -53,7 +53,7 @@ def _parts(name: str) -> tuple[str, str]:
     if not colon or "/" in tag:
         repository, tag = name, ""
     lower = repository.lower() + (f":{tag}" if colon and tag else "")
-    if lower != name and _NAME.fullmatch(lower):
+    if repository != repository.lower() and _NAME.fullmatch(lower):
         raise Refused(f"{name!r} has upper case letters, which Docker refuses: write {lower}")
     shown = name if len(name) < 80 else f"{name[:77]}..."
     raise Refused(f"{shown!r} is no name for an image: {_FORM}")
