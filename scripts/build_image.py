@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Builds the ppocr image on this machine, from packages and hash-pinned models; no registry needed.
 
 playbooks/build.yml does the same on a builder host of the inventory, with the inventory's settings.
@@ -13,7 +13,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import build, commandline, context, imagename
 from ppocrlib.models import ModelError

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Says what an image is, and fills the store of compressed layers that hosts are served from.
 
 Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
@@ -17,7 +17,7 @@ from typing import Any
 
 import docker
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import codec, commandline, imagename, registry
 from ppocrlib.engine import local_engine

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
 
 It goes on where an interrupted run ended, proves every byte before loading, and compares what the
@@ -13,9 +13,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import commandline, imagename, logins, relay
+
+from ppocrlib import commandline, imagename, logins, relay, staging
 from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
@@ -31,7 +32,6 @@ examples:
   scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
   scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
 """
-ROOTS_STAGING = "/var/lib/ppocr/staging"
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
@@ -71,8 +71,9 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--staging",
-        help="folder on hosts for layers on their way "
-        f"(default: {ROOTS_STAGING}; without root ~/.cache/ppocr/staging)",
+        metavar="FOLDER",
+        help="folder on hosts for layers on their way, which wait in one of their own below it, "
+        f"{staging.NAME} (default: {staging.ROOTS}; without root ~{staging.USERS})",
     )
     parser.add_argument(
         "--little-room",
@@ -93,7 +94,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 def staging_of(host: Transport, given: str | None) -> str:
     """Where layers wait on a host."""
     assert isinstance(host, SshHost)
-    return given or (ROOTS_STAGING if host.is_root else f"{host.home}/.cache/ppocr/staging")
+    return given or (staging.ROOTS if host.is_root else f"{host.home}{staging.USERS}")
 
 
 def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .client import Client, Unreachable
+from .needs import lacking
 from .options import OPTIONS, Settings, read_settings
 from .outcome import Run
 from .report import write_html
@@ -50,6 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     samples = config.stash[SAMPLES]
     if "system_sample" in metafunc.fixturenames:
         served = samples if settings.module in settings.modules else []
+        run = config.stash[RUN]
+        run.not_asked = [
+            f"{sample.name} {why}"
+            for sample in served
+            if (why := lacking(sample.needs, settings.params))
+        ]
+        served = [sample for sample in served if not lacking(sample.needs, settings.params)]
         metafunc.parametrize("system_sample", served, ids=lambda sample: sample.name)
     if "det_sample" in metafunc.fixturenames:
         # Detection is slow on big pages and ocr_system has read them: the tagged ones suffice.

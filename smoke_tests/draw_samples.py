@@ -212,7 +212,7 @@ def sha256(data: bytes) -> str:
 def write_samples(out: Path, font: Path, latin_font: Path) -> list[str]:
     """Write pictures, samples.json and image.json to ``out``; return the file names written.
 
-    Pictures in ``out`` that are no longer drawn are removed.
+    Whatever else is there stays, pictures that are no longer drawn among it.
     """
     out.mkdir(parents=True, exist_ok=True)
     entries, bodies = [], {}
@@ -230,9 +230,6 @@ def write_samples(out: Path, font: Path, latin_font: Path) -> list[str]:
                 "sha256": sha256(data),
             }
         )
-    for old in [*out.glob("*.png"), *out.glob("*.jpg")]:
-        if old.name not in bodies:
-            old.unlink()
     for name, data in bodies.items():
         (out / name).write_bytes(data)
     index = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .draw_samples import SAMPLES_DIR
+from .needs import read_params
 
 # A token on a command line is seen by every user of the machine; this variable is not.
 TOKEN_VARIABLE = "PPOCR_SMOKE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
@@ -43,6 +44,14 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "metavar": "T",
             "help": f"bearer token (rather --token-file or the variable {TOKEN_VARIABLE})",
+        },
+    ),
+    (
+        "--params",
+        {
+            "metavar": "JSON",
+            "help": "hubserving_params of the service: samples that these exclude are not sent, "
+            "and listed",
         },
     ),
     ("--token-file", {"metavar": "FILE", "help": "file that holds the token"}),
@@ -86,6 +95,8 @@ class Settings:
     samples_dir: Path
     report_dir: Path | None
     instance_name: str
+    #: The pipeline's parameters that are not left at their defaults.
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 def split_url(url: str) -> tuple[str, str | None]:
@@ -146,4 +157,5 @@ def read_settings(get: Callable[[str], Any]) -> Settings:
         samples_dir=samples_dir,
         report_dir=Path(get("--report-dir")) if get("--report-dir") else None,
         instance_name=get("--instance-name") or urlsplit(base_url).netloc,
+        params=read_params(get("--params")),
     )

@@ -59,6 +59,8 @@ class Run:
     checks: list[Check] = field(default_factory=list)
     unreachable: str | None = None
     planned: int = 0
+    #: Pictures that were not sent, and why: each a sentence.
+    not_asked: list[str] = field(default_factory=list)
     _clock: float = field(default_factory=time.perf_counter)
 
     @property
@@ -93,7 +95,8 @@ class Run:
             return f"FAILED {where}, {self.failed} of {self.done} checks found a difference"
         if not self.ok:
             return f"FAILED {where}, nothing was checked"
-        return f"PASSED {where}, {self.done} of {self.done} checks"
+        left_out = f", {len(self.not_asked)} pictures not asked" if self.not_asked else ""
+        return f"PASSED {where}, {self.done} of {self.done} checks{left_out}"
 
     def verdict(self, table: Sequence[str]) -> dict[str, Any]:
         """Return what verdict.json holds; ``table`` is the terminal's table, line by line."""
@@ -108,6 +111,7 @@ class Run:
             "planned": self.planned,
             "done": self.done,
             "failed": self.failed,
+            "not_asked": self.not_asked,
             "unreachable": self.unreachable,
             "pictures": [
                 {

@@ -147,6 +147,13 @@ def _article(row: Row, anchor: str) -> str:
     )
 
 
+def _not_asked(run: Run) -> str:
+    if not run.not_asked:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in run.not_asked)
+    return f"<h2>未发送的图片<small>Pictures not asked</small></h2>\n<ul>{items}</ul>"
+
+
 def render_html(run: Run) -> str:
     """Return the whole page as a string."""
     anchors = [f"picture-{number}" for number in range(1, len(run.rows) + 1)]
@@ -171,6 +178,7 @@ def render_html(run: Run) -> str:
         facts="".join(f"<li>{k}: <b>{escape(v)}</b></li>" for k, v in facts.items()),
         rows="".join(map(_row_line, run.rows, anchors)),
         checks=checks,
+        not_asked=_not_asked(run),
         pictures="\n".join(map(_article, run.rows, anchors)),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ class Sample:
     lines: tuple[str, ...] | None
     tags: tuple[str, ...] = ()
     min_confidence: float = 0.0
+    needs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -36,11 +38,15 @@ def _from_entry(folder: Path, entry: Any) -> Sample:
         isinstance(lines, list) and all(isinstance(line, str) for line in lines)
     ):
         raise ValueError(f'{folder}/samples.json: "lines" of {path.name} is a list of strings')
+    needs = entry.get("needs", {})
+    if not isinstance(needs, dict):
+        raise ValueError(f'{folder}/samples.json: "needs" of {path.name} is an object')
     return Sample(
         path=path,
         lines=None if lines is None else tuple(lines),
         tags=tuple(entry.get("tags", ())),
         min_confidence=float(entry.get("min_confidence", 0.0)),
+        needs=needs,
     )
 
 

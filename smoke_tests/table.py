@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from .contract import same_line
+from .needs import SETTING
 from .outcome import Row, Run
 
 HEADINGS = ("picture", "recognised", "expected", "conf.", "ms", "verdict")
@@ -99,5 +100,9 @@ def table_lines(run: Run) -> list[str]:
         # What ended the run is said once, by the summary.
         told = [text for text in check.problems if text != run.unreachable]
         lines += [f"MISS  {check.name}: {text}" for text in told]
+    lines += [f"not asked: {text}" for text in run.not_asked]
+    if run.failed and run.settings.params:
+        given = ", ".join(f"{name} {value}" for name, value in run.settings.params.items())
+        lines.append(f"The service has {SETTING} of its own, which may be the cause: {given}")
     lines.append(run.summary())
     return lines

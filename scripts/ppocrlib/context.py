@@ -136,14 +136,13 @@ def revision() -> str:
 
 
 def write(settings: ImageSettings, target: Path, cache: Path) -> None:
-    """Lay the context out in ``target`` (made anew).
+    """Lay the context out in ``target``, a new folder.
 
     Raises:
         ContextError: a setting cannot be served.
         ppocr_serving.models.ModelError: a model cannot be had or is incomplete.
     """
     recipe = IMAGES / "ppocr"
-    shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in ("Dockerfile", "config.json", "ppocr.pth"):
         shutil.copyfile(recipe / name, target / name)

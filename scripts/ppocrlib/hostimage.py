@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import imagearchive, room
+from . import staging as stagings
 from .imagearchive import Image, chain_ids
 from .layerdelta import LayerDelta
 from .layerstore import Blob, LayerStore, hexdigest
@@ -21,6 +22,8 @@ from .transport import Transport, blocks_from
 #: Docker's names of architectures by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
+#: Exit status of the probe where the docker command is another program.
+_PODMAN = 8
 #: Bytes of unpacked layers after which a step of loading ends; each costs some tenths of a second.
 _STEP = 32_000_000
 
@@ -38,8 +41,12 @@ _PROBE = r"""
 set -u
 @INSPECT@
 command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
-info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}' 2>&1)
-case $info in [0-9]*' /'*) ;; *) echo "$info" >&2; exit 9 ;; esac
+# Warnings, as of a damaged config.json, go to standard error and are no answer.
+info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}')
+case $info in [0-9]*' /'*) ;; *)
+  case $(docker --version 2>/dev/null) in *[Pp]odman*) exit @PODMAN@ ;; esac
+  exit 9 ;;
+esac
 version=${info%% *} info=${info#* }
 root=${info%% *} info=${info#* }
 say version "$version"
@@ -59,7 +66,7 @@ while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
   while IFS= read -r line; do say df "$line"; done
-""".replace("@INSPECT@", INSPECT)
+""".replace("@INSPECT@", INSPECT).replace("@PODMAN@", str(_PODMAN))
 
 
 def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
@@ -155,13 +162,23 @@ class HostState:
         return [diff_id for diff_id, chain in wanted if chain not in chains]
 
 
-def probe(host: Transport, staging: str) -> HostState:
+def probe(host: Transport, staging: str, part: str = "") -> HostState:
     """Ask a host what it has.
+
+    Args:
+        staging: the folder that was named for layers on their way.
+        part: as in staging.folder.
 
     Raises:
         Refused: no engine answers there.
     """
-    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(staging)))
+    place = f"{stagings.base(staging)}/{part}".rstrip("/")
+    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(place)))
+    if answer.status == _PODMAN:
+        raise Refused(
+            f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
+            "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
+        )
     if answer.status:
         raise Refused(
             f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
@@ -191,8 +208,10 @@ class Shipment:
     image: Image
     blobs: dict[str, Blob]
     store: LayerStore
+    #: The folder that was named for layers on their way, and the part of it: see staging.folder.
     staging: str
     progress: Progress
+    part: str = ""
     sent: int = 0
     resumed: int = 0
     count: int = 0
@@ -205,7 +224,7 @@ class Shipment:
 
     @property
     def folder(self) -> str:
-        return f"{self.staging}/{hexdigest(self.image.id)[:16]}"
+        return stagings.folder(self.staging, self.image, self.part)
 
     def path(self, blob: Blob) -> str:
         return f"{self.folder}/{hexdigest(blob.digest)}"
@@ -311,17 +330,8 @@ class Shipment:
 
     def open_staging(self, blobs: Iterable[Blob] | None) -> None:
         """Make the staging folder, and remove from it all but these; None leaves what is there."""
-        kept = "" if blobs is None else " ".join(f"! -name {hexdigest(b.digest)}" for b in blobs)
-        drop = "-delete" if blobs is not None else ""
-        folder, staging = shlex.quote(self.folder), shlex.quote(self.staging)
-        # What an earlier failure left is dropped, unless somebody else's shipment is still at it.
-        self.host.run(
-            f"set -e; umask 077; mkdir -p {folder}; touch {folder}; "
-            f"find {folder} -type f {kept} {drop} >/dev/null; "
-            f"find {staging} -mindepth 1 -maxdepth 1 -type d -mmin +60 ! -newer {folder} "
-            f"! -path {folder} -exec sh -c "
-            '\'[ -n "$(find "$1" -mmin -60)" ] || rm -rf "$1"\' _ {} \\;'
-        ).checked(f"{self.host.name}: making {self.folder}")
+        keep = None if blobs is None else [hexdigest(blob.digest) for blob in blobs]
+        stagings.make(self.host, self.staging, self.image, self.part, keep)
 
     def _send(self, blob: Blob, offset: int) -> None:
         if offset == blob.size:
@@ -340,8 +350,10 @@ class Shipment:
         if not blobs:
             return []
         lines = "".join(f"{hexdigest(b.digest)}  {self.path(b)}\n" for b in blobs)
-        said = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n").out
-        good = {line.removesuffix(": OK") for line in said.splitlines() if line.endswith(": OK")}
+        answer = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n")
+        if answer.status > 1:  # 1 is a sum that differs
+            raise Trouble(f"{self.host.name}: sha256sum does not run there: install coreutils")
+        good = {row.removesuffix(": OK") for row in answer.out.splitlines() if row[-4:] == ": OK"}
         return [blob for blob in blobs if self.path(blob) not in good]
 
     def load(self, missing: Sequence[str], consume: bool) -> str:
@@ -429,8 +441,5 @@ class Shipment:
     def clean(self) -> None:
         """Remove the staged layers, and what kept loaded ones until the image was there."""
         parts = " ".join([*self._parts(), *self._made])
-        self.host.run(
-            f"{f'docker image rm {parts} >/dev/null 2>&1; ' if parts else ''}"
-            f"rm -rf {shlex.quote(self.folder)}; "
-            f"rmdir {shlex.quote(self.staging)} 2>/dev/null; true"
-        )
+        gone = f"docker image rm {parts} >/dev/null 2>&1\n" if parts else ""
+        self.host.run(gone + stagings.removal(self.staging, self.image, self.part))

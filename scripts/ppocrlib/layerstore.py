@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from . import codec as codecs
 from .outcome import Trouble
+
+_NAMED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,11 @@ class LayerStore:
     def prune(self, limit: int, keep: Iterable[str] = ()) -> int:
         """Remove the layers unused longest until ``limit`` bytes are left; returns bytes removed.
 
-        Digests in ``keep`` stay, and so does what was used within the last hour.
+        Digests in ``keep`` stay, and so does what was used within the last hour. Files that the
+        store does not list are somebody else's: they are neither counted nor removed.
         """
         kept = {hexdigest(digest) for digest in keep}
-        files = sorted((self.folder / "blobs").iterdir(), key=lambda path: path.stat().st_mtime)
+        files = sorted(self._own_files(), key=lambda path: path.stat().st_mtime)
         total = sum(path.stat().st_size for path in files)
         removed = 0
         for path in files:
@@ -195,3 +199,15 @@ class LayerStore:
             removed += path.stat().st_size
             path.unlink()
         return removed
+
+    def _own_files(self) -> list[Path]:
+        """The compressed layers that are listed, and what a killed run left of one."""
+        layers = self.folder / "layers"
+        listed = (path for path in layers.glob("*.json") if _NAMED.fullmatch(path.stem))
+        names = {
+            hexdigest(form.digest) for path in listed for form in self._forms(path.stem).values()
+        }
+        begun = [path.stem for path in layers.glob("*.lock") if _NAMED.fullmatch(path.stem)]
+        names |= {f"{name}.{codec}.part" for name in begun for codec in codecs.MEDIA_TYPES}
+        paths = (self.folder / "blobs" / name for name in names)
+        return [path for path in paths if path.is_file() and not path.is_symlink()]

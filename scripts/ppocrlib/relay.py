@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import room
+from . import staging as stagings
 from .hostimage import Shipment, probe
 from .hostpython import program
 from .imagearchive import Image
@@ -123,12 +124,8 @@ class Relay:
     progress: Progress
 
     @property
-    def _staging(self) -> str:
-        return f"{self.staging}/relay"
-
-    @property
     def _folder(self) -> str:
-        return f"{self._staging}/{hexdigest(self.image.id)[:16]}"
+        return stagings.folder(self.staging, self.image, stagings.RELAY)
 
     def open(
         self, choice: Choice, blobs: dict[str, Blob], layers: Sequence[str], own: Sequence[str]
@@ -159,9 +156,10 @@ class Relay:
 
         def stock() -> None:
             nonlocal sent
+            state = probe(self.host, self.staging, stagings.RELAY)
             shipment = Shipment(
-                self.host, probe(self.host, self._staging), self.image, blobs, self.store,
-                self._staging, self.progress,
+                self.host, state, self.image, blobs, self.store, self.staging, self.progress,
+                stagings.RELAY,
             )  # fmt: skip
             _check_room(shipment, layers, own)
             try:
@@ -191,11 +189,11 @@ class Relay:
 
     def _lend(self, blobs: Iterable[Blob]) -> str:
         """Give the relay's own shipment the same files, which take no room."""
-        own = f"{self.staging}/{hexdigest(self.image.id)[:16]}"
+        own = shlex.quote(stagings.folder(self.staging, self.image))
         files = " ".join(hexdigest(blob.digest) for blob in blobs)
         return (
-            f"set -e; umask 077; cd {shlex.quote(self._folder)}; mkdir -p {shlex.quote(own)}\n"
-            f"for file in {files}; do ln -f $file {shlex.quote(own)}/$file; done"
+            f"{stagings.opening(self.staging, self.image)}\ncd {shlex.quote(self._folder)}\n"
+            f"for file in {files}; do ln -f $file {own}/$file; done"
         )
 
     def _end(self) -> str:
@@ -209,10 +207,8 @@ class Relay:
     def close(self) -> None:
         """End the server and remove its layers; where the relay is off, time ends the server."""
         try:
-            self._run(
-                f"({self._end()})\nrm -rf {shlex.quote(self._folder)}\n"
-                f"rmdir {shlex.quote(self._staging)} {shlex.quote(self.staging)} 2>/dev/null; true"
-            )
+            removal = stagings.removal(self.staging, self.image, stagings.RELAY)
+            self._run(f"({self._end()})\n{removal}")
         except Trouble as error:
             self.progress.say(f"{error}; its server ends by itself")
 

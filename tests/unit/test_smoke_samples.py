@@ -66,6 +66,18 @@ def test_same_fonts_draw_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes(), name
 
 
+def test_drawing_into_a_folder_leaves_the_pictures_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(draw_samples, "draw", lambda *_: b"a picture")
+    theirs = tmp_path / "holiday.jpg"
+    theirs.write_text("an operator's")
+    font = tmp_path / "font.ttf"
+    font.write_text("a font")
+    draw_samples.write_samples(tmp_path, font, font)
+    assert theirs.read_text() == "an operator's"
+
+
 def test_missing_font_names_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(draw_samples, "FONT_DIRS", (tmp_path,))
     with pytest.raises(SystemExit, match="fonts-wqy-microhei"):
