@@ -46,9 +46,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("building", quiet=args.quiet)
+    name, version = imagename.for_new(args.tag)
     values = {
         "device": args.device,
-        "version": imagename.for_new(args.tag)[1],
+        "name": name,
+        "version": version,
         "base": args.base and imagename.to_find(args.base),
     }
     try:

@@ -77,4 +77,4 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Say what was kept."""
         for found, hosts in self._hosts.items():
-            self._display.display(f"{', '.join(hosts)}: {found}.", color=constants.COLOR_ERROR)
+            self._display.display(f"{', '.join(sorted(hosts))}: {found}.", color=constants.COLOR_ERROR)

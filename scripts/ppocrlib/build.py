@@ -64,7 +64,7 @@ def build(
             client,
             tag,
             Path(folder) / "context.tar",
-            _arguments(settings, sources, content),
+            _arguments(tag, settings, sources, content),
             progress,
         )
     made = client.api.inspect_image(tag)
@@ -102,8 +102,11 @@ def _ensure_base(
         raise Trouble(f"the base could not be made: {(done.stderr or done.stdout).strip()[-1500:]}")
 
 
-def _arguments(settings: context.ImageSettings, sources: Sources, content: str) -> dict[str, str]:
+def _arguments(
+    tag: str, settings: context.ImageSettings, sources: Sources, content: str
+) -> dict[str, str]:
     given = {
+        "NAME": tag,
         "BASE": context.base_tag(settings),
         "VERSION": settings.version,
         "REVISION": context.revision(),

@@ -17,7 +17,8 @@ from typing import Any
 
 from ppocr_serving.models import file_sha256
 
-from . import IMAGES, ROOT, hubmodules, models
+from . import IMAGES, ROOT, hubmodules, imagename, models
+from .outcome import Refused
 
 #: The suite images/base bootstraps: its Python is the one the lock was made for.
 BASE_SUITE = "bookworm"
@@ -34,6 +35,7 @@ class ImageSettings:
 
     Attributes:
         device: cpu or gpu; chooses the lock.
+        name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocrlib.models`.
@@ -44,6 +46,7 @@ class ImageSettings:
     """
 
     device: str = "cpu"
+    name: str = "ppocr"
     version: str = "1.0.0"
     base: str = ""
     models: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -55,6 +58,10 @@ class ImageSettings:
     def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
         known = {field.name for field in dataclasses.fields(cls)}
         settings = cls(**{key: value for key, value in values.items() if key in known})
+        try:
+            imagename.for_new(f"{settings.name}:{settings.version}")
+        except Refused as error:
+            raise ContextError(f"ppocr_image_name, ppocr_image_tag: {error}") from error
         try:
             hubmodules.theirs(settings.extra_modules)
         except hubmodules.ModuleError as error:

@@ -52,8 +52,8 @@ def _parts(name: str) -> tuple[str, str]:
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         repository, tag = name, ""
-    lower = repository.lower() + name[len(repository) :]
-    if lower != name and _NAME.fullmatch(lower):
+    lower = repository.lower() + (f":{tag}" if colon and tag else "")
+    if repository != repository.lower() and _NAME.fullmatch(lower):
         raise Refused(f"{name!r} has upper case letters, which Docker refuses: write {lower}")
     shown = name if len(name) < 80 else f"{name[:77]}..."
     raise Refused(f"{shown!r} is no name for an image: {_FORM}")
