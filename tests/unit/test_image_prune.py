@@ -1,4 +1,4 @@
-"""Which images go: only this project's, unused, under the name they were built as, beyond the last."""
+"""Which images go: only this project's, unused, under the name they were built as, old ones."""
 
 import json
 from types import SimpleNamespace
