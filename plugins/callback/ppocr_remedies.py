@@ -77,4 +77,5 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Say what was kept."""
         for found, hosts in self._hosts.items():
-            self._display.display(f"{', '.join(hosts)}: {found}.", color=constants.COLOR_ERROR)
+            names = ", ".join(sorted(hosts))
+            self._display.display(f"{names}: {found}.", color=constants.COLOR_ERROR)

@@ -81,7 +81,9 @@ def deploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     project = folder / "project"
     for name in ("scripts/lib", "requirements", "inventory/local"):
         (project / name).mkdir(parents=True)
-    made(project, {"scripts/lib/env.sh": f"PPOCR_VENV={folder}/venv\nPATH=$PPOCR_VENV/bin:$PATH\n"})
+    environment = f"PPOCR_VENV={folder}/venv\nPATH=$PPOCR_VENV/bin:$PATH\n"
+    environment += 'ppocr_exec() { tool=$PPOCR_VENV/bin/$1; shift; exec "$tool" "$@"; }\n'
+    made(project, {"scripts/lib/env.sh": environment})
     for name in ("scripts/deploy", "scripts/lib/check_inventory.py", "inventory/local/hosts.yml"):
         (project / name).write_text((ROOT / name).read_text())
     return subprocess.run(
