@@ -14,6 +14,7 @@ from typing import Any
 import docker
 import requests
 
+from . import enginessh
 from .outcome import Trouble
 
 _SECONDS = 600
@@ -86,24 +87,38 @@ def local_engine() -> docker.DockerClient:
         Trouble: none answers.
     """
     where = endpoint()
+    said = ""
     try:
-        client = _client(where)
-        client.ping()
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        if where.host.startswith("ssh://"):
+            tunnel = _tunnel(where.host)
+            try:
+                client = docker.DockerClient(f"unix://{tunnel.path}", timeout=_SECONDS)
+                client.ping()
+            except Exception:
+                said = tunnel.said()
+                raise
+        else:
+            client = _client(where)
+            client.ping()
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         place = "on this machine" if where.host == _OWN else f"at {where.host} ({where.origin})"
         remedy = (
             "Start it, or run as a user that may use it (root, or a member of group docker)"
             if where.host.startswith("unix://")
             else f"Check it with docker version, or choose another engine ({where.origin})"
         )
-        raise Trouble(f"no Docker engine answers {place} ({error}). {remedy}") from error
+        raise Trouble(f"no Docker engine answers {place} ({said or error}). {remedy}") from error
     return client
 
 
+@functools.cache
+def _tunnel(host: str) -> enginessh.Tunnel:
+    return enginessh.Tunnel(host)
+
+
 def _client(where: Endpoint) -> docker.DockerClient:
-    # ssh:// goes through the ssh command, as docker's own does: with the user's configuration.
     if where.origin == "DOCKER_HOST":
-        return docker.from_env(timeout=_SECONDS, use_ssh_client=True)
+        return docker.from_env(timeout=_SECONDS)  # with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
     tls: Any = None
     if where.tls:
         pair = (str(where.tls / "cert.pem"), str(where.tls / "key.pem"))
@@ -113,4 +128,4 @@ def _client(where: Endpoint) -> docker.DockerClient:
             ca_cert=str(authority) if authority.is_file() else None,
             verify=where.verify,
         )
-    return docker.DockerClient(where.host, timeout=_SECONDS, tls=tls, use_ssh_client=True)
+    return docker.DockerClient(where.host, timeout=_SECONDS, tls=tls)

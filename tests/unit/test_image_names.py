@@ -1,11 +1,14 @@
 """Names of images as people write them, and which engine the commands speak to."""
 
+import http.server
 import json
 import os
+import socketserver
 import stat
+import threading
 
 import pytest
-from ppocrlib import engine, imagename
+from ppocrlib import engine, enginessh, imagename
 from ppocrlib.outcome import Refused, Trouble
 
 ID = "4bf74f3865d2" + "0" * 52
@@ -117,3 +120,80 @@ def test_an_engine_that_does_not_answer_is_named_with_what_chose_it(docker_comma
     docker_command(context("far", "tcp://127.0.0.1:9"))
     with pytest.raises(Trouble, match=r"at tcp://127.0.0.1:9 \(docker context far\)"):
         engine.local_engine()
+
+
+#: An ssh that carries to a socket on this machine, or fails as ssh does.
+SSH = """#!/usr/bin/env python3
+import os, socket, sys, threading
+open(os.environ["SSH_LOG"], "a").write(" ".join(sys.argv[1:]) + "\\n")
+if "gone" in sys.argv:
+    sys.exit("ssh: Could not resolve hostname gone")
+there = socket.socket(socket.AF_UNIX)
+there.connect(os.environ["SSH_TO"])
+def up():
+    while data := os.read(0, 65536):
+        there.sendall(data)
+    there.shutdown(socket.SHUT_WR)
+threading.Thread(target=up, daemon=True).start()
+while data := there.recv(65536):
+    os.write(1, data)
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """The ssh command, and an engine that knows one question behind it; returns ssh's log."""
+    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("SSH_TO", str(tmp_path / "engine.sock"))
+
+    class Engine(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"ApiVersion": "1.41"}' if self.path.endswith("/version") else b"OK"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self):
+            return "engine"
+
+        def log_message(self, *_):
+            pass
+
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "engine.sock"), Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        engine.endpoint.cache_clear()
+        engine._tunnel.cache_clear()
+        yield tmp_path / "log"
+        server.shutdown()
+    engine.endpoint.cache_clear()
+    engine._tunnel.cache_clear()
+
+
+def test_an_engine_behind_ssh_is_reached_through_the_ssh_command(ssh, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "ssh://ops@Far.example:2222")
+    assert engine.local_engine().ping()
+    assert not engine.is_local()
+    expected = "-T -o ConnectTimeout=30 -l ops -p 2222 -- Far.example docker system dial-stdio"
+    assert ssh.read_text().splitlines()[0] == expected
+
+
+def test_what_ssh_says_is_passed_on(ssh, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "ssh://gone")
+    with pytest.raises(Trouble, match=r"at ssh://gone \(DOCKER_HOST\) .*not resolve hostname gone"):
+        engine.local_engine()
+
+
+@pytest.mark.parametrize("url", ["ssh://", "ssh://-oProxyCommand=x", "ssh://a@-x:22"])
+def test_no_option_is_smuggled_to_ssh(url, monkeypatch):
+    with pytest.raises(ValueError, match="names no host"):
+        enginessh.command(url)
+
+
+def test_a_socket_of_the_other_side_may_be_named():
+    assert enginessh.command("ssh://h/run/d.sock")[-6:] == [
+        "h", "docker", "--host", "unix:///run/d.sock", "system", "dial-stdio",
+    ]  # fmt: skip

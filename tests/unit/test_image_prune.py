@@ -1,4 +1,4 @@
-"""Which images go: only this project's, unused, under the name they were built as, old ones."""
+"""Which images go: this project's own, unused, under the name they were built as, but the last."""
 
 import json
 from types import SimpleNamespace

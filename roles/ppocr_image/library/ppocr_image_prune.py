@@ -85,7 +85,7 @@ def is_ours(image: dict[str, Any], name: str, last_step: str) -> bool:
 def superseded(
     ours: list[dict[str, Any]], used: set[str], keep: int, spare: list[str]
 ) -> list[dict[str, Any]]:
-    """Which of the project's images go: all but the newest, those in use and those spared."""
+    """Which of the project's images are to go: all but the newest, used and spared ones."""
     newest_first = sorted(ours, key=lambda image: image["Created"], reverse=True)
     return [
         image
