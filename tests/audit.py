@@ -35,6 +35,8 @@ def ask(lock: str) -> tuple[list[dict[str, Any]], str]:
             )
         except subprocess.TimeoutExpired:
             return [], f"no answer in {_SECONDS} s"
+    if done.returncode not in (0, 1):  # 1: holes, or no answer
+        sys.exit(f"pip-audit does not run: {done.stderr.strip()[-400:]}")
     try:
         return json.loads(done.stdout)["dependencies"], ""
     except (ValueError, KeyError):

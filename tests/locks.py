@@ -15,12 +15,9 @@ FLOORS = ROOT / "requirements/floors.toml"
 
 def locks() -> list[str]:
     """Every lock of the repository, as a path relative to it."""
-    folders = ("requirements", "images/ppocr", "tests/bench")
-    return sorted(
-        path.relative_to(ROOT).as_posix()
-        for folder in folders
-        for path in (ROOT / folder).glob("*.lock")
-    )
+    patterns = ("requirements/*.lock", "images/*/*.lock", "tests/*/*.lock")
+    found = (path for pattern in patterns for path in ROOT.glob(pattern))
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
 def packages(lock: str) -> dict[str, str]:

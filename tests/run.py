@@ -109,6 +109,7 @@ STEPS = [
     Step("types", ["mypy"]),
     Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
+    Step("audit", [sys.executable, "tests/audit.py"]),
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), after=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),

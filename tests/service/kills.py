@@ -4,8 +4,9 @@
         killing.spread(kills=60, seconds=600)
     print(killing.told())
 
-What a client may meet: the right text; 503 in the contract's shape; a connection that ends without
-an answer, since the front it was with was killed. Anything else is kept in ``wrong``.
+What a client may meet: the right text; 503 in the contract's shape; 500 that says a request has lost
+its workers, after three of them; a connection that ends without an answer, since the front it was
+with was killed. Anything else is kept in ``wrong``.
 """
 
 import http.client
@@ -27,7 +28,8 @@ class Killing:
     """Clients that ask all the time, and a hand that kills.
 
     Attributes:
-        counts: answers by outcome: right, busy (503), lost (no answer); kills by role.
+        counts: answers by outcome: right, busy (503), given up (lost three workers), lost (no answer);
+            kills by role.
         wrong: answers that should not have been.
     """
 
@@ -69,6 +71,8 @@ class Killing:
                 return "right"
             if status == 503 and answer["status"] == "101":
                 return "busy"
+            if status == 500 and "lost its workers" in answer["msg"]:
+                return "given up"
         except (ValueError, LookupError, TypeError):
             pass
         with self._lock:

@@ -33,6 +33,9 @@ def test_killed_at_random_it_is_there_in_the_end(start, request):
     print(killing.told())
     assert killing.wrong == []
     assert killing.counts["right"] > 0
+    # Only who lost three workers is given up, whoever else was with them.
+    ended = killing.counts["killed worker"] + killing.counts["killed gunicorn"]
+    assert killing.counts["given up"] <= 4 * (ended // 3)
     # Each kill of the front costs at most what its clients had with it.
     assert killing.counts["lost"] <= 4 * killing.counts["killed run"]
     at_rest(service)

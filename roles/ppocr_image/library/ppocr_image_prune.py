@@ -146,6 +146,8 @@ def main() -> None:
     keep = module.params["keep"]
     if keep < 0:
         module.fail_json(msg=f"keep is {keep}: it is a number of images, 0 or more")
+    if module.get_bin_path("docker") is None:  # a host that check mode has not prepared
+        module.exit_json(changed=False, removed=[], kept=[])
     engine = Engine(module)
     ours = engine.images(module.params["name"])
     old = superseded(ours, engine.used(), keep, module.params["spare"])
