@@ -1,4 +1,4 @@
-"""What goes with the service, and what is somebody else's and stays. The service is a small image."""
+"""What goes with the service, and what is somebody else's and stays. The service is small."""
 
 from __future__ import annotations
 
