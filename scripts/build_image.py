@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Builds the ppocr image on this machine, from packages and hash-pinned models; no registry needed.
 
 playbooks/build.yml does the same on a builder host of the inventory, with the inventory's settings.
@@ -13,9 +13,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import build, commandline, context
+from ppocrlib import build, commandline, context, imagename
 from ppocrlib.models import ModelError
 from ppocrlib.outcome import OK, Refused
 from ppocrlib.progress import Progress, megabytes
@@ -46,7 +46,13 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("building", quiet=args.quiet)
-    values = {"device": args.device, "version": args.tag.rpartition(":")[2], "base": args.base}
+    name, version = imagename.for_new(args.tag)
+    values = {
+        "device": args.device,
+        "name": name,
+        "version": version,
+        "base": args.base and imagename.to_find(args.base),
+    }
     try:
         given = json.loads(args.settings)
         settings = context.ImageSettings.from_dict({**values, "ca_bundle": args.ca_bundle, **given})

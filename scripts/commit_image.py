@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Makes an image of a running container, as docker commit does, and says what it will not hold.
 
 What lies in volumes and bind mounts is left out; passwords in the environment are kept in the image
@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, commit
 from ppocrlib.outcome import OK

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Copies files and folders to a host, from a host, or from host to host, over SSH.
 
 Goes on at the byte where an interrupted copy ended; compares the sha256 of every file before it
@@ -12,10 +12,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, copying, logins
-from ppocrlib.outcome import OK
+from ppocrlib.outcome import FAILED, OK
 from ppocrlib.progress import Progress, megabytes
 
 EPILOG = """\
@@ -24,7 +24,8 @@ examples:
   scripts/copy_files.py models/ ops@web1:/srv/models -P 2222
   scripts/copy_files.py web1:/home/ppocr_1.0.tar web2:/home/
 A folder is copied with what is in it; DESTINATION is the folder it becomes if it does not exist,
-else it is put inside, as scp -r does.
+else it is put inside, as scp -r does. Links are followed. What cannot be copied is named, the rest
+is copied, and the exit status is 1.
 """
 
 
@@ -46,7 +47,10 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     words = (
         f"{done['copied']} files copied ({megabytes(done['sent'])}), {done['same']} were the same"
     )
-    return OK, done, words
+    if not done["failed"]:
+        return OK, done, words
+    lines = "\n".join(f"not copied: {why}" for why in done["failed"])
+    return FAILED, done, f"{lines}\nerror: {words}, {len(done['failed'])} could not be copied"
 
 
 def main(arguments: list[str] | None = None) -> int:

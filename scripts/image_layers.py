@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Says what an image is, and fills the store of compressed layers that hosts are served from.
 
 Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
@@ -17,10 +17,11 @@ from typing import Any
 
 import docker
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import codec, commandline, registry
-from ppocrlib.layersource import local_engine, open_source
+from ppocrlib import codec, commandline, imagename, registry
+from ppocrlib.engine import local_engine
+from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
 from ppocrlib.progress import Progress, megabytes
@@ -43,7 +44,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def sizes(image: str) -> tuple[int, Any, str]:
     """The layers of an image of this machine's engine, lowest first, with their sizes in bytes."""
-    client = local_engine()
+    client, image = local_engine(), imagename.to_find(image)
     try:
         history = client.api.history(image)
     except docker.errors.ImageNotFound as error:

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Loads a saved image into this machine's engine, once its content is proved.
 
 A truncated, altered or foreign-architecture file is refused before the engine sees it. A file whose
@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, savedimage
 from ppocrlib.outcome import OK

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Makes one folder with all that hosts without internet need: image, OS packages, this project.
 
 playbooks/bundle.yml calls this after it has built the image. Run it on Debian or Ubuntu, as root.
@@ -13,10 +13,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline
 from ppocrlib.bundle.make import Order, make
+from ppocrlib.context import _plain
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK
 from ppocrlib.progress import Progress, megabytes
@@ -60,7 +61,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         made = make(order, LayerStore(args.store), progress)
         if args.tar:
             with tarfile.open(args.out.with_name(f"{args.out.name}.tar"), "w") as tar:
-                tar.add(args.out, args.out.name)
+                tar.add(args.out, args.out.name, filter=_plain)
     finally:
         progress.close()
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())

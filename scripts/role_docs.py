@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Write each role's README.md from its argument specs and defaults, or check that it is fresh.
 
     scripts/role_docs.py [ROLE ...]           writes roles/<role>/README.md

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Saves an image to a file that docker load takes, on this machine or any other.
 
 Plain by default, byte for byte what docker save gives; with --compress gzip its layers are
@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline, savedimage
 from ppocrlib.layerstore import LayerStore

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IB
 """Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
 
 It goes on where an interrupted run ended, proves every byte before loading, and compares what the
@@ -13,9 +13,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from ppocrlib import commandline, logins, relay, staging
+
+from ppocrlib import commandline, imagename, logins, relay, staging
 from ppocrlib.layersource import open_source
 from ppocrlib.layerstore import LayerStore
 from ppocrlib.outcome import OK, Refused
@@ -122,6 +123,8 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     try:
         with open_source(args.image) as source:
             names = args.tag or list(source.image.tags)
+            for name in names:
+                imagename.for_new(name)
             if not names:
                 raise Refused(f"{args.image} has no name: give one with --tag")
             if args.mode == "registry" and not args.registry:

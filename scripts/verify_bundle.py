@@ -1,17 +1,21 @@
-#!/usr/bin/env python3
-"""Checks a bundle: every file's sha256, nothing missing, and whose signature it carries.
+#!/usr/bin/env -S python3 -IB
+"""Checks a bundle: every file's sha256, nothing missing or added, and whose signature it carries.
 
 With --complete, puts an incremental bundle together with the one it builds on.
 """
 
-from __future__ import annotations
-
+import os
 import sys
+
+# What is checked is not trusted yet: no module of its folder, or of PYTHONPATH, is to be imported.
+if __name__ == "__main__" and not sys.flags.isolated:
+    os.execv(sys.executable, [sys.executable, "-IB", *sys.argv])  # noqa: S606
+
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from ppocrlib import commandline
 from ppocrlib.bundle import incremental, manifest
@@ -38,36 +42,18 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     return args
 
 
-def check(
-    folder: Path, public_key: Path | None, progress: Progress
-) -> tuple[dict[str, Any], list[str]]:
-    """The manifest of a bundle that is as it should be, and things worth a word.
-
-    Raises Refused naming what is wrong.
-    """
-    described = manifest.read(folder)
-    if public_key:
-        manifest.check_signature(folder, public_key)
-    told = manifest.problems(folder, described, progress)
-    if told:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-        raise Refused(f"{folder} is not as it was made: {'; '.join(told[:5])}{more}")
-    notes = [f"{name} is not in the manifest" for name in manifest.strangers(folder, described)[:5]]
-    if not public_key and (folder / manifest.SIGNATURE).is_file():
-        notes.append("it is signed, and no public key was given to check that (--public-key)")
-    return described, notes
-
-
 def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("checking", quiet=args.quiet)
     try:
-        described, notes = check(args.bundle, args.public_key, progress)
+        described, notes = manifest.check(args.bundle, args.public_key, progress)
         if args.complete:
             incremental.complete(args.bundle, args.complete, args.out, progress)
         elif manifest.is_incremental(args.bundle, described):
             absent = len(described["since"]["absent"])
             made = described["since"]["created"]
             notes.append(f"incremental: {absent} files are in the bundle of {made}")
+    except OSError as error:
+        raise Refused(f"{error.filename or args.bundle}: {error.strerror}") from error
     finally:
         progress.close()
     result = {

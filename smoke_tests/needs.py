@@ -1,9 +1,9 @@
 """Which samples the settings of a service leave readable.
 
 A sample says what its text needs of the pipeline's parameters, under their names in
-``hubserving_params``: ``{"use_angle_cls": true}`` for a value, ``{"det_limit_side_len":
-{"min": 640, "max": 1120}}`` for a range. A parameter that is not set has its default, with which
-all are read.
+``hubserving_params``: ``{"use_angle_cls": true}`` for a value,
+``{"det_limit_side_len": {"min": 640, "max": 1120}}`` for a range. A parameter that is not set has
+its default, with which all are read.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import slowed
+
 IMAGE = os.environ.get("PPOCR_IMAGE", "ppocr:1.0.0")
 SAMPLES = Path(__file__).parents[1] / "smoke_tests/samples"
 PORT = ("--publish", "127.0.0.1::8866")
@@ -52,7 +54,7 @@ class Container:
     def __init__(self, *options, command=(), image=IMAGE, protections=LOCKED_DOWN):
         self.name = f"ppocr-test-{uuid.uuid4().hex[:8]}"
         run = ("run", "--detach", "--name", self.name, "--label=org.ppocr.test=container")
-        docker(*run, *protections, *options, image, *command)
+        docker(*run, *slowed.container_options(), *protections, *options, image, *command)
         self._address = None
 
     @property
@@ -77,8 +79,8 @@ class Container:
         finished = docker("logs", self.name)
         return finished.stdout + finished.stderr
 
-    def wait(self, condition, seconds=90):
-        """Wait until ``condition()`` holds."""
+    def wait(self, condition, seconds=300):
+        """Wait until ``condition()`` holds; ``seconds`` only ends a wait for what never comes."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{self.state}\n{self.logs()[-4000:]}"
@@ -89,17 +91,17 @@ class Container:
         return self.wait(lambda: self.state["Health"]["Status"] == "healthy")
 
     def ended(self):
-        self.wait(lambda: not self.state["Running"], seconds=60)
+        self.wait(lambda: not self.state["Running"])
         return self.state["ExitCode"]
 
     def execute(self, *command):
         return docker("exec", self.name, *command)
 
-    def connection(self, timeout=90):
+    def connection(self, timeout=300):
         host, port = self.address
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=90):
+    def request(self, method, path, body=None, headers=None, timeout=300):
         """(HTTP status, headers, body) of one request on a connection of its own."""
         connection = self.connection(timeout)
         try:
@@ -109,7 +111,7 @@ class Container:
         finally:
             connection.close()
 
-    def post(self, module, body, headers=None, timeout=90):
+    def post(self, module, body, headers=None, timeout=300):
         """POST raw bytes or an object to a module; return (HTTP status, body)."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -16,14 +17,17 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import slowed
+
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test-logs"
-#: Steps at once on two cores: two of them are the lab, which waits for hosts most of its time.
+#: Steps at once on two cores, and how many of them may be of the lab, which mostly waits for hosts.
 PARALLEL = 3
+PARALLEL_LAB = 2
 #: Seconds a step gets to end by itself when its time is up.
 _TO_END = 60
 _processes: list[subprocess.Popen[bytes]] = []
@@ -32,13 +36,16 @@ _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One command. It starts when the steps it needs have passed."""
+    """One command. It starts when the steps named in ``after`` have ended, whatever came of them:
+    a step that failed hides no other."""
 
     name: str
     command: Sequence[str]
-    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     timeout: int = 1500  # seconds
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    lab: bool = False  # brings up lab hosts
+    full: bool = False  # run with --full, or when it is named
 
 
 def pytest(*arguments: str) -> list[str]:
@@ -65,15 +72,37 @@ def script(name: str, *arguments: str) -> list[str]:
 
 SERVICE = "http://127.0.0.1:8866"
 GPU_IMAGE = "tests/image/test_gpu_image.py"
-LAB_DEPLOY = [f"tests/lab/test_{name}.py" for name in ("deploy", "host_roles", "ship_relay")]
 SHORT_BENCH = ["--quick", "--clients=4", "--requests=4", "--settle=0", "--hard=1"]
-#: Both halves at once have more hosts than a person is allowed by mistake.
+#: Steps at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
+#: What takes longest in the lab and so begins first: a file is a step, and they fill two places.
+LAB_FIRST = ("deploy", "host_roles", "gpu", "lock_rollback", "ship_relay", "ship")
+#: Tests of the lab itself, for --full.
+LAB_ITSELF = "lab"
+
+
+def lab_steps() -> list[Step]:
+    """A step for each test file of the lab."""
+    names = [path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")]
+    names.sort(key=lambda name: ((*LAB_FIRST, name).index(name), name))
+    return [
+        Step(
+            f"lab-{name}",
+            pytest(f"tests/lab/test_{name}.py"),
+            ("deploy",),
+            timeout=3000,
+            environment=LAB,
+            lab=True,
+            full=name == LAB_ITSELF,
+        )
+        for name in names
+    ]
+
+
 STEPS = [
     Step("deploy", script("deploy")),
-    # The longest by far: first in line for a place, in two halves.
-    Step("lab-deploy", pytest(*LAB_DEPLOY), ("deploy",), 3000, LAB),
-    Step("lab", pytest("tests/lab", *without(*LAB_DEPLOY)), ("deploy",), 3000, LAB),
+    # The longest by far: first in line for a place.
+    *lab_steps(),
     Step("ruff", ["ruff", "check", "."]),
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
@@ -81,15 +110,28 @@ STEPS = [
     Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
     Step("unit", pytest("tests/unit")),
-    Step("deploy-again", script("deploy"), needs=("deploy",)),
+    Step("deploy-again", script("deploy"), after=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),
-    Step("image", pytest("tests/image", *without(GPU_IMAGE)), needs=("deploy-again",)),
+    Step("image", pytest("tests/image", *without(GPU_IMAGE)), after=("deploy-again",)),
     # Its own step: cold, it fetches 2 GB and builds for minutes.
-    Step("gpu-image", pytest("-s", GPU_IMAGE), needs=("deploy",), timeout=900),
-    Step("service", pytest("tests/service", "--browser"), needs=("image",)),
+    Step("gpu-image", pytest("-s", GPU_IMAGE), after=("deploy",), timeout=900),
+    Step("service", pytest("tests/service", "--browser"), after=("image",)),
     # That it works; what it measures beside all this says nothing.
     Step("bench", script("bench", *SHORT_BENCH, "--out=build/bench"), ("stock",), 1200),
 ]
+
+
+def choose(names: set[str], full: bool) -> list[Step]:
+    """The steps of these names, where lab stands for all of the lab; without names, every step.
+
+    Those for --full only are left out without it, unless they are named themselves.
+    """
+    return [
+        step
+        for step in STEPS
+        if step.name in names
+        or ((not names or (step.lab and "lab" in names)) and (full or not step.full))
+    ]
 
 
 #: Requests of the long soak; 2 cores take about five minutes for it.
@@ -128,12 +170,13 @@ class Result:
         return {"passed": int(self.ok), "failed": int(not self.ok), "skipped": 0}
 
 
-def run(step: Step) -> Result:
+def run(step: Step, prefix: Sequence[str] = ()) -> Result:
+    """Run a step; ``prefix`` goes before its command."""
     started = time.monotonic()
     log = LOGS / f"{step.name}.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            step.command,
+            [*prefix, *step.command],
             cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -161,6 +204,15 @@ def run(step: Step) -> Result:
     return Result(step, status, time.monotonic() - started, output)
 
 
+def run_slowed(step: Step, cpus: float) -> Result:
+    """Run a step with a share of the CPUs for it and its containers together."""
+    environment = {**step.environment, **slowed.environment(step.name)}
+    timeout = int(step.timeout * max(1, 2 / cpus))
+    with slowed.share(step.name, cpus) as processes:
+        enter = ["sh", "-c", f'echo $$ >{processes}; exec "$@"', "sh"]
+        return run(dataclasses.replace(step, environment=environment, timeout=timeout), enter)
+
+
 def show(result: Result) -> None:
     print(
         f"--- {result.step.name}: {'ok' if result.ok else 'FAILED'} in {result.seconds:.0f} s",
@@ -170,8 +222,8 @@ def show(result: Result) -> None:
     print("\n".join(lines[-12:] if result.ok else lines[-250:]), flush=True)
 
 
-def run_all(steps: Sequence[Step]) -> list[Result]:
-    """Run the steps, PARALLEL at once; those whose needs failed are not run and count as failed."""
+def run_all(steps: Sequence[Step], one: Callable[[Step], Result] = run) -> list[Result]:
+    """Run the steps, PARALLEL at once and PARALLEL_LAB of the lab, each after those it names."""
     waiting = list(steps)
     results: dict[str, Result] = {}
     chosen = {step.name for step in steps}
@@ -179,15 +231,14 @@ def run_all(steps: Sequence[Step]) -> list[Result]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         while waiting or running:
             for step in list(waiting):
-                needs = [need for need in step.needs if need in chosen]
-                if any(need in results and not results[need].ok for need in needs):
-                    waiting.remove(step)
-                    results[step.name] = Result(step, 1, 0, f"not run: {', '.join(needs)} failed")
-                    show(results[step.name])
-                elif len(running) < PARALLEL and all(need in results for need in needs):
+                before = chosen.intersection(step.after)
+                in_lab = sum(other.lab for other in running.values())
+                if step.lab and in_lab == PARALLEL_LAB:
+                    continue
+                if len(running) < PARALLEL and before <= results.keys():
                     waiting.remove(step)
                     print(f"... {step.name}", flush=True)
-                    running[pool.submit(run, step)] = step
+                    running[pool.submit(one, step)] = step
             if running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     step = running.pop(future)
@@ -206,25 +257,35 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__)
     parser.add_argument(
-        "steps", nargs="*", help=f"some of: {', '.join(step.name for step in STEPS)}"
+        "steps",
+        nargs="*",
+        help=f"some of: lab (all of lab-...), {', '.join(step.name for step in STEPS)}",
     )
     parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
     parser.add_argument(
         "--full",
         action="store_true",
-        help=f"with a soak of {LONG_SOAK} requests instead of a short one",
+        help=f"with a soak of {LONG_SOAK} requests instead of a short one, and tests of the lab "
+        "itself",
+    )
+    parser.add_argument(
+        "--cpus",
+        type=float,
+        metavar="N",
+        help="give each step, with its containers, so many CPUs, such as 0.25: a slow machine",
     )
     args = parser.parse_args()
-    unknown = set(args.steps) - {step.name for step in STEPS}
+    unknown = set(args.steps) - {"lab", *(step.name for step in STEPS)}
     if unknown:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     quick = {"ruff", "format", "yamllint", "types", "role-docs", "ansible-lint", "unit"}
-    wanted = set(args.steps) or (quick if args.quick else {step.name for step in STEPS})
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    steps = [with_long_soak(step) if args.full else step for step in STEPS]
-    results = run_all([step for step in steps if step.name in wanted])
+    steps = choose(set(args.steps) or (quick if args.quick else set()), args.full)
+    steps = [with_long_soak(step) if args.full else step for step in steps]
+    one = functools.partial(run_slowed, cpus=args.cpus) if args.cpus else run
+    results = run_all(steps, one)
 
     print("\nslowest steps:")
     for result in sorted(results, key=lambda result: -result.seconds)[:6]:

@@ -22,8 +22,9 @@ root=$(mktemp -d "${TMPDIR:-/var/tmp}/ppocr-base.XXXXXX")
 trap 'rm -rf "$root"' EXIT INT TERM
 include=$(grep -v '^#' "$here/packages.txt" | paste -sd, -)
 
-# Nothing a service needs is left out: documentation and translations only.
+# Nothing a service needs is left out: documentation and translations, and what strip.sh names.
 mmdebstrap --quiet --mode=root --variant=minbase --include="$include" \
+  --customize-hook="'$here/strip.sh' \"\$1\"" \
   --aptopt='Acquire::Retries "3"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \

@@ -12,8 +12,8 @@ from typing import Any
 
 import docker
 
-from . import IMAGES, context
-from .layersource import local_engine
+from . import IMAGES, context, imagename
+from .engine import local_engine
 from .outcome import Trouble
 from .progress import Progress
 
@@ -43,6 +43,8 @@ def build(
         Trouble: the engine could not build it; the message has its last lines.
         ppocrlib.context.ContextError, ppocrlib.models.ModelError: a setting cannot be served.
     """
+    repository, name_tag = imagename.for_new(tag)
+    tag = f"{repository}:{name_tag}"
     client = local_engine()
     content = context.content_hash(settings)
     there = _inspect(client, tag)
@@ -62,7 +64,7 @@ def build(
             client,
             tag,
             Path(folder) / "context.tar",
-            _arguments(settings, sources, content),
+            _arguments(tag, settings, sources, content),
             progress,
         )
     made = client.api.inspect_image(tag)
@@ -100,8 +102,11 @@ def _ensure_base(
         raise Trouble(f"the base could not be made: {(done.stderr or done.stdout).strip()[-1500:]}")
 
 
-def _arguments(settings: context.ImageSettings, sources: Sources, content: str) -> dict[str, str]:
+def _arguments(
+    tag: str, settings: context.ImageSettings, sources: Sources, content: str
+) -> dict[str, str]:
     given = {
+        "NAME": tag,
         "BASE": context.base_tag(settings),
         "VERSION": settings.version,
         "REVISION": context.revision(),

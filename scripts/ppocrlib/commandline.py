@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .outcome import EXIT_STATUS_HELP, INTERRUPTED, OK, Trouble
+from .outcome import EXIT_STATUS_HELP, FAILED, INTERRUPTED, OK, Trouble
+
+#: Packages whose errors are the engine's, or the connection's to it.
+_ENGINES_WORDS = ("docker", "requests", "urllib3")
 
 
 def cache_folder() -> Path:
@@ -53,6 +56,11 @@ def run(
         status, result, words = work(args)
     except Trouble as trouble:
         status, result, words = trouble.status, {"error": str(trouble)}, f"error: {trouble}"
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _ENGINES_WORDS:
+            raise
+        said = " ".join(str(getattr(error, "explanation", None) or error).split())
+        status, result, words = FAILED, {"error": said}, f"error: the Docker engine says: {said}"
     except KeyboardInterrupt:
         status, words = INTERRUPTED, "interrupted; run the same command again to go on"
         result = {"error": words}

@@ -7,8 +7,8 @@ from typing import Any
 
 import docker
 
-from .imagearchive import split_name
-from .layersource import local_engine
+from . import imagename
+from .engine import local_engine
 from .outcome import Refused, Trouble
 
 _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api_?key|credential|private)", re.IGNORECASE)
@@ -50,9 +50,12 @@ def commit(
     """Commit a container; returns image_id, added (bytes of the new layer) and warnings.
 
     Raises:
-        Refused: no such container, or with ``strict`` anything to warn about.
+        Refused: no such container, no such name, or with ``strict`` anything to warn about.
         Trouble: the engine refused.
     """
+    repository, tag = imagename.for_new(image)
+    if not name.strip():
+        raise Refused("the name of the container is empty: docker ps --all lists them")
     client = local_engine()
     try:
         container = client.api.inspect_container(name)
@@ -61,7 +64,6 @@ def commit(
     warnings = warnings_about(container)
     if strict and warnings:
         raise Refused("; ".join(warnings))
-    repository, tag = split_name(image)
     try:
         # A different label, since the image is no longer what its sources say.
         made = client.api.commit(

@@ -17,7 +17,8 @@ from typing import Any
 
 from ppocr_serving.models import file_sha256
 
-from . import IMAGES, ROOT, models
+from . import IMAGES, ROOT, hubmodules, imagename, models
+from .outcome import Refused
 
 #: The suite images/base bootstraps: its Python is the one the lock was made for.
 BASE_SUITE = "bookworm"
@@ -34,15 +35,18 @@ class ImageSettings:
 
     Attributes:
         device: cpu or gpu; chooses the lock.
+        name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocrlib.models`.
-        extra_modules: folders of PaddleHub modules to install besides ours.
-        extra_requirements: pip requirements for them.
+        extra_modules: folders of PaddleHub modules to install besides ours; one named as one of
+            ours is installed in its place.
+        extra_requirements: pip requirements for them, besides their own requirements.txt.
         ca_bundle: trusted while building; not part of the content.
     """
 
     device: str = "cpu"
+    name: str = "ppocr"
     version: str = "1.0.0"
     base: str = ""
     models: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -54,12 +58,14 @@ class ImageSettings:
     def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
         known = {field.name for field in dataclasses.fields(cls)}
         settings = cls(**{key: value for key, value in values.items() if key in known})
-        for folder in settings.extra_modules:
-            if not (Path(folder) / "module.py").is_file():
-                raise ContextError(
-                    f"ppocr_image_extra_modules: {folder} is no PaddleHub module folder "
-                    "(no module.py in it)"
-                )
+        try:
+            imagename.for_new(f"{settings.name}:{settings.version}")
+        except Refused as error:
+            raise ContextError(f"ppocr_image_name, ppocr_image_tag: {error}") from error
+        try:
+            hubmodules.theirs(settings.extra_modules)
+        except hubmodules.ModuleError as error:
+            raise ContextError(str(error)) from error
         if settings.ca_bundle and not Path(settings.ca_bundle).is_file():
             raise ContextError(f"ppocr_ca_bundle: {settings.ca_bundle} does not exist")
         return settings
@@ -108,8 +114,10 @@ def content_hash(settings: ImageSettings) -> str:
             "lock": file_sha256(settings.lock),
             "build": _tree(recipe / "build"),
             "serving": _tree(recipe / "serving"),
-            "modules": _tree(recipe / "modules"),
-            "extra_modules": {Path(p).name: _tree(Path(p)) for p in settings.extra_modules},
+            "modules": {
+                name: _tree(folder)
+                for name, folder in hubmodules.all_of(settings.extra_modules).items()
+            },
             "extra_requirements": settings.extra_requirements,
             "models": models.fingerprint(models.resolve(settings.models)),
         }
@@ -139,11 +147,12 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
     for name in ("Dockerfile", "config.json", "ppocr.pth"):
         shutil.copyfile(recipe / name, target / name)
     shutil.copyfile(settings.lock, target / "requirements.lock")
-    for name in ("build", "serving", "modules"):
+    for name in ("build", "serving"):
         shutil.copytree(recipe / name, target / name, ignore=_IGNORED)
-    for folder in settings.extra_modules:
-        shutil.copytree(folder, target / "modules" / Path(folder).name, ignore=_IGNORED)
-    (target / "extra-requirements.txt").write_text("\n".join(settings.extra_requirements))
+    for name, folder in hubmodules.all_of(settings.extra_modules).items():
+        shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
+    wanted = [*settings.extra_requirements, *hubmodules.requirements(settings.extra_modules)]
+    (target / "extra-requirements.txt").write_text("\n".join(wanted))
     bundle = target / "build/ca-bundle.crt"
     bundle.write_bytes(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else b"")
     models.lay_out(models.resolve(settings.models), target / "models", cache)

@@ -3,166 +3,57 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import os
+import posixpath
 import re
-import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
+from .openssh import Login
 from .outcome import LinkLost, Refused, Trouble
+from .places import FILE, FOLDER, NOTHING, Entry, Full, Here, Place, There
 from .progress import Progress
-from .sshhost import Login, SshHost
-from .transport import CHUNK
+from .sshhost import SshHost
+from .transport import shown
 
 _RETRIES, _PAUSE = 4, 3.0
+#: Bytes of a file's name in that of its part: a name has 255 at most.
+_NAME = 200
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file: path below what was named (empty for a file itself), bytes, permissions."""
+@dataclass
+class Copied:
+    """What became of files, by where they go; and of what is not there, a sentence each."""
 
-    path: str
-    size: int
-    mode: int
+    files: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    #: Folders that were made.
+    new: set[str] = field(default_factory=set)
+    sent: int = 0
 
+    def done(self, path: str, what: str) -> None:
+        """Note a file that is there, once: after a broken link it is looked at again."""
+        self.files.setdefault(path, what)
+        self.left_out.pop(path, None)
 
-class Place(Protocol):
-    """Where files are. Paths are absolute or relative to the login's folder."""
-
-    def kind(self, path: str) -> str:
-        """file, folder, or nothing."""
-
-    def entries(self, path: str) -> list[Entry]:
-        """The regular files of a folder, or the file itself."""
-
-    def sha256(self, path: str) -> str:
-        """Of a file; empty where there is none."""
-
-    def size(self, path: str) -> int:
-        """Of a file in bytes; 0 where there is none."""
-
-    def read(self, path: str, offset: int) -> Iterator[bytes]: ...
-
-    def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None: ...
-
-    def finish(self, part: str, path: str, mode: int) -> None:
-        """Give a whole file its name and permissions."""
-
-    def forget(self, path: str) -> None: ...
-
-
-class Here:
-    """This machine."""
-
-    def kind(self, path: str) -> str:
-        found = Path(path)
-        return "folder" if found.is_dir() else "file" if found.is_file() else "nothing"
-
-    def entries(self, path: str) -> list[Entry]:
-        root = Path(path)
-        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-        return [
-            Entry(
-                "" if f == root else f.relative_to(root).as_posix(),
-                f.stat().st_size,
-                f.stat().st_mode & 0o777,
-            )
-            for f in files
-        ]
-
-    def sha256(self, path: str) -> str:
-        if not Path(path).is_file():
-            return ""
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def size(self, path: str) -> int:
-        return Path(path).stat().st_size if Path(path).is_file() else 0
-
-    def read(self, path: str, offset: int) -> Iterator[bytes]:
-        with Path(path).open("rb") as file:
-            file.seek(offset)
-            while block := file.read(CHUNK):
-                yield block
-
-    def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("r+b" if Path(path).exists() else "wb") as file:
-            file.seek(offset)
-            for block in blocks:
-                file.write(block)
-            file.truncate()
-
-    def finish(self, part: str, path: str, mode: int) -> None:
-        Path(part).chmod(mode)
-        Path(part).rename(path)
-
-    def forget(self, path: str) -> None:
-        Path(path).unlink(missing_ok=True)
-
-
-class There:
-    """A host over SSH."""
-
-    def __init__(self, host: SshHost) -> None:
-        self.host = host
-
-    def _run(self, script: str) -> str:
-        return self.host.run(script).checked(self.host.name)
-
-    def kind(self, path: str) -> str:
-        name = shlex.quote(path)
-        script = (
-            f"if [ -d {name} ]; then echo folder; elif [ -f {name} ]; then echo file; "
-            "else echo nothing; fi"
-        )
-        return self._run(script).strip()
-
-    def entries(self, path: str) -> list[Entry]:
-        said = self._run(f"find -H {shlex.quote(path)} -type f -printf '%s %m %P\\0'")
-        rows = (row.split(" ", 2) for row in said.split("\0") if row)
-        return sorted(
-            (Entry(row[2], int(row[0]), int(row[1], 8)) for row in rows), key=lambda e: e.path
-        )
-
-    def sha256(self, path: str) -> str:
-        name = shlex.quote(path)
-        return self._run(f"[ ! -f {name} ] || sha256sum < {name} | cut -c1-64").strip()
-
-    def size(self, path: str) -> int:
-        name = shlex.quote(path)
-        return int(self._run(f"if [ -f {name} ]; then stat -c %s {name}; else echo 0; fi"))
-
-    def read(self, path: str, offset: int) -> Iterator[bytes]:
-        return self.host.read(path, offset)
-
-    def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        name = shlex.quote(path)
-        self._run(
-            f'mkdir -p "$(dirname {name})"; [ -e {name} ] || : >{name}; truncate -s {offset} {name}'
-        )
-        self.host.put(blocks, path, offset)
-
-    def finish(self, part: str, path: str, mode: int) -> None:
-        self._run(
-            f"chmod {mode:o} {shlex.quote(part)} && mv -f {shlex.quote(part)} {shlex.quote(path)}"
-        )
-
-    def forget(self, path: str) -> None:
-        self._run(f"rm -f {shlex.quote(path)}")
+    def as_dict(self) -> dict[str, Any]:
+        kinds = list(self.files.values())
+        return {
+            "copied": kinds.count("copied"), "same": kinds.count("same"), "sent": self.sent,
+            "failed": list(self.left_out.values()),
+        }  # fmt: skip
 
 
 def split(text: str) -> tuple[str, str]:
     """``host:path`` or ``path`` as scp reads them; the host is empty for this machine."""
-    found = re.fullmatch(r"((?:[^@/\s:]+@)?(?:\[[^\]]+\]|[^/:\s]+)):(.*)", text)
+    found = re.fullmatch(r"((?:[^@/\s:]+@)?(?:\[[^\]]+\]|[^/:\s]+)):(.*)", text, re.DOTALL)
     return (found[1], found[2] or ".") if found else ("", text)
 
 
 def copy(sources: list[str], destination: str, login: Login, progress: Progress) -> dict[str, Any]:
-    """Copy; returns the number of files copied and same, and bytes sent.
+    """Copy; returns the number of files copied and same, bytes sent, and why others failed.
 
     Raises:
         Refused: a source is not there, or several sources go to something that is no folder.
@@ -176,7 +67,7 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
                 places[host] = There(stack.enter_context(SshHost(host, login)))
             return places[host]
 
-        done = {"copied": 0, "same": 0, "sent": 0}
+        done = Copied()
         to_host, to_path = split(destination)
         for source in sources:
             from_host, from_path = split(source)
@@ -184,8 +75,8 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
             while True:
                 try:
                     pair = place(from_host), place(to_host)
-                    _copy_one(
-                        pair[0], from_path, pair[1], to_path, len(sources) > 1, progress, done
+                    _Copying(*pair, progress, done).copy(
+                        from_path, to_path, len(sources) > 1, source
                     )
                     break
                 except LinkLost as error:
@@ -194,66 +85,104 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
                         raise
                     progress.say(f"{error}; trying again")
                     time.sleep(_PAUSE * tries)
-        return done
+        return done.as_dict()
 
 
-def _copy_one(
-    origin: Place,
-    path: str,
-    target: Place,
-    to: str,
-    several: bool,
-    progress: Progress,
-    done: dict[str, int],
-) -> None:
-    kind, there = origin.kind(path), target.kind(to)
-    if kind == "nothing":
-        raise Refused(f"there is no {path}")
-    if several and there != "folder":
-        raise Refused(f"{to} is not a folder, and several things are to be copied there")
-    inside = there == "folder" or (kind == "file" and to.endswith("/"))
-    root = str(PurePosixPath(to) / PurePosixPath(path.rstrip("/")).name) if inside else to
-    entries = origin.entries(path)
-    for entry in entries:
-        progress.start(entry.path or PurePosixPath(path).name, entry.size)
-    for entry in entries:
-        _copy_file(
-            origin, str(PurePosixPath(path) / entry.path),
-            target, str(PurePosixPath(root) / entry.path), entry, progress, done,
-        )  # fmt: skip
+@dataclass
+class _Copying:
+    """One source on its way from place to place."""
 
+    origin: Place
+    target: Place
+    progress: Progress
+    done: Copied
 
-def _copy_file(
-    origin: Place,
-    path: str,
-    target: Place,
-    to: str,
-    entry: Entry,
-    progress: Progress,
-    done: dict[str, int],
-) -> None:
-    wanted = origin.sha256(path)
-    name = entry.path or PurePosixPath(path).name
-    if target.sha256(to) == wanted:
-        done["same"] += 1
-        progress.start(name, entry.size, entry.size)
-        return
-    # The name holds the content's hash: a part of another version is never continued.
-    part = str(PurePosixPath(to).with_name(f".{PurePosixPath(to).name}.{wanted[:12]}.part"))
-    for fresh in (False, True):
-        offset = 0 if fresh else min(target.size(part), entry.size)
-        progress.start(name, entry.size, offset)
+    def copy(self, path: str, to: str, several: bool, source: str) -> None:
+        path, to = self.origin.absolute(path), self.target.absolute(to)
+        kind = self.origin.kind(path)
+        if kind == NOTHING:
+            hint = " (patterns are not expanded there)" if re.search(r"[*?\[]", source) else ""
+            raise Refused(f"there is no {shown(source)}{hint}")
+        if kind not in (FILE, FOLDER):
+            raise Refused(f"{shown(source)} is {kind}: only files and folders are copied")
+        root = self._root(path, kind, to, several)
+        listing = self.origin.listing(path)
+        for text in listing.left_out:
+            self.done.left_out[text] = text
+        folders = {_join(root, e.path): e.mode for e in listing.entries if e.folder}
+        self.done.new |= set(self.target.make_folders(list(folders) or [posixpath.dirname(root)]))
+        files = [entry for entry in listing.entries if not entry.folder]
+        for entry in files:
+            self.progress.start(self._name(entry, path), entry.size)
+        for entry in files:
+            where = _join(root, entry.path)
+            try:
+                self._file(_join(path, entry.path), where, entry, self._name(entry, path))
+            except (LinkLost, Full):
+                raise
+            except Trouble as error:
+                self.done.left_out[where] = str(error)
+        # Last, since a folder may be one that its owner cannot write to.
+        self.target.set_modes({f: folders[f] for f in reversed(folders) if f in self.done.new})
 
-        def counted(start: int = offset) -> Iterator[bytes]:
-            for block in origin.read(path, start):
-                yield block
-                done["sent"] += len(block)
-                progress.add(name, len(block))
+    def _root(self, path: str, kind: str, to: str, several: bool) -> str:
+        """What the file or folder is to be called."""
+        there = self.target.kind(to)
+        if there not in (FILE, FOLDER, NOTHING):
+            raise Refused(f"{shown(to)} is {there}: only files and folders are written")
+        if several and there != FOLDER:
+            raise Refused(f"{shown(to)} is not a folder, and several things are to be copied there")
+        if there == FILE and (kind == FOLDER or to.endswith("/")):
+            raise Refused(f"{shown(to)} is a file, and a folder is to be there")
+        name = posixpath.basename(path.rstrip("/"))
+        if there == FOLDER or (kind == FILE and to.endswith("/")):
+            return to if name in ("", ".", "..") else _join(to, name)
+        return to.rstrip("/") or "/"
 
-        target.write(counted(), part, offset)
-        if target.sha256(part) == wanted:
-            target.finish(part, to, entry.mode)
-            done["copied"] += 1
+    def _name(self, entry: Entry, path: str) -> str:
+        return shown(entry.path or posixpath.basename(path.rstrip("/")))
+
+    def _file(self, path: str, where: str, entry: Entry, name: str) -> None:
+        wanted = self.origin.sha256(path)
+        to = self.target.real(where)  # a link stays, and what it leads to is written, as scp does
+        there = self.target.kind(to)
+        if there not in (FILE, NOTHING):
+            what = "a folder" if there == FOLDER else there
+            raise Trouble(f"{shown(to)}: {what} is in the way of a file")
+        if there == FILE and self._same(to, wanted):
+            self.done.done(where, "same")
+            self.progress.start(name, entry.size, entry.size)
             return
-    target.forget(part)
-    raise Trouble(f"{to}: what arrives is not what was sent, twice; nothing was changed there")
+        # The name holds the content's hash: a part of another version is never continued.
+        short = os.fsencode(posixpath.basename(to))[:_NAME].decode(errors="ignore")
+        part = _join(posixpath.dirname(to), f".{short}.{wanted[:12]}.part")
+        for fresh in (False, True):
+            offset = 0 if fresh else min(self.target.size(part), entry.size)
+            self.progress.start(name, entry.size, offset)
+            self.target.write(self._counted(path, offset, name), part, offset)
+            if self.target.sha256(part) == wanted:
+                self.target.finish(part, to, entry.mode)
+                self.done.done(where, "copied")
+                return
+        self.target.forget(part)
+        raise Trouble(
+            f"{shown(to)}: what arrives is not what was sent, twice; nothing was changed there"
+        )
+
+    def _same(self, path: str, wanted: str) -> bool:
+        try:
+            return self.target.sha256(path) == wanted
+        except LinkLost:
+            raise
+        except Trouble:
+            return False  # what cannot be read may still be replaced
+
+    def _counted(self, path: str, start: int, name: str) -> Iterator[bytes]:
+        for block in self.origin.read(path, start):
+            yield block
+            self.done.sent += len(block)
+            self.progress.add(name, len(block))
+
+
+def _join(folder: str, name: str) -> str:
+    return posixpath.join(folder, name) if name else folder

@@ -22,6 +22,8 @@ from .transport import Transport, blocks_from
 #: Docker's names of architectures by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _CLASSIC, _CONTAINERD = "classic", "containerd"
+#: Exit status of the probe where the docker command is another program.
+_PODMAN = 8
 #: Bytes of unpacked layers after which a step of loading ends; each costs some tenths of a second.
 _STEP = 32_000_000
 
@@ -39,8 +41,12 @@ _PROBE = r"""
 set -u
 @INSPECT@
 command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
-info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}' 2>&1)
-case $info in [0-9]*' /'*) ;; *) echo "$info" >&2; exit 9 ;; esac
+# Warnings, as of a damaged config.json, go to standard error and are no answer.
+info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}')
+case $info in [0-9]*' /'*) ;; *)
+  case $(docker --version 2>/dev/null) in *[Pp]odman*) exit @PODMAN@ ;; esac
+  exit 9 ;;
+esac
 version=${info%% *} info=${info#* }
 root=${info%% *} info=${info#* }
 say version "$version"
@@ -60,7 +66,7 @@ while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
   while IFS= read -r line; do say df "$line"; done
-""".replace("@INSPECT@", INSPECT)
+""".replace("@INSPECT@", INSPECT).replace("@PODMAN@", str(_PODMAN))
 
 
 def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
@@ -168,6 +174,11 @@ def probe(host: Transport, staging: str, part: str = "") -> HostState:
     """
     place = f"{stagings.base(staging)}/{part}".rstrip("/")
     answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(place)))
+    if answer.status == _PODMAN:
+        raise Refused(
+            f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
+            "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
+        )
     if answer.status:
         raise Refused(
             f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
@@ -339,8 +350,10 @@ class Shipment:
         if not blobs:
             return []
         lines = "".join(f"{hexdigest(b.digest)}  {self.path(b)}\n" for b in blobs)
-        said = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n").out
-        good = {line.removesuffix(": OK") for line in said.splitlines() if line.endswith(": OK")}
+        answer = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n")
+        if answer.status > 1:  # 1 is a sum that differs
+            raise Trouble(f"{self.host.name}: sha256sum does not run there: install coreutils")
+        good = {row.removesuffix(": OK") for row in answer.out.splitlines() if row[-4:] == ": OK"}
         return [blob for blob in blobs if self.path(blob) not in good]
 
     def load(self, missing: Sequence[str], consume: bool) -> str:

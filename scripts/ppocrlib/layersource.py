@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import docker
-import requests
 
 from . import codec as codecs
-from . import overlay
+from . import imagename, overlay
+from .engine import local_engine
 from .imagearchive import Image
 from .layerstore import Blob, LayerStore
 from .outcome import Refused, Trouble
 from .progress import Progress
 
 _BLOCK = 1 << 20
-_SAVE_SECONDS = 600
 
 
 class Source(Protocol):
@@ -42,30 +41,13 @@ def read_blocks(file: Any) -> Iterator[bytes]:
         yield block
 
 
-def local_engine() -> docker.DockerClient:
-    """The engine of this machine (or of DOCKER_HOST).
-
-    Raises:
-        Trouble: none answers.
-    """
-    try:
-        client = docker.from_env(timeout=_SAVE_SECONDS)
-        client.ping()
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise Trouble(
-            f"no Docker engine answers on this machine ({error}). Start it, or run as a user that "
-            "may use it (root, or a member of group docker)"
-        ) from error
-    return client
-
-
 def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[bytes]:
     for block in blocks:
         progress.add(part, len(block))
         yield block
 
 
-def _names(asked: str, tags: Sequence[str]) -> tuple[str, ...]:
+def names_of(asked: str, tags: Sequence[str]) -> tuple[str, ...]:
     """The name an image was asked for by; every name it has where that was its ID or digest.
 
     A host is not given names nobody spoke of.
@@ -79,6 +61,7 @@ class EngineSource:
     """An image of this machine's engine, by name or ID."""
 
     def __init__(self, name: str, client: docker.DockerClient | None = None) -> None:
+        imagename.to_find(name)
         self.client = client or local_engine()
         try:
             found = self.client.api.inspect_image(name)
@@ -87,16 +70,15 @@ class EngineSource:
                 f"no image {name} on this machine: build it (playbooks/build.yml) or load it "
                 "(scripts/load_image.py); docker image ls lists those there are"
             ) from error
-        self._reference = name
         self.image_id = str(found["Id"])
         self._info = self.client.info()
         self._diffs: list[str] = found["RootFS"].get("Layers") or []
         self._saved: SavedLayers | None = None
         config = overlay.config(self._info, found["Id"])
         if config is None:
-            self._saved = SavedLayers.of(self.client, name)
+            self._saved = SavedLayers.of(self.client, self.image_id)
             config = self._saved.image.config
-        self.image = Image(config, _names(name, found.get("RepoTags") or []))
+        self.image = Image(config, names_of(name, found.get("RepoTags") or []))
 
     def fill(
         self, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress
@@ -107,7 +89,7 @@ class EngineSource:
         ]
         if missing:
             progress.say("asking the engine to save the image (its files cannot be read directly)")
-            self._saved = self._saved or SavedLayers.of(self.client, self._reference)
+            self._saved = self._saved or SavedLayers.of(self.client, self.image_id)
             self._saved.fill(store, missing, codec, progress)
 
     def _direct(self, store: LayerStore, diff_id: str, codec: str, progress: Progress) -> bool:

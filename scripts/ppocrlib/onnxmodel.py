@@ -6,9 +6,13 @@ Recognition models converted for rapidocr keep their dictionary there, under ``c
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
+from pathlib import Path
 
 _METADATA = 14
+#: Bytes one entry may have; a dictionary of a hundred thousand characters has 0.4 MB.
+_METADATA_BYTES = 16_000_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -50,18 +54,27 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         place += size
 
 
-def metadata(content: bytes) -> dict[str, str]:
+def metadata_of(path: Path) -> dict[str, str]:
+    """:func:`metadata` of a file, of which only what is looked at is read."""
+    if not path.stat().st_size:
+        raise NotOnnx("an empty file")
+    with path.open("rb") as file:
+        return metadata(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def metadata(content: bytes | mmap.mmap) -> dict[str, str]:
     """Keys and values the model carries.
 
     Raises:
         NotOnnx: ``content`` is no whole ONNX model.
     """
+    pairs = []
     try:
-        pairs = [
-            {key: bytes(value).decode() for key, value in _fields(entry)}
-            for number, entry in _fields(memoryview(content))
-            if number == _METADATA
-        ]
+        for number, entry in _fields(memoryview(content)):
+            if number == _METADATA:
+                if len(entry) > _METADATA_BYTES:
+                    raise NotOnnx("no ONNX model whose metadata can be read: it is too large")
+                pairs.append({key: bytes(value).decode() for key, value in _fields(entry)})
     except (IndexError, UnicodeDecodeError) as error:
         raise NotOnnx("a truncated ONNX model") from error
     return {pair.get(1, ""): pair.get(2, "") for pair in pairs}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .engine import is_local
 from .imagearchive import chain_ids
 
 _FILE, _SEGMENT = 1, 2
@@ -53,7 +54,7 @@ class Layer:
 
 
 def _root(info: dict[str, Any]) -> Path | None:
-    if info.get("Driver") != "overlay2" or os.environ.get("DOCKER_HOST"):
+    if info.get("Driver") != "overlay2" or not is_local():
         return None
     root = Path(info.get("DockerRootDir") or "/nowhere")
     readable = os.access(root / "image/overlay2/layerdb/sha256", os.R_OK | os.X_OK)

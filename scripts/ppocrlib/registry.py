@@ -14,9 +14,10 @@ import docker
 import requests
 
 from . import room, savedimage
+from .engine import local_engine
 from .hostimage import INSPECT, HostState
 from .imagearchive import Image, split_name
-from .layersource import ArchiveSource, EngineSource, local_engine
+from .layersource import ArchiveSource, EngineSource
 from .outcome import Refused, Trouble
 from .progress import Progress
 from .transport import Transport

@@ -11,11 +11,12 @@ from typing import Any
 
 import docker
 
-from . import imagearchive
+from . import imagearchive, imagename
 from .codec import detect
+from .engine import local_engine
 from .hostimage import ARCHITECTURES
-from .imagearchive import Image, split_name
-from .layersource import ArchiveSource, EngineSource, Source, blobs_of, local_engine, read_blocks
+from .imagearchive import Image
+from .layersource import ArchiveSource, EngineSource, Source, blobs_of, names_of, read_blocks
 from .layerstore import LayerStore
 from .outcome import Refused, Trouble
 from .progress import Progress
@@ -43,7 +44,11 @@ def _write(blocks: Iterable[bytes], output: Path) -> dict[str, Any]:
 
 
 def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
-    """``docker save``, with progress. Raises Refused where there is no such image."""
+    """``docker save``, with progress. Raises Refused where there is no such image.
+
+    The file has the name the image was asked for by; every name of it where that was its ID.
+    """
+    imagename.to_find(name)
     client = local_engine()
     try:
         found = client.api.inspect_image(name)
@@ -51,10 +56,16 @@ def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
         raise Refused(f"no image {name} on this machine") from error
     progress.start(name, found["Size"])
 
+    # A repository without a tag would be all of its images.
+    wanted = names_of(name, found.get("RepoTags") or []) or (found["Id"],)
+
     def blocks() -> Iterator[bytes]:
-        for block in client.api.get_image(name, chunk_size=_BLOCK):
-            progress.add(name, len(block))
-            yield block
+        url = f"{client.api.base_url}/v{client.api.api_version}/images/get"
+        with client.api.get(url, params={"names": wanted}, stream=True) as answer:
+            answer.raise_for_status()
+            for block in answer.iter_content(_BLOCK):
+                progress.add(name, len(block))
+                yield block
 
     return {**_write(blocks(), output), "image_id": found["Id"]}
 
@@ -84,7 +95,7 @@ def save_packed(name: str, output: Path, store: LayerStore, progress: Progress) 
     """Save an image of this machine's engine with gzip layers."""
     source = EngineSource(name)
     try:
-        return write_packed(source, [name], output, store, progress)
+        return write_packed(source, source.image.tags, output, store, progress)
     finally:
         source.close()
 
@@ -107,20 +118,23 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
     """Load a saved image, and make sure the engine has what the file holds.
 
     Raises:
-        Refused: no such file, altered, truncated, or for another architecture.
+        Refused: no such file, altered, truncated, for another architecture, or a name that is none.
         Trouble: the engine did not take it.
     """
+    if tag is not None:
+        imagename.for_new(tag)
     if not path.is_file():
         raise Refused(f"there is no file {path}")
     if sha256:
         _compare(path, sha256)
     image = prove(path, progress)
-    machine = ARCHITECTURES.get(platform.machine(), platform.machine())
+    client = local_engine()
+    said = client.info().get("Architecture") or platform.machine()
+    machine = ARCHITECTURES.get(said, said)
     if image.architecture != machine:
         raise Refused(
             f"{path} is for {image.architecture}, this machine is {machine}: it would not run"
         )
-    client = local_engine()
     changed = not _present(client, image)
     if changed:
         _load(client, path)
@@ -173,5 +187,5 @@ def _tag(client: docker.DockerClient, image: Image, name: str) -> bool:
             return False
     except docker.errors.ImageNotFound:
         pass
-    client.api.tag(found, *split_name(name))
+    client.api.tag(found, *imagename.for_new(name))
     return True

@@ -1,143 +1,45 @@
-"""Hosts over SSH with fabric: SSH config, keys, jump hosts, ports, passwords, checked host keys."""
+"""Hosts over SSH: scripts and bytes over one connection, with sudo where that is needed."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
-import re
+import os
+import selectors
 import shlex
-import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import fabric
-import paramiko  # type: ignore[import-untyped]
-from paramiko.config import SSHConfig  # type: ignore[import-untyped]
-
-from .outcome import LinkLost, Refused, Trouble, Unreachable
+from . import sudowords
+from .framing import Frame
+from .openssh import Connection, Login, split_host, why_lost
+from .outcome import LinkLost, Trouble, Unreachable
 from .transport import Answer, write_at
+
+__all__ = ["Login", "SshHost", "split_host"]
 
 #: Seconds without a byte moving after which a connection counts as lost.
 STANDSTILL = 60
-_CONNECT_SECONDS = 20
-_KEEPALIVE = 15
-_BROKEN = (OSError, EOFError, paramiko.SSHException)
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to get in, beyond what the SSH configuration says.
-
-    Attributes:
-        user, port, key, jump: as ssh's -l, -p, -i and -J; None for the configuration's.
-        config: an SSH configuration file instead of the user's and the system's.
-        password: for hosts that take no key; None to use keys and the agent only.
-        sudo_password: for sudo on the host; None where it asks for none.
-        sudo: auto (only where it is needed), yes or no.
-    """
-
-    user: str | None = None
-    port: int | None = None
-    key: Path | None = None
-    jump: str | None = None
-    config: Path | None = None
-    password: str | None = None
-    sudo_password: str | None = None
-    sudo: str = "auto"
-
-
-def ask(login_asked: bool, sudo_asked: bool) -> tuple[str | None, str | None]:
-    """Ask for the passwords on the terminal; neither is ever an argument or in a file."""
-    password = getpass.getpass("SSH password: ") if login_asked else None
-    if not sudo_asked:
-        return password, None
-    said = getpass.getpass("sudo password" + (" (empty for the same): " if login_asked else ": "))
-    return password, said or password
-
-
-class _UnknownKey(paramiko.MissingHostKeyPolicy):
-    def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:
-        raise Unreachable(
-            f"{hostname}: its host key {key.get_name()} {key.fingerprint} is not among the known "
-            "hosts. Compare it with the host's own (there: ssh-keygen -lf "
-            "/etc/ssh/ssh_host_ed25519_key.pub), then log in once with ssh to accept it"
-        )
-
-
-class CheckedConnection(fabric.Connection):
-    """A fabric connection, and jump hosts before it, whose host keys have to be known."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _check_keys(self)
-
-    def get_gateway(self) -> Any:
-        made = hop = super().get_gateway()
-        while isinstance(hop, fabric.Connection):
-            _check_keys(hop)  # fabric makes jump hosts itself, and would let any key through
-            hop = hop.gateway
-        return made
-
-
-def _check_keys(connection: fabric.Connection) -> None:
-    settings = connection.ssh_config
-    for setting, default in (
-        ("userknownhostsfile", "~/.ssh/known_hosts"),
-        ("globalknownhostsfile", "/etc/ssh/ssh_known_hosts"),
-    ):
-        for name in str(settings.get(setting, default)).split():
-            path = Path(name).expanduser()
-            if path.is_file():
-                connection.client.load_system_host_keys(str(path))
-    connection.client.set_missing_host_key_policy(_UnknownKey())
-
-
-def split_host(text: str) -> tuple[str | None, str, int | None]:
-    """``[user@]host[:port]``; an IPv6 address with a port stands in brackets.
-
-    Raises:
-        Refused: it is not of that form.
-    """
-    found = re.fullmatch(
-        r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s@]+?))(?::(?P<port>\d+))?", text
-    )
-    if not found or (found["host"] or "").count(":") == 1:
-        raise Refused(f"{text!r} is not [user@]host[:port]")
-    if found["host"] and ":" in found["host"]:
-        raise Refused(f"{text!r}: write an IPv6 address as [{found['host']}]")
-    return (
-        found["user"],
-        found["v6"] or found["host"],
-        int(found["port"]) if found["port"] else None,
-    )
-
-
-def _config(login: Login) -> fabric.Config:
-    if login.config is None:
-        return fabric.Config()
-    if not login.config.is_file():
-        raise Refused(f"there is no SSH configuration {login.config}")
-    with login.config.open() as file:
-        return fabric.Config(ssh_config=SSHConfig.from_file(file))
+#: After the last byte went out, what lies in buffers has to cross a slow link to a slow disk.
+_DRAIN = 600
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
 class _Rights:
     """What goes before a command so that it may use the engine, and as whom it runs."""
 
-    prefix: list[str]
+    prefix: str
     root: bool
     home: str
 
 
 class SshHost:
-    """A transport over fabric."""
+    """A transport over OpenSSH."""
 
     def __init__(self, name: str, login: Login) -> None:
         self.name, self._login = name, login
-        self._connection: CheckedConnection | None = None
+        self._connection = Connection(name, login)
         self._known: _Rights | None = None
 
     def __enter__(self) -> SshHost:
@@ -147,100 +49,80 @@ class SshHost:
         self.close()
 
     def close(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(*_BROKEN):
-                self._connection.close()
-            self._connection = None
+        """End the connection; what is called later makes another."""
+        self._connection.close()
 
-    def _make(self) -> CheckedConnection:
-        login = self._login
-        user, host, port = split_host(self.name)
-        config = _config(login)
-        keywords: dict[str, Any] = {
-            "password": login.password,
-            "key_filename": str(login.key) if login.key else None,
-            "allow_agent": login.key is None,
-            "look_for_keys": login.key is None,
-            "banner_timeout": _CONNECT_SECONDS,
-        }
-        gateway = CheckedConnection(login.jump, config=config) if login.jump else None
-        return CheckedConnection(
-            host,
-            user=user or login.user,
-            port=port or login.port,
-            config=config,
-            gateway=gateway,
-            connect_timeout=_CONNECT_SECONDS,
-            connect_kwargs={key: value for key, value in keywords.items() if value is not None},
-        )
+    def _talk(
+        self, prefix: str, script: str, blocks: Iterator[bytes], waiting: float | None,
+        told: list[Answer],
+    ) -> Iterator[bytes]:  # fmt: skip
+        """Run a script, give it blocks to read, and yield what it prints.
 
-    def open(self) -> CheckedConnection:
-        """The connection, made where there is none.
-
-        Raises:
-            Unreachable: no way to the host, or it does not let us in.
+        Args:
+            waiting: seconds without a byte that are too many, once all blocks are gone.
+            told: takes the script's exit status and errors, once it has ended.
         """
-        if self._connection is not None and self._connection.is_connected:
-            return self._connection
-        self._connection = self._make()
+        frame, err = Frame(), b""
+        text = frame.script(script).encode(errors="surrogateescape")
+        # The script is read from the standard input, by its length: in no login shell can quoting
+        # go wrong, ps shows nothing of it, and what follows on the input is the script's.
+        command = f"sh -c 'eval \"$(dd bs={len(text)} count=1 iflag=fullblock status=none)\"'"
+        first = [f"{self._login.sudo_password}\n".encode()] if " -S " in prefix else []
+        process = self._connection.start(f"{prefix}{command}")
         try:
-            self._connection.open()
-        except paramiko.BadHostKeyException as error:
-            raise Unreachable(
-                f"{self.name}: its host key is not the one known for it ({error}). Somebody may be "
-                "in between, or the host was installed anew; then ssh-keygen -R removes the old key"
-            ) from error
-        except paramiko.AuthenticationException as error:
-            raise Unreachable(
-                f"{self.name} does not let us in ({error}): give a key (-i), a user (-l), or "
-                "--ask-password for a password"
-            ) from error
-        except _BROKEN as error:
-            raise LinkLost(f"{self.name} cannot be reached: {error}") from error
-        transport = self._connection.transport
-        assert transport is not None
-        transport.set_keepalive(_KEEPALIVE)
-        return self._connection
-
-    def _channel(self, command: str) -> paramiko.Channel:
-        transport = self.open().transport
-        assert transport is not None
-        try:
-            channel = transport.open_session(timeout=_CONNECT_SECONDS)
-            channel.settimeout(STANDSTILL)
-            channel.exec_command(command)
-        except _BROKEN as error:
+            for stream, data in _streams(process, _chain([*first, text], blocks), waiting):
+                if stream == "err":
+                    err += data
+                elif body := frame.feed(data):
+                    yield body
+            status = process.wait(STANDSTILL)
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
             self.close()
-            raise LinkLost(f"{self.name}: {error}") from error
-        return channel
-
-    def _execute(self, command: str, blocks: Iterator[bytes], patient: bool) -> Answer:
-        channel = self._channel(command)
-        out: list[bytes] = []
-        err: list[bytes] = []
-        try:
-            for block in blocks:
-                channel.sendall(block)
-            channel.shutdown_write()
-            if patient:
-                channel.settimeout(None)  # docker load is silent for minutes; keepalives watch
-            while data := channel.recv(1 << 16):
-                out.append(data)
-            while data := channel.recv_stderr(1 << 16):
-                err.append(data)
-            status = channel.recv_exit_status()
-        except _BROKEN as error:
-            words = "stands still" if isinstance(error, socket.timeout) else str(error)
-            self.close()
-            raise LinkLost(f"{self.name}: the connection broke ({words})") from error
+            raise LinkLost(f"{self.name}: the connection stands still") from error
         finally:
-            channel.close()
-        if status == -1:
+            _end(process)
+        if frame.status is None:
+            raise self._broken(prefix, frame, status, err)
+        told.append(Answer(frame.status, "", frame.errors(err)))
+
+    def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Trouble:
+        """Why a script has not come to its end."""
+        said = frame.errors(err).strip()
+        if status == 255 or status < 0:  # or ssh itself was ended
             self.close()
-            raise LinkLost(f"{self.name}: the connection broke")
-        return Answer(
-            status, b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace")
+            return LinkLost(f"{self.name}: the connection broke ({why_lost(said)})")
+        if frame.begun:
+            return Trouble(f"{self.name}: the script ended early (exit status {status}): {said}")
+        if prefix:
+            return self._sudo_refuses(said)
+        noise = frame.noise.decode(errors="replace")
+        words = " ".join(f"{noise} {said}".split())[-300:] or f"exit status {status}"
+        return Unreachable(
+            f"{self.name} lets us in and runs no command of this user ({words}): log in as one "
+            "whose shell does (-l), and who is bound to no command in authorized_keys"
         )
+
+    def _sudo_refuses(self, said: str) -> Unreachable:
+        cause = sudowords.refusal(said, self._login.sudo_password is not None)
+        words = {
+            sudowords.MISSING: "may not use Docker, and the host has no sudo: log in as root (-l "
+            "root), or add the user to the group docker there",
+            sudowords.WRONG_PASSWORD: "is refused: sudo refuses the password",
+            sudowords.NOT_ALLOWED: "is not allowed to become root: add the user to the sudoers "
+            "there, or log in as root (-l root)",
+            sudowords.TERMINAL: "gets no root rights: sudo there asks for a terminal. Remove "
+            "requiretty from its sudoers",
+            sudowords.PASSWORD: "may not use Docker, and sudo asks for a password: run with "
+            "--ask-sudo-password",
+        }.get(cause, f"gets no root rights: sudo there says: {said[-300:] or 'nothing'}")
+        return Unreachable(f"{self.name}: the user {words}")
+
+    def _execute(
+        self, prefix: str, script: str, blocks: Iterator[bytes], waiting: float | None
+    ) -> Answer:
+        told: list[Answer] = []
+        out = b"".join(self._talk(prefix, script, blocks, waiting, told))
+        return Answer(told[0].status, out.decode(errors="surrogateescape"), told[0].err)
 
     def _rights(self) -> _Rights:
         if self._known is None:
@@ -249,71 +131,49 @@ class SshHost:
 
     def _find_rights(self) -> _Rights:
         mode = self._login.sudo
-        probe = (
-            'printf "%s\\n%s\\n" "$(id -u)" "$HOME"; [ "$(id -u)" != 0 ] || exit 0; '
-            "docker version >/dev/null 2>&1 && echo docker; "
-            "sudo -k -n true 2>/dev/null && echo free"
+        docker = "docker version >/dev/null 2>&1 && echo docker=yes" if mode == "auto" else ":"
+        sudo = 'said=$(sudo -k -n sh -c : 2>&1) && echo sudo=free || echo "sudo=$said"'
+        script = (
+            'echo "uid=$(id -u)"; echo "home=$HOME"\n'
+            f'[ "$(id -u)" != 0 ] || exit 0\n{docker}\n{sudo if mode != "no" else ":"}\n'
         )
-        user, home, *said = self._execute(
-            f"sh -c {shlex.quote(probe)}", iter(()), False
-        ).out.splitlines()
-        if user == "0":
-            return _Rights([], True, home)
-        if mode == "no" or (mode == "auto" and "docker" in said):
-            return _Rights([], False, home)
-        if "free" in said:
-            return _Rights(["sudo", "-n"], True, home)
-        if self._login.sudo_password is None:
-            raise Unreachable(
-                f"{self.name}: the user may not use Docker, and sudo asks for a password: "
-                "run with --ask-sudo-password"
-            )
+        answer = self._execute("", script, iter(()), STANDSTILL)
+        said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
+        home = said.get("home", "")
+        if said.get("uid") == "0":
+            return _Rights("", True, home)
+        if mode == "no" or "docker" in said:
+            return _Rights("", False, home)
+        if said.get("sudo") == "free":
+            return _Rights(f"{sudowords.ENGLISH} sudo -n ", True, home)
+        cause = sudowords.refusal(said.get("sudo", ""))
+        if self._login.sudo_password is None or cause in (sudowords.MISSING, sudowords.TERMINAL):
+            raise self._sudo_refuses(answer.out.partition("sudo=")[2])
         # -k makes sudo ask in any case, so the password never ends up in what is written.
-        return _Rights(["sudo", "-k", "-S", "-p", "''"], True, home)
-
-    def _command(self, command: str) -> tuple[str, list[bytes]]:
-        prefix = self._rights().prefix
-        first = [f"{self._login.sudo_password}\n".encode()] if "-S" in prefix else []
-        return " ".join([*prefix, command]), first
+        return _Rights(f"{sudowords.ENGLISH} sudo -k -S -p '' ", True, home)
 
     def run(self, script: str) -> Answer:
-        command, first = self._command("sh -s")
-        answer = self._execute(command, iter([*first, script.encode()]), patient=True)
-        if "-S" in command and answer.status == 1 and "incorrect password" in answer.err:
-            raise Unreachable(f"{self.name}: sudo refuses the password")
-        return answer
+        """As of Transport. It may be silent as long as it likes; ssh watches the link."""
+        return self._execute(self._rights().prefix, script, iter(()), None)
+
+    def feed(self, script: str, blocks: Iterator[bytes]) -> Answer:
+        """Run a script that reads blocks on its standard input."""
+        return self._execute(self._rights().prefix, script, blocks, _DRAIN)
 
     def put(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        command, first = self._command(write_at(path, offset))
-
-        def everything() -> Iterator[bytes]:
-            yield from first
-            yield from blocks
-
-        self._execute(command, everything(), patient=False).checked(f"{self.name}: writing {path}")
+        self.feed(write_at(path, offset), blocks).checked(f"{self.name}: writing {path}")
 
     def read(self, path: str, offset: int) -> Iterator[bytes]:
         """A file's bytes from ``offset`` on. Raises LinkLost or Trouble."""
-        command, first = self._command(f"tail -c +{offset + 1} -- {shlex.quote(path)}")
-        channel = self._channel(command)
-        try:
-            for block in first:
-                channel.sendall(block)
-            channel.shutdown_write()
-            while data := channel.recv(1 << 18):
-                yield data
-            if channel.recv_exit_status():
-                raise Trouble(f"{self.name}: reading {path}: {channel.recv_stderr(4096).decode()}")
-        except _BROKEN as error:
-            self.close()
-            raise LinkLost(f"{self.name}: the connection broke ({error})") from error
-        finally:
-            channel.close()
+        told: list[Answer] = []
+        script = f"tail -c +{offset + 1} -- {shlex.quote(path)}"
+        yield from self._talk(self._rights().prefix, script, iter(()), STANDSTILL, told)
+        told[0].checked(f"{self.name}: reading {path}")
 
     @property
     def address(self) -> str:
         """Where it is reached, as the SSH configuration says."""
-        return str(self._make().host)
+        return self._connection.address
 
     @property
     def is_root(self) -> bool:
@@ -324,3 +184,57 @@ class SshHost:
     def home(self) -> str:
         """The login user's home folder there."""
         return self._rights().home
+
+
+def _chain(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield from first
+    yield from rest
+
+
+def _streams(
+    process: subprocess.Popen[bytes], blocks: Iterator[bytes], waiting: float | None
+) -> Iterator[tuple[str, bytes]]:
+    """Write blocks to a process, and yield what it prints as ("out" or "err", bytes).
+
+    Raises:
+        TimeoutError: nothing moves.
+    """
+    assert process.stdin and process.stdout and process.stderr
+    os.set_blocking(process.stdin.fileno(), False)
+    left, printing = memoryview(b""), {"out", "err"}
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE, "in")
+        selector.register(process.stdout, selectors.EVENT_READ, "out")
+        selector.register(process.stderr, selectors.EVENT_READ, "err")
+        while printing:
+            ready = selector.select(waiting if process.stdin.closed else STANDSTILL)
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                if key.data == "in":
+                    left = left or memoryview(next(blocks, b""))
+                    try:
+                        sent = os.write(key.fd, left) if left else 0
+                    except BrokenPipeError:  # it ended, and tells why
+                        sent = 0
+                    if left := left[sent:] if sent else memoryview(b""):
+                        continue
+                    if not sent:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                elif data := os.read(key.fd, _BLOCK):
+                    yield key.data, data
+                else:
+                    selector.unregister(key.fileobj)
+                    printing.discard(key.data)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave neither the process nor its pipes, also where nobody waited for its end."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):
+            if stream:
+                stream.close()

@@ -1,7 +1,7 @@
 """A way to a host: run a script there, and write bytes at a place in a file there.
 
 The shipping functions know no more of a host than this, so the roles bring Ansible's connection and
-the commands bring fabric's.
+the commands bring OpenSSH's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from typing import Protocol
 from .outcome import Trouble
 
 CHUNK = 1 << 20
+
+
+def shown(text: str) -> str:
+    """A text with the bytes of file names in it, as it can be printed."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Answer:
         """
         if self.status:
             said = (self.err.strip() or self.out.strip() or f"exit status {self.status}")[-1500:]
-            raise Trouble(f"{what}: {said}")
+            raise Trouble(f"{what}: {shown(said)}")
         return self.out
 
 

@@ -1,16 +1,106 @@
-"""Taking model archives apart without trusting them."""
+"""Taking model archives apart without trusting them: all is bounded, nothing is read whole."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+#: What an archive may hold, unpacked, in bytes and files: several times the largest models.
+BYTES_LIMIT = 4_000_000_000
+FILES_LIMIT = 20_000
+_BLOCK = 1 << 20
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 class UnsafeArchive(Exception):
     """An archive holds what a model archive has no business to hold."""
+
+
+class Member:
+    """A regular file of an archive; to be read before the next one is asked for.
+
+    Attributes:
+        path: where it lies in the archive.
+        size: bytes it declares.
+    """
+
+    def __init__(self, path: PurePosixPath, size: int, archive: str, stream: IO[bytes]) -> None:
+        self.path, self.size = path, size
+        self._archive, self._stream = archive, stream
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its content in pieces.
+
+        Raises:
+            UnsafeArchive: it is damaged, or has more in it than it declares.
+        """
+        left = self.size
+        while block := _reading(self._archive, self._stream.read, _BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise UnsafeArchive(f"{self._archive}: {self.path} is larger than it declares")
+            yield block
+
+    def copy_to(self, target: Path) -> None:
+        """Write it to a file; raises as :meth:`blocks`."""
+        with target.open("wb") as file:
+            for block in self.blocks():
+                file.write(block)
+
+
+class _Bounded(io.RawIOBase):
+    """A tar's bytes for tarfile, which reads a name or a pax header whole, however long it is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _BLOCK:
+            raise tarfile.ReadError(f"it has a header of {size} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+class _Allowance:
+    """What is left of the bounds."""
+
+    def __init__(self, archive: str) -> None:
+        self._archive, self._bytes, self._files = archive, BYTES_LIMIT, FILES_LIMIT
+
+    def take(self, size: int) -> None:
+        """Count an entry, before anything of it is unpacked."""
+        self._bytes -= size
+        self._files -= 1
+        if self._bytes < 0 or self._files < 0:
+            raise UnsafeArchive(
+                f"{self._archive} unpacks to more than {BYTES_LIMIT // 1_000_000} MB or "
+                f"{FILES_LIMIT} files, which no model is: give an archive of the model alone"
+            )
+
+
+def _reading(archive: str, function: Any, *arguments: Any) -> Any:
+    """Call what reads an archive; its many ways to say it is damaged become one."""
+    try:
+        return function(*arguments)
+    except _DAMAGED as error:
+        raise UnsafeArchive(f"{archive} is no whole tar or zip archive: {error}") from error
 
 
 def _safe_name(name: str) -> PurePosixPath:
@@ -25,37 +115,49 @@ def _wanted(path: PurePosixPath) -> bool:
     return not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
-def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for member in archive:
+def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
+    allowance = _Allowance(name)
+    archive = _reading(name, tarfile.TarFile, None, "r", cast(Any, _Bounded(stream)))
+    while (member := _reading(name, archive.next)) is not None:
+        archive.members = []  # tarfile remembers each one it has met
         path = _safe_name(member.name)
+        allowance.take(member.size)
         if member.isdir():
             continue
-        if not member.isfile():
-            raise UnsafeArchive(f"{member.name!r} is a link or a device, not a file")
-        stream = archive.extractfile(member)
-        if stream is not None and _wanted(path):
-            yield path, stream.read()
+        if not member.isfile() or member.issparse():
+            kind = "a sparse file" if member.issparse() else "a link or a device, not a file"
+            raise UnsafeArchive(f"{member.name!r} is {kind}")
+        content = archive.extractfile(member)
+        if content is not None and _wanted(path):
+            yield Member(path, member.size, name, content)
 
 
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for info in archive.infolist():
+def _zip_members(archive: zipfile.ZipFile, name: str) -> Iterator[Member]:
+    allowance = _Allowance(name)
+    entries = archive.infolist()
+    for info in entries:
+        allowance.take(info.file_size)
+    for info in entries:
         path = _safe_name(info.filename)
         if not info.is_dir() and _wanted(path):
-            yield path, archive.read(info)
+            with _reading(name, archive.open, info) as content:
+                yield Member(path, info.file_size, name, content)
 
 
-def members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Regular files of a tar (any compression) or zip: relative path and content.
+def members(archive: Path) -> Iterator[Member]:
+    """Regular files of a tar (plain, gzip, bzip2, xz) or zip, one after another.
 
     Raises:
-        UnsafeArchive: absolute or climbing paths, links or devices; or no archive at all.
+        UnsafeArchive: absolute or climbing paths, links or devices; more than the bounds of this
+            module; or no archive at all.
     """
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened_zip:
-                yield from _zip_members(opened_zip)
-        else:
-            with tarfile.open(archive) as opened_tar:
-                yield from _tar_members(opened_tar)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UnsafeArchive(f"{archive.name} is no whole tar or zip archive: {error}") from error
+    name = archive.name
+    if zipfile.is_zipfile(archive):
+        with _reading(name, zipfile.ZipFile, archive) as opened:
+            yield from _zip_members(opened, name)
+        return
+    with archive.open("rb") as file:
+        head = file.read(6)
+    opener = next((opens for magic, opens in _OPENERS.items() if head.startswith(magic)), open)
+    with _reading(name, opener, archive, "rb") as stream:
+        yield from _tar_members(stream, name)

@@ -48,6 +48,9 @@ def _clear_past_sessions(state: Path) -> None:
 
 
 def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
+    # One is enough: a second (whoever ends a group of processes sends one to each, and so does the
+    # parent of this one) would interrupt what ends the playbook and takes the hosts down.
+    signal.signal(signal_number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

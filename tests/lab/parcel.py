@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import json
 import os
+import pty
 import random
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import Any
 
 import docker
 from hostlab import Host
+from hostlab.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -125,7 +128,30 @@ class Shipper:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=600)
         assert process.returncode == status, f"exit {process.returncode}\n{out}{err}"
-        said: dict[str, Any] = json.loads(out)
+        return self._by_host(out)
+
+    def asked(self, answers: Iterable[str], *arguments: str, status: int = 0) -> dict[str, Any]:
+        """As a call, at a terminal where passwords are asked for and typed."""
+        child, terminal = pty.fork()
+        command = self.command("ship_image.py", *arguments)
+        if not child:
+            os.execv(command[0], command)  # noqa: S606
+        out, left = b"", list(answers)
+        with contextlib.suppress(OSError):  # how a terminal says that it was closed
+            while data := os.read(terminal, 1 << 16):
+                out += data
+                if left and out.rstrip().endswith(b":"):
+                    os.write(terminal, f"{left.pop(0)}\n".encode())
+                    out = b""
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(terminal)
+        text = out.decode().replace("\r\n", "\n")
+        assert code == status, f"exit {code}\n{text}"
+        return self._by_host(text[text.index("{") :])
+
+    @staticmethod
+    def _by_host(out: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.JSONDecoder().raw_decode(out)[0]
         return {each["host"]: each for each in said["hosts"]} if "hosts" in said else said
 
 
@@ -133,6 +159,14 @@ def staged(host: Host) -> int:
     """Bytes that lie in the host's staging folder."""
     total = host.run(f"find {STAGING} -type f -printf '%s\\n' 2>/dev/null; true").stdout.split()
     return sum(int(size) for size in total)
+
+
+def settled(host: Host) -> int:
+    """:func:`staged`, once nothing on the host writes there any more: a killed run's bytes on
+    their way have arrived, or been dropped."""
+    writes = f"pgrep --full '^dd of={STAGING}/' >/dev/null"
+    assert until(lambda: host.run(writes, check=False).returncode == 1, 60, every=0.2)
+    return staged(host)
 
 
 def store_size(store: Path, diff_ids: Iterable[str]) -> int:

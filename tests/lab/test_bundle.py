@@ -13,7 +13,7 @@ from typing import Any
 
 import parcel
 import pytest
-from hostlab import Host, Playbooks
+from hostlab import Host, Playbooks, inventory
 
 sys.path.insert(0, str(parcel.SCRIPTS))
 
@@ -167,7 +167,7 @@ def _have(image: str) -> bool:
 def test_a_bare_host_without_a_way_out_becomes_a_service(
     fresh_host: Callable[..., Host], playbook: Playbooks, key: Path, tmp_path_factory
 ) -> None:
-    folder = tmp_path_factory.mktemp("real") / "bundle"
+    folder = tmp_path_factory.mktemp("real") / "a bundle"
     command = [sys.executable, str(parcel.SCRIPTS / "make_bundle.py"), "--image", REAL]
     command += ["--out", str(folder), "--release", "debian-bookworm", "--sign", str(key), "--quiet"]
     subprocess.run(command, check=True)
@@ -184,17 +184,34 @@ def test_a_bare_host_without_a_way_out_becomes_a_service(
     assert host.run(sources, check=False).stdout == before
     assert host.run("ls /var/lib/ppocr/packages /var/lib/ppocr/staging", check=False).stdout == ""
     playbook("deploy", [host], extra_vars=wanted).assert_unchanged()
-    _control_node_without_internet(folder, tmp_path_factory.mktemp("control"))
+    control = tmp_path_factory.mktemp("control")
+    _control_node_without_internet(folder, control)
+    _deploys_from_the_bundle_itself(folder, key, host, control)
 
 
 def _control_node_without_internet(bundle: Path, folder: Path) -> None:
     """The project in the bundle prepares itself with no network at all."""
-    script = (
-        ". scripts/lib/env.sh && ansible-playbook --version && python -c 'import fabric, docker'"
-    )
+    script = ". scripts/lib/env.sh && ansible-playbook --version && python -c 'import isal, docker'"
     environment = {**os.environ, "PPOCR_ROOT": ".", "PPOCR_VENV": str(folder / "venv")}
     done = subprocess.run(
         ["unshare", "--net", "sh", "-euc", script], cwd=bundle / "project", env=environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _deploys_from_the_bundle_itself(bundle: Path, key: Path, host: Host, folder: Path) -> None:
+    """Its project runs where it lies, under a locale that is not here, and leaves no file there."""
+    hosts = inventory.write(folder / "hosts.yml", [host])
+    settings = {"ppocr_bundle_dir": str(bundle), "bundle_public_key": f"{key}.pub"}
+    chinese = {"LANG": "zh_CN.UTF-8", "LC_ALL": "zh_CN.UTF-8", "LANGUAGE": "zh_CN:zh"}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PPOCR_")}
+    done = subprocess.run(
+        [str(bundle / "project/scripts/deploy"), "-i", str(hosts), "-e", json.dumps(settings)],
+        cwd=bundle, env={**outside, **chinese, "PPOCR_CACHE": str(folder / "cache")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "PASSED airgap" in done.stdout
+    verify(bundle, "--public-key", f"{key}.pub")
+    assert (folder / "cache/reports/airgap").is_dir()

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,31 +125,11 @@ def wait_healthy(host: Host, seconds: float = 90) -> None:
 # --- refused before anything is changed
 
 
+# The other refusals, word for word: tests/unit/test_nvidia_driver_probe.py.
 @pytest.mark.parametrize(
     ("driver", "visible", "says"),
     [
         (None, "all", ["the host has no nvidia-smi", "or set ppocr_device: cpu for this host"]),
-        (
-            {"failure": "not loaded"},
-            "all",
-            ["couldn't communicate with the NVIDIA driver", "Try modprobe nvidia"],
-        ),
-        (
-            {"failure": "mismatch"},
-            "all",
-            ["Driver/library version mismatch", "its old kernel module still runs. Reboot"],
-        ),
-        (
-            {"failure": "nvml"},
-            "all",
-            ["Failed to initialize NVML: Unknown Error", "A host with this error needs a reboot"],
-        ),
-        ({"failure": "no cards"}, "all", ["No devices were found", "finds no card. See dmesg"]),
-        (
-            {"driver": "440.33.01"},
-            "all",
-            ["driver 440.33.01 is too old: the image's CUDA 11.8 wants 450.80.02 or newer"],
-        ),
         (
             {},
             "0,7",
@@ -159,30 +138,8 @@ def wait_healthy(host: Host, seconds: float = 90) -> None:
                 "1 (NVIDIA L4, GPU-00000001-0000",
             ],
         ),
-        ({}, "GPU-bad", ["ppocr_cuda_visible_devices names GPU-bad. This host has 0 ("]),
-        (
-            {"instances": 2},
-            "0",
-            ["card 0 is split into MIG instances", "Name it", "0:1 (1g.10gb, MIG-"],
-        ),
-        (
-            {},
-            "",
-            ["ppocr_cuda_visible_devices is empty", "KeyError: 'CUDA_VISIBLE_DEVICES'", "0 or 0,1"],
-        ),
     ],
-    ids=[
-        "no-driver",
-        "not-loaded",
-        "mismatch",
-        "nvml",
-        "no-cards",
-        "too-old",
-        "absent",
-        "bad-uuid",
-        "mig",
-        "empty",
-    ],
+    ids=["no-driver", "absent"],
 )
 def test_a_host_that_cannot_give_these_cards_is_refused_and_untouched(
     h: Host,
@@ -332,6 +289,14 @@ def test_a_cdi_device_that_is_gone_has_a_sentence(c: Host, playbook, settings) -
 # --- what it survives
 
 
+def two_looks(host: Host) -> None:
+    """Wait until the timer has started the reconcile twice, and both runs have ended."""
+    show = "systemctl show --property=InvocationID --value ppocr-gpu-reconcile"
+    for _ in range(3):
+        before = host.run(show).stdout.strip()
+        host.wait_for(f'[ "$({show})" != "{before}" ]', timeout=90)
+
+
 def test_the_cdi_specification_follows_the_cards(c: Host) -> None:
     nvidia.pretend(c, 3)
     c.wait_for("grep -q nvidia2 /etc/cdi/nvidia.yaml", timeout=30)
@@ -344,7 +309,7 @@ def test_a_driver_that_is_late_at_boot(h: Host) -> None:
     h.reboot()
     state = container(h)["State"]
     assert not state["Running"] and "driver not loaded" in state["Error"]
-    time.sleep(8)  # two looks of the timer
+    two_looks(h)
     assert not container(h)["State"]["Running"]
     nvidia.pretend(h)
     wait_healthy(h)
@@ -368,7 +333,7 @@ def test_what_an_operator_stops_stays_stopped(h: Host, playbook, settings) -> No
     assert container(h)["State"]["Error"]
     playbook("stop", [h], extra_vars=settings)
     nvidia.pretend(h)
-    time.sleep(8)
+    two_looks(h)
     assert not container(h)["State"]["Running"]
     playbook("start", [h], extra_vars=settings)
     wait_healthy(h)

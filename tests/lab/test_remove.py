@@ -1,4 +1,4 @@
-"""What goes with the service, and what is somebody else's and stays. The service is small."""
+"""What goes with the service, and what is not the project's and stays; with a small image."""
 
 from __future__ import annotations
 

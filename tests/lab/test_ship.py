@@ -13,7 +13,7 @@ import parcel
 import pytest
 from hostlab import Host, HostSpec, Playbooks, link
 from hostlab.waiting import until
-from parcel import MB, STAGING, Shipper, image_id, noise, staged
+from parcel import MB, STAGING, Shipper, image_id, noise, settled, staged
 
 sys.path.insert(0, str(parcel.SCRIPTS))
 
@@ -87,8 +87,7 @@ def test_a_kill_costs_no_byte(pair: list[Host], ship: Shipper) -> None:
         assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
         running.kill()
         running.wait()
-        time.sleep(1)
-        there = staged(host)
+        there = settled(host)
         assert image_id(host, BIG) == ""
         row = ship(BIG, "ship1")["ship1"]
     assert row["resumed"] >= there * 0.99
@@ -128,7 +127,7 @@ def test_bytes_altered_on_the_host_are_sent_again(pair: list[Host], ship: Shippe
         assert until(lambda: staged(host) > 12 * MB, 60, every=0.3)
         running.kill()
         running.wait()
-    time.sleep(1)
+    settled(host)
     write = "printf altered | dd of=$f conv=notrunc bs=1 seek=5000"
     host.run(f"f=$(ls -S {STAGING}/*/* | head -1); {write}")
     row = ship(BIG, "ship1")["ship1"]
@@ -351,8 +350,7 @@ def test_a_playbook_killed_in_mid_transfer_goes_on(
         running = playbook.start("ship", [host], extra_vars=wanted)
         assert until(lambda: staged(host) > 18 * MB, 120, every=0.3)
         running.kill()
-        time.sleep(1)
-        there = staged(host)
+        there = settled(host)
         run = playbook("ship", [host], extra_vars={**wanted, "deploy_lock_break": True})
-    assert f"({there / MB:.1f} MB were there" in run.stdout or "were there" in run.stdout
+    assert f"({there / MB:.1f} MB were there" in run.stdout, run.tail()
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)

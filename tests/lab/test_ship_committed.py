@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 
 import parcel
@@ -12,7 +11,7 @@ import pytest
 from hostlab import Host, HostSpec, Playbooks, link
 from hostlab.playbook import words
 from hostlab.waiting import until
-from parcel import MB, STAGING, Shipper, image_id, noise, staged
+from parcel import MB, STAGING, Shipper, image_id, noise, settled, staged
 
 SPECS = (
     HostSpec("commit1", suite="bookworm", user="root"),
@@ -193,8 +192,7 @@ def test_an_interrupted_one_goes_on(pair: list[Host], ship: Shipper) -> None:
         assert until(lambda: staged(host) > 8 * MB, 60, every=0.3)
         running.kill()
         running.wait()
-        time.sleep(1)
-        there = staged(host)
+        there = settled(host)
         row = ship(GROWN, "commit1")["commit1"]
     assert row["resumed"] >= there * 0.99
     assert there + row["sent"] < 26 * MB

@@ -1,12 +1,13 @@
 """Services of the image under test, with the settings a test wants."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.containers import PORT, Container, encoded, require_image
+from tests.containers import PORT, Container, docker, encoded, require_image
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
@@ -15,6 +16,9 @@ MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 
 def pytest_addoption(parser):
     parser.addoption("--soak-requests", type=int, default=300, help="requests of the soak")
+    parser.addoption("--kills", type=int, default=6, help="processes killed at random")
+    parser.addoption("--kill-minutes", type=float, default=0.5, help="time these kills spread over")
+    parser.addoption("--flood-requests", type=int, default=3000, help="bad requests of the flood")
     parser.addoption("--browser", action="store_true", help="install Chromium if need be")
 
 
@@ -23,18 +27,81 @@ class Service(Container):
 
     def __init__(self, folder, *options, init_args=None, memory="3g", **settings):
         info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in MODULES}
-        info["stuck"] = {"init_args": {"directory": "/modules/stuck"}, "predict_args": {}}
+        for name in ("stuck", "picky"):
+            init = {"directory": f"/modules/{name}"}
+            info[name] = {"init_args": init, "predict_args": {}}
         config = folder / "config.json"
         config.write_text(json.dumps({"modules_info": info, "port": 8866}))
         variables = [f"--env=PPOCR_{key.upper()}={value}" for key, value in settings.items()]
+        self._gates = folder / "gates"
+        self._gates.mkdir(mode=0o755)
         mounts = [f"{config}:/etc/ppocr/config.json:ro", f"{HERE / 'modules'}:/modules:ro"]
+        mounts.append(f"{self._gates}:/gates:ro")
         mounted = [f"--volume={mount}" for mount in mounts]
         super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options)
 
-    def predict(self, module, body, headers=None, timeout=90):
+    def predict(self, module, body, headers=None, timeout=300):
         """(HTTP status, parsed body)."""
         status, answer = self.post(module, body, headers, timeout)
         return status, json.loads(answer)
+
+    def open_gate(self, name):
+        """Let requests to module stuck go on that were given ``{"gate": name}``."""
+        (self._gates / name).touch(mode=0o644)
+
+    def working(self, requests, queued=0):
+        """Wait until workers are busy with so many requests, and so many more wait for one."""
+
+        def counted():
+            busy = self.metric("ppocr_working_requests")
+            return (busy, self.metric("ppocr_queue_requests")) == (requests, queued)
+
+        return self.wait(counted)
+
+    def logged(self, message):
+        """Wait for a log line; return the fields of the first with this message."""
+        self.wait(lambda: any(event["message"] == message for event in self.events()))
+        return next(event for event in self.events() if event["message"] == message)
+
+    def processes(self):
+        """{pid: (parent, state, command line)} of the service, as its container sees them."""
+        script = (
+            "for p in /proc/[0-9]*; do IFS= read -r stat <$p/stat || continue; "
+            "printf '%s\\n' \"$stat|$(tr '\\0\\n' '  ' <$p/cmdline)\"; done 2>/dev/null"
+        )
+        found = {}
+        for line in self.execute("sh", "-c", script).stdout.splitlines():
+            stat, _, command = line.partition("|")
+            pid = int(stat.partition(" ")[0])
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if re.search(r"python\S* -m ppocr_serving(\.pdf\.draw)? ", command):
+                found[pid] = (int(parent), state, command.strip())
+        return found
+
+    def roles(self):
+        """{pid: role} of what runs: serve (the supervisor), run (the front), gunicorn, worker or
+        draw, which is the order of parents and children too."""
+        found = self.processes()
+
+        def role_of(pid):
+            parent, _, command = found[pid]
+            if "ppocr_serving.pdf.draw" in command:
+                return "draw"
+            last = command.split()[-1]
+            above = found.get(parent, (0, "", ""))[2]
+            return {"workers": "worker" if above.endswith(last) else "gunicorn"}.get(last, last)
+
+        running = (pid for pid in found if found[pid][1] != "Z" and found[pid][0])
+        return {pid: role_of(pid) for pid in running if "docker-init" not in found[pid][2]}
+
+    def pids(self, role):
+        """The processes of a role."""
+        return [pid for pid, name in self.roles().items() if name == role]
+
+    def kill(self, *pids, signal="KILL"):
+        """Send a signal inside the container; processes that are gone already do no harm."""
+        numbers = " ".join(map(str, pids))
+        docker("exec", self.name, "sh", "-c", f"kill -{signal} {numbers}", check=False)
 
     def texts(self, name="mixed.jpg", headers=None):
         status, answer = self.predict("ocr_system", {"images": [encoded(name)]}, headers)

@@ -1,14 +1,15 @@
 """Tokens, networks, TLS."""
 
 import http.client
+import json
 import ssl
 import subprocess
-import time
 
 import pytest
 
 from tests import certificates
 from tests.containers import encoded
+from tests.rawhttp import ask, post, request
 
 
 @pytest.fixture
@@ -44,8 +45,7 @@ def test_tokens_are_needed_and_read_again(start, token_file):
         assert service.texts(headers=bearer(token))
     path.unlink()
     write("third-token\n")
-    time.sleep(1.5)
-    assert service.predict("ocr_rec", body, bearer("first-token"))[0] == 401
+    service.wait(lambda: service.predict("ocr_rec", body, bearer("first-token"))[0] == 401)
     assert service.texts(headers=bearer("third-token"))
     assert "third-token" not in service.logs()
 
@@ -58,6 +58,38 @@ def test_networks_are_allowed_by_name(start):
     inside = 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:8866/readyz").status)'
     command = ["docker", "exec", service.name, "python", "-c", inside]
     assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "200"
+
+
+def test_only_accepted_names_are_served(start):
+    service = start(hosts="ocr.example, 192.0.2.7")
+    service.wait(lambda: "worker ready" in service.logs())
+    for host, code in (
+        ("ocr.example", 200), ("OCR.example:80", 200), ("ocr.example.", 200), ("192.0.2.7", 200),
+        ("evil.example", 403), ("ocr.example.evil", 403), ("127.0.0.1:8866", 403),
+        ("localhost", 403),
+    ):  # fmt: skip
+        for path in ("/", "/metrics", "/readyz"):
+            got, headers, body = service.request("GET", path, headers={"Host": host})
+            assert got == code, (host, path, body)
+            if got == 403:
+                assert "hubserving_hosts" in json.loads(body)["msg"]
+            assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    body = {"images": [encoded("line.png")]}
+    assert service.predict("ocr_rec", body, {"Host": "evil.example"})[0] == 403
+    assert service.predict("ocr_rec", body, {"Host": "ocr.example"})[0] == 200
+    assert service.execute("python", "-m", "ppocr_serving.healthcheck").returncode == 0
+
+
+def test_plain_http_to_the_tls_port_is_named(start, tmp_path):
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    certificates.issue(folder, "127.0.0.1").key.chmod(0o444)
+    service = start(f"--volume={folder}:/tls:ro", tls_cert="/tls/cert.pem", tls_key="/tls/key.pem")
+    service.wait(lambda: "worker ready" in service.logs())
+    for sent in (request(), post(b"{}"), post(b"", length=10**9), request("HEAD / HTTP/1.1")):
+        reply = ask(service.address, sent)
+        assert reply.code == 400 and "https://" in reply.said["msg"]
+    assert "hubserving_tls_cert" in service.logs()
 
 
 def test_tls_with_a_given_certificate(start, tmp_path):

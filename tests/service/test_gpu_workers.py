@@ -1,12 +1,12 @@
 """Workers on GPUs, through HTTP: pretended cards (fake_gpu/), everything else as it ships."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import MODULES
+from kills import Killing
 
 from tests.containers import docker
 
@@ -54,12 +54,6 @@ def workers(service, count):
     return service.wait(all_there)
 
 
-def seconds_of(service, sleep):
-    started = time.monotonic()
-    assert service.predict("stuck", {"sleep": sleep})[0] == 200
-    return time.monotonic() - started
-
-
 def test_each_worker_has_a_card_of_its_own_and_requests_go_to_a_free_one(start_on_gpu):
     service = workers(start_on_gpu(cards="0,1", threads=1), 2)
     modules = state(service)[1]["modules"]
@@ -71,11 +65,35 @@ def test_each_worker_has_a_card_of_its_own_and_requests_go_to_a_free_one(start_o
     assert service.texts()
     assert "card: Pretended 1, GPU-1, 24000 MB" in service.logs()
     with ThreadPoolExecutor(1) as client:
-        long = client.submit(seconds_of, service, 4)
-        time.sleep(0.5)
-        # One card is busy for seconds: these find the other one, every time.
-        assert max(seconds_of(service, 0) for _ in range(5)) < 2
-        assert long.result() >= 4
+        long = client.submit(service.predict, "stuck", {"gate": "long"})
+        service.working(1)
+        # One card is busy until its gate opens: these find the other one, every time.
+        assert {service.predict("stuck", {})[0] for _ in range(5)} == {200}
+        assert not long.done()
+        service.open_gate("long")
+        assert long.result()[0] == 200
+
+
+def test_a_worker_killed_beside_another_costs_no_request(start_on_gpu):
+    service = workers(start_on_gpu(cards="0,1"), 2)
+    with Killing(service, clients=8) as killing:
+        for _ in range(3):
+            killing.kill("worker")
+            workers(service, 2)
+    print(killing.told())
+    assert killing.wrong == []
+    assert killing.counts["right"] > 0
+    assert killing.counts["lost"] == killing.counts["busy"] == 0
+
+
+def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
+    service = workers(start_on_gpu(cards="0,1"), 2)
+    with Killing(service, clients=2) as killing:
+        assert service.predict("stuck", {"die": True})[0] == 500
+    assert killing.wrong == []
+    assert killing.counts["lost"] == killing.counts["busy"] == 0
+    workers(service, 2)
+    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 3
 
 
 def test_several_workers_a_card_and_cards_named_by_uuid(start_on_gpu):
@@ -98,11 +116,12 @@ def test_a_card_that_fails_is_given_up_while_the_other_serves_on(start_on_gpu):
     (service.fault / "lost").write_text("1")
     with ThreadPoolExecutor(1) as client:
         # The first card is busy, so this goes to the second, which fails.
-        busy = client.submit(seconds_of, service, 2)
-        time.sleep(0.5)
+        busy = client.submit(service.predict, "stuck", {"gate": "go"})
+        service.working(1)
         with pytest.raises(AssertionError, match="the service failed on this request"):
             service.texts()
-        busy.result()
+        service.open_gate("go")
+        assert busy.result()[0] == 200
     workers(service, 1)
     status, shown = state(service)
     assert status == 200 and "gpu:1 failed" in shown["degraded"]
@@ -118,7 +137,7 @@ def test_without_any_card_left_it_is_not_ready_and_says_why(start_on_gpu):
     (service.fault / "lost").write_text("0")
     with pytest.raises(AssertionError, match="the service failed on this request"):
         service.texts()
-    service.wait(lambda: state(service)[0] == 503, 20)
+    service.wait(lambda: state(service)[0] == 503)
     assert "gpu:0 failed" in state(service)[1]["reason"]
     probe = docker("exec", service.name, "python", "-m", "ppocr_serving.healthcheck", check=False)
     assert probe.returncode == 1 and "gpu:0 failed" in probe.stderr
@@ -133,8 +152,9 @@ def test_device_nodes_taken_away_make_it_unready_but_requests_are_answered(start
     service = start_on_gpu(*nodes, cards="0").ready()
     # What systemd does to a container's devices at a daemon-reload.
     identity = docker("inspect", "--format={{.Id}}", service.name).stdout.strip()
-    (_DENY / identity / "devices.deny").write_text("c 1:3 rwm")
-    service.wait(lambda: state(service)[0] == 503, 20)
+    (denied,) = _DENY.parent.glob(f"**/{identity}/devices.deny")
+    denied.write_text("c 1:3 rwm")
+    service.wait(lambda: state(service)[0] == 503)
     reason = state(service)[1]["reason"]
     assert "the container has lost its GPU (/dev/nvidia0" in reason and "restart it" in reason
     assert service.texts()

@@ -54,6 +54,26 @@ def test_a_picture_is_read_and_drawn(service, driver, language, width, height, t
         page.close()
 
 
+def test_a_failed_upload_leaves_nothing_of_the_one_before(service, driver, tmp_path):
+    page = driver.open(f"{service.url}/", 1280, 900, "en-US")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "broken.png").write_bytes(b"no picture either")
+    (tmp_path / "locked.pdf").write_bytes(pdfs.locked())
+    try:
+        for name in ("notes.txt", "broken.png", "locked.pdf"):
+            page.send("#file", str(SAMPLES / "mixed.jpg"))
+            page.wait("document.querySelectorAll('#lines li').length === 3")
+            # Steps of several threads add up to more than the time they took together.
+            assert "side by side" in page.run("document.querySelector('#state').textContent")
+            page.send("#file", str(tmp_path / name))
+            page.wait("document.querySelector('#state').className === 'error'")
+            assert page.run("document.querySelectorAll('#lines li').length") == 0
+            assert "mixed.jpg" not in page.run("document.querySelector('#curl').textContent")
+            assert "PP-OCR" not in page.run("document.querySelector('#json').textContent")
+    finally:
+        page.close()
+
+
 def test_the_token_is_asked_for(start, driver, tmp_path):
     secret = tmp_path / "secret"
     secret.mkdir()

@@ -3,7 +3,6 @@
 import gzip
 import json
 import socket
-import time
 
 import pictures
 import pytest
@@ -43,10 +42,11 @@ def test_an_unreadable_image_leaves_the_others_in_place(service):
 
 
 def test_pixels_are_counted_before_decoding(service):
-    started = time.monotonic()
+    lost = service.metric("ppocr_worker_restarts_total")
     status, answer = service.predict("ocr_system", {"images": [pictures.huge_png(40000, 40000)]})
     assert status == 413 and "40000 x 40000" in error(answer)
-    assert time.monotonic() - started < 5
+    # Decoded it would have taken 4.8 GB, more than the container has.
+    assert service.metric("ppocr_worker_restarts_total") == lost
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,11 @@ def test_chunked_and_gzip_bodies_are_taken(service):
 )
 def test_slow_clients_are_cut_off_and_hold_nobody_up(service, sent):
     slow = [socket.create_connection(service.address, timeout=20) for _ in range(40)]
-    started = time.monotonic()
     for client in slow:
         client.sendall(sent)
     assert service.texts()  # others are served meanwhile
-    assert time.monotonic() - started < 3
-    ended = 0
-    while ended < len(slow) and time.monotonic() - started < 15:
+
+    def all_ended():
         ended = 0
         for client in slow:
             client.setblocking(False)
@@ -151,8 +149,9 @@ def test_slow_clients_are_cut_off_and_hold_nobody_up(service, sent):
                 pass
             except OSError:
                 ended += 1
-        time.sleep(0.3)
-    assert ended == len(slow)
+        return ended == len(slow)
+
+    service.wait(all_ended)
     assert service.request("GET", "/livez")[0] == 200
 
 

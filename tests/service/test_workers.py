@@ -20,35 +20,41 @@ def ask_until(service, stop, failures):
 
 
 def test_a_hung_worker_is_killed_and_replaced(start):
-    service = start(timeout=4, threads=3).ready()
+    service = start(timeout=6, threads=3).ready()
     service.texts()
     with ThreadPoolExecutor(4) as clients:
-        started = time.monotonic()
-        hung = clients.submit(service.predict, "stuck", {"sleep": 3600})
-        time.sleep(2.5)
-        # These are with the worker, or are given to it, when it is killed.
-        others = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(2)]
+        hung = clients.submit(service.predict, "stuck", {"gate": "never"})
+        service.working(1)
+        # Their own time must not be up when the worker is killed: they come later. Where this takes
+        # longer than it should they meet the next worker, which must answer as well.
+        time.sleep(2)
+        others = [clients.submit(service.predict, "stuck", {"gate": "others"}) for _ in range(2)]
+        service.logged("worker hangs: killed")
+        service.wait(lambda: not service.is_ready())  # not ready meanwhile
+        service.open_gate("others")
         status, answer = hung.result()
-        assert status == 504 and "4 s" in answer["msg"]
-        assert time.monotonic() - started < 8
-        service.wait(lambda: not service.is_ready(), 5)  # not ready meanwhile
+        assert status == 504 and "6 s" in answer["msg"]
         assert [other.result()[0] for other in others] == [200, 200]
     service.ready()
     assert service.texts()
     assert service.metric("ppocr_worker_restarts_total") == 1
-    assert any(event["message"] == "worker hangs: killed" for event in service.events())
 
 
 def test_a_worker_that_dies_costs_nobody_else_anything(start):
     service = start(threads=3).ready()
     with ThreadPoolExecutor(2) as clients:
-        other = clients.submit(service.predict, "stuck", {"sleep": 1})
-        time.sleep(0.3)
-        status, answer = service.predict("stuck", {"die": True})
+        other = clients.submit(service.predict, "stuck", {"gate": "other"})
+        service.working(1)
+        dies = clients.submit(service.predict, "stuck", {"die": True})
+        service.logged("worker lost")
+        service.open_gate("other")
+        status, answer = dies.result()
         assert status == 500 and answer["results"] == ""
         assert other.result()[0] == 200
     service.ready()
     assert service.texts()
+    # A request may lose three workers, not one more.
+    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 3
 
 
 def test_workers_are_renewed_without_a_pause(start):
@@ -57,7 +63,7 @@ def test_workers_are_renewed_without_a_pause(start):
     clients = [threading.Thread(target=ask_until, args=(service, stop, failures)) for _ in range(3)]
     for client in clients:
         client.start()
-    service.wait(lambda: service.metric("ppocr_worker_restarts_total") >= 2, 120)
+    service.wait(lambda: service.metric("ppocr_worker_restarts_total") >= 2, 240)
     stop.set()
     for client in clients:
         client.join()
@@ -68,9 +74,9 @@ def test_workers_are_renewed_without_a_pause(start):
 def test_a_worker_that_grows_is_renewed(start):
     service = start(memory_ceiling=900).ready()
     assert service.predict("stuck", {"eat": 600})[0] == 200
-    assert service.metric("ppocr_worker_memory_bytes") > 9e8 or service.texts()
-    service.wait(lambda: service.metric("ppocr_worker_restarts_total") == 1, 60)
-    service.wait(lambda: 0 < service.metric("ppocr_worker_memory_bytes") < 9e8, 30)
+    assert service.logged("worker is renewed")["bytes"] > 9e8
+    service.wait(lambda: service.metric("ppocr_worker_restarts_total") == 1)
+    service.wait(lambda: 0 < service.metric("ppocr_worker_memory_bytes") < 9e8)
     assert service.texts()
 
 
@@ -82,32 +88,35 @@ def test_beyond_the_containers_memory_the_worker_dies_not_the_service(start):
     assert service.texts()
     state = json.loads(docker("inspect", "--format={{json .State}}", service.name).stdout)
     assert state["Running"]
-    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') >= 1
+    assert service.metric('ppocr_worker_restarts_total{reason="memory"}') >= 1
 
 
 def test_a_full_queue_is_told_at_once(start):
     service = start(threads=1, queue=2).ready()
     with ThreadPoolExecutor(3) as clients:
-        waiting = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(3)]
-        time.sleep(0.7)
-        started = time.monotonic()
+        waiting = [clients.submit(service.predict, "stuck", {"gate": "go"}) for _ in range(3)]
+        service.working(1, queued=2)
         status, headers, data = service.request(
             "POST", "/predict/stuck", b"{}", {"Content-Type": "application/json"}
         )
-        assert time.monotonic() - started < 0.5
+        # It did not wait: nothing else has been answered.
         assert status == 503 and int(headers["Retry-After"]) >= 1
         assert json.loads(data)["status"] == "101"
         assert service.metric("ppocr_queue_requests") == 2
+        service.open_gate("go")
         assert [answer.result()[0] for answer in waiting] == [200, 200, 200]
 
 
 def test_requests_in_flight_finish_when_it_stops(start):
     service = start(threads=1).ready()
     with ThreadPoolExecutor(3) as clients:
-        answers = [clients.submit(service.predict, "stuck", {"sleep": 2}) for _ in range(2)]
-        time.sleep(0.5)
-        started = time.monotonic()
-        docker("stop", "--time", "35", service.name)
+        answers = [clients.submit(service.predict, "stuck", {"gate": "go"}) for _ in range(2)]
+        service.working(1, queued=1)
+        stop = clients.submit(docker, "stop", "--time", "35", service.name)
+        service.logged("stopping")
+        service.open_gate("go")
         assert [answer.result()[0] for answer in answers] == [200, 200]  # one of them had waited
-    assert time.monotonic() - started < 15
-    assert docker("inspect", "--format={{.State.ExitCode}}", service.name).stdout.strip() == "0"
+        stop.result()
+    assert service.state["ExitCode"] == 0
+    # It ended when they had, not when their time was up.
+    assert "stopped before these requests finished" not in service.logs()

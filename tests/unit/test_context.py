@@ -1,6 +1,7 @@
 """The content hash and the build context."""
 
 import dataclasses
+import shutil
 import tarfile
 
 import pytest
@@ -31,6 +32,107 @@ def test_what_decides_the_image_changes_the_hash(change):
 def test_an_extra_module_must_be_one(tmp_path):
     with pytest.raises(context.ContextError, match="ppocr_image_extra_modules"):
         context.ImageSettings.from_dict({"extra_modules": [str(tmp_path)]})
+
+
+MODULE = """
+from paddlehub.module.module import moduleinfo
+
+
+@moduleinfo(name="{name}", version="1.0.0")
+class Ours:
+    pass
+"""
+
+
+def module(path, name=None, text=None):
+    """A folder with a module in it; its name unless another is declared."""
+    path.mkdir(parents=True)
+    (path / "module.py").write_text(MODULE.format(name=name or path.name) if text is None else text)
+    return str(path)
+
+
+@pytest.fixture
+def modules_of(tmp_path, monkeypatch):
+    """The modules of a context with these extra ones, by name; no model is fetched."""
+    monkeypatch.setattr(context.models, "lay_out", lambda *_: {})
+
+    def lay_out(*folders, **values):
+        settings = context.ImageSettings.from_dict({"extra_modules": list(folders), **values})
+        context.write(settings, tmp_path / "context", tmp_path / "cache")
+        return {path.name: path for path in (tmp_path / "context/modules").iterdir()}
+
+    return lay_out
+
+
+def test_a_changed_copy_of_ocr_system_takes_its_place(modules_of, tmp_path):
+    mine = tmp_path / "mine/ocr_system"
+    shutil.copytree(context.hubmodules.OURS / "ocr_system", mine)
+    (mine / "params.py").write_text("# mine\n" + (mine / "params.py").read_text())
+    (mine / "extra.txt").write_text("mine")
+    found = modules_of(str(mine))
+    assert set(found) == {"ocr_det", "ocr_cls", "ocr_rec", "ocr_system"}
+    assert (found["ocr_system"] / "params.py").read_text().startswith("# mine")
+    assert (found["ocr_system"] / "extra.txt").exists()
+    settings = dataclasses.replace(DEFAULT, extra_modules=(str(mine),))
+    changed = context.content_hash(settings)
+    assert changed != context.content_hash(DEFAULT)
+    (mine / "extra.txt").write_text("changed again")
+    assert context.content_hash(settings) != changed
+
+
+def test_nothing_of_ours_is_left_in_what_replaces_it(modules_of, tmp_path):
+    found = modules_of(module(tmp_path / "x/ocr_rec"))
+    assert sorted(path.name for path in found["ocr_rec"].iterdir()) == ["module.py"]
+
+
+def test_a_module_of_ones_own_comes_besides(modules_of, tmp_path):
+    assert "mine" in modules_of(module(tmp_path / "mine") + "/")
+
+
+def test_a_home_folder_and_a_link_to_a_module(modules_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    module(tmp_path / "store/v2", name="mine")
+    (tmp_path / "mine").symlink_to(tmp_path / "store/v2")
+    assert "mine" in modules_of("~/mine")
+
+
+def test_requirements_of_a_module_are_installed_with_the_others(modules_of, tmp_path):
+    folder = module(tmp_path / "mine")
+    (tmp_path / "mine/requirements.txt").write_text("qrcode==8.0\n")
+    modules_of(folder, extra_requirements=["pandas"])
+    assert (tmp_path / "context/extra-requirements.txt").read_text() == "pandas\nqrcode==8.0"
+
+
+def test_two_modules_of_one_name_are_refused(tmp_path):
+    folders = [module(tmp_path / "a/mine"), module(tmp_path / "b/mine")]
+    with pytest.raises(context.ContextError, match=r"a/mine and .*b/mine are both named mine"):
+        context.ImageSettings.from_dict({"extra_modules": folders})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MODULE.format(name="other"), "declares the name 'other'.* name the folder other, too"),
+        ("class Ours:\n    pass\n", "declares no module"),
+        ("def broken(:\n", "is not Python"),
+        ("\0", "is not Python"),
+    ],
+)
+def test_a_module_that_is_none_is_named(tmp_path, text, said):
+    folder = module(tmp_path / "mine", text=text)
+    with pytest.raises(context.ContextError, match=f"ppocr_image_extra_modules: .*mine.*{said}"):
+        context.ImageSettings.from_dict({"extra_modules": [folder]})
+
+
+def test_a_name_with_a_dash_may_have_a_folder_with_an_underscore(tmp_path):
+    folder = module(tmp_path / "my_ocr", name="my-ocr")
+    assert context.ImageSettings.from_dict({"extra_modules": [folder]})
+
+
+@pytest.mark.parametrize("name", ["PPOCR", "", "ppocr ", "识别"])
+def test_a_name_docker_does_not_take_is_refused_with_the_setting(name):
+    with pytest.raises(context.ContextError, match="ppocr_image_name, ppocr_image_tag: "):
+        context.ImageSettings.from_dict({"name": name})
 
 
 def test_unknown_device_is_refused():

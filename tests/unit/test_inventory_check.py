@@ -60,6 +60,7 @@ def test_hides_values_that_may_hold_a_secret() -> None:
     assert "hunter2" not in settings.shown("ppocr_proxy", "http://me:hunter2@proxy:3128")
 
 
+GPU_CONFIG = ROOT / "tests/unit/data/gpu_config.json"
 CASES: dict[str, tuple[dict, str]] = {
     "misspelt": ({"ppocr_devise": "gpu"}, "did you mean ppocr_device?"),
     "choice": ({"ppocr_device": "tpu"}, "must be one of: cpu, gpu"),
@@ -96,6 +97,12 @@ CASES: dict[str, tuple[dict, str]] = {
         "the same name (aa, aa)",
     ),
     "range": ({"hubserving_instances": [{"name": "aa", "port": 99999}]}, "from 1 to 65535"),
+    "config_file": ({"hubserving_config_file": "/no/config.json"}, "no such file on the control"),
+    "config_for_a_gpu": (
+        {"hubserving_config_file": str(GPU_CONFIG), "hubserving_modules": ["ocr_system"]},
+        "config.json sets use_gpu to true and ppocr_device is cpu",
+    ),
+    "plain_port": ({"hubserving_port": 88666}, "hubserving_port is outside its range"),
     "plain": ({}, ""),
     "own_module": (
         {"ppocr_image_extra_modules": [str(ROOT / "tests")], "hubserving_modules": ["tests"]},
@@ -150,6 +157,27 @@ def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     status, output = run_play(tmp_path, PLAY, hosts)
     assert status and "This run has hosts with ppocr_device cpu and gpu" in output
     assert "make two, with --limit or ppocr_target" in output
+
+
+def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
+    source = {"url": "https://example.com/m.tar", "sha256": "abc"}
+    status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})
+    assert status and "ppocr_models.det.sha256: 'abc' is no sha256" in output.replace("''", "'")
+
+
+def test_a_service_anybody_may_use_is_said_once(tmp_path: Path) -> None:
+    hosts = {
+        "open1": {},
+        "open2": {"hubserving_instances": [{"name": "aa", "port": 1, "bind": "[::]"}]},
+        "token": {"hubserving_tokens": ["0" * 32]},
+        "network": {"hubserving_allow_networks": ["10.0.0.0/8"]},
+        "loopback": {"hubserving_bind": "127.0.0.1"},
+    }
+    status, output = run_play(tmp_path, PLAY, hosts)
+    assert status == 0 and "changed=1" not in output, output
+    assert output.count("Anybody who reaches the port may use the service of open1, open2:") == 1
+    status, output = run_play(tmp_path, PLAY, {"token": hosts["token"]})
+    assert status == 0 and "Anybody who reaches" not in output
 
 
 def test_an_old_ansible_is_refused(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def test_zip_archives_too(tmp_path):
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr("m/inference.pdmodel", "x")
         archive.writestr("__MACOSX/m/inference.pdmodel", "x")
-    assert [str(path) for path, _ in unpack.members(tmp_path / "m.zip")] == ["m/inference.pdmodel"]
+    found = [str(member.path) for member in unpack.members(tmp_path / "m.zip")]
+    assert found == ["m/inference.pdmodel"]
 
 
 def test_all_missing_files_are_named(tmp_path):
@@ -120,6 +121,9 @@ def test_paddle_3_models_need_no_info_file(tmp_path):
         ({"det": {"url": "https://example.com/m.tar"}}, "url needs its sha256"),
         ({"det": {"path": "/no/such"}}, r"ppocr_models.det.path: /no/such does not exist"),
         ({"det": {"path": "/", "dict": "/"}}, "unknown dict"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": "abc"}}, "det.sha256: 'abc' is no"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": "g" * 64}}, "64 hexadecimal"),
+        ({"det": {"url": "https://example.com/m.tar", "sha256": 10**63}}, "write it in quotes"),
         ({"rec": {"sha256": "0" * 64}}, "needs one of package, url or path"),
         (
             {"rec": "PP-OCRv9"},

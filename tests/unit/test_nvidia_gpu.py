@@ -169,3 +169,14 @@ def test_knows_when_a_process_started_and_its_path(tmp_path: Path) -> None:
     assert engine.process_path(7, tmp_path) == "/opt/bin:/bin"
     assert engine.process_start(8, tmp_path) == 0
     assert "/usr/bin" in engine.process_path(8, tmp_path)
+
+
+def test_warnings_of_nvidia_smi_are_no_answer(monkeypatch, tmp_path) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\necho 'WARNING: infoROM is corrupted' >&2\n[ $1 = -L ] && exit 3\necho 535.1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert probe.ask("--query-gpu=driver_version") == (0, "535.1")
+    assert probe.ask("-L") == (3, "WARNING: infoROM is corrupted")

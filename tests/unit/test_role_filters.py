@@ -37,6 +37,57 @@ def test_config_must_agree_with_the_instance(hubserving):
     assert not hubserving.hubserving_check_config(text, {"name": "a", "port": "8868"})["error"]
 
 
+def test_a_config_for_a_gpu_is_refused_where_nothing_is_prepared_for_one(hubserving, tmp_path):
+    own = tmp_path / "config.json"
+    own.write_text(
+        '{"modules_info": {"ocr_system": {"init_args": {"use_gpu": true}}}, # yes\n "port": 8866}'
+    )
+    instance = {"name": "ppocr", "port": 8866, "config_file": str(own)}
+    error = hubserving.hubserving_check_config("", instance, False)["error"]
+    assert "use_gpu" in error and "ppocr_device to gpu" in error
+    assert not hubserving.hubserving_check_config("", instance, True)["error"]
+
+
+def test_a_config_for_a_module_the_image_lacks_is_refused(hubserving, tmp_path):
+    own = tmp_path / "config.json"
+    own.write_text('{"modules_info": {"ocr_det": {}, "mine": {}}}')
+    instance = {"name": "ppocr", "port": 8866, "config_file": str(own)}
+    error = hubserving.hubserving_check_config("", instance, False, ["ocr_det"])["error"]
+    assert error.startswith("config.json names mine") and "ppocr_image_extra_modules" in error
+    assert not hubserving.hubserving_check_config("", instance, False, ["ocr_det", "mine"])["error"]
+    assert not hubserving.hubserving_check_config("", instance, False)["error"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_config_from_windows_is_read_or_its_encoding_named(hubserving, tmp_path, encoding):
+    own = tmp_path / "config.json"
+    own.write_text('{"modules_info": {"ocr_det": {}}} # 中文', encoding=encoding)
+    instance = {"name": "ppocr", "port": 8866, "config_file": str(own)}
+    error = hubserving.hubserving_check_config("", instance, False)["error"]
+    assert ("save it in UTF-8" in error) if encoding == "utf-16" else not error
+
+
+@pytest.mark.parametrize(
+    ("environment", "changes", "tokens", "says"),
+    [
+        ({"PPOCR_PDF_DPI": "400"}, {}, [], "hubserving_pdf_dpi=400: more than hubserving_pdf_dpi_"),
+        ({"PPOCR_ALLOW_NETWORKS": "10.0.0.300"}, {}, [], "hubserving_allow_networks: '10.0.0.300'"),
+        ({"OMP_NUM_THREADS": 4}, {}, [], "hubserving_environment.OMP_NUM_THREADS is not text"),
+        ({}, {}, ["good", "pass word"], "hubserving_tokens: a token (number 2)"),
+        ({}, {}, ["# one"], "hubserving_tokens: a token (number 1)"),
+        ({}, {"bind": "localhost"}, [], "hubserving_bind is localhost, which is no IP address"),
+        ({}, {"bind": "[::]"}, ["0" * 64], ""),
+    ],
+)
+def test_settings_are_checked_by_the_containers_rules(
+    hubserving, environment, changes, tokens, says
+):
+    instance = {"bind": "0.0.0.0", **changes}
+    error = hubserving.hubserving_settings_error(environment, instance, tokens)
+    assert error.startswith(says) and bool(error) == bool(says)
+    assert "pass word" not in error
+
+
 def test_what_cannot_be_served_is_an_error_in_one_sentence(hubserving):
     checked = hubserving.hubserving_check_config("{", {"name": "ppocr", "port": 8866})
     assert checked["error"].startswith("config.json is not JSON")

@@ -50,6 +50,10 @@ def test_the_guides_file_with_comments_is_accepted():
     )
 
 
+def test_a_byte_order_mark_is_no_content():
+    assert check("\ufeff" + GUIDE).port == 8866
+
+
 def test_a_hash_inside_a_string_is_no_comment():
     name = "a#b"
     checked = check(config(modules_info={name: {"init_args": {"directory": "/x#y"}}}))
@@ -70,6 +74,11 @@ def test_a_hash_inside_a_string_is_no_comment():
         (config(use_multiprocess="yes"), "use_multiprocess is not true or false"),
         (with_init_args(use_gpu="true"), "use_gpu: 'true' is not bool"),
         (with_init_args(gpu=True), "init_args.gpu: known are"),
+        (with_init_args(use_gpu=1), "write true or false"),
+        (with_init_args(use_gpu=True, engine="openvino"), "leave engine out"),
+        (config(modules_info={"ocr_det": {"init_args": ["a"]}}), "ocr_det.init_args is not an"),
+        (config(modules_info={"ocr_det": {"init_args": "a"}}), "ocr_det.init_args is not an"),
+        ("[" * 100_000, "nested too deeply"),
         (with_init_args(engine="torch"), "'torch' is not one of openvino, paddle"),
         (
             config(modules_info={"ocr_rec": {"predict_args": {"paths": ["/etc/passwd"]}}}),

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 from ppocr_serving import logs, report, runtime
 from ppocr_serving.report import RequestError
+from ppocr_serving.server import oom
 from ppocr_serving.server.access import Access, Tokens
 from ppocr_serving.server.guard import REPORT_HEADER, Guard
 from ppocr_serving.server.scoreboard import Scoreboard, resident_bytes
@@ -144,8 +145,16 @@ def test_scoreboard(tmp_path):
     board.enter(os.getpid(), 1, {"ocr_rec": "cpu"})
     board.enter(2**22 - 3, 0, {})  # no such process
     assert board.ready() == {os.getpid(): {"lane": 1, "modules": {"ocr_rec": "cpu"}}}
+    assert board.gone() == {2**22 - 3: False}
     board.leave(os.getpid())
+    board.say_goodbye(os.getpid())  # it had left before
     assert board.ready() == {}
+    assert board.gone() == {os.getpid(): False}
+    board.enter(os.getpid(), 0, {"ocr_rec": ""})
+    board.say_goodbye(os.getpid())
+    board.leave(os.getpid())
+    assert (board.ready(), board.gone()) == ({}, {os.getpid(): True})
+    assert board.gone() == {}
     assert resident_bytes(os.getpid()) > 1e6 and resident_bytes(2**22 - 3) == 0
 
 
@@ -154,6 +163,44 @@ def test_log_lines_are_json():
     record.fields = {"code": 200}
     line = json.loads(logs.JsonFormatter().format(record))
     assert (line["message"], line["code"], line["level"]) == ("said 更多", 200, "INFO")
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("x" * 70_000_000, {}),
+        ("short", {"reason": "x" * 9_000_000}),
+        ("short", {"modules": {"y" * 99_000: ["x" * 99_000] * 5000}}),
+        ("half a pair: \ud800", {"name": "\udfff"}),
+        ("short", {"error": ValueError("x" * 99_000)}),
+    ],
+    ids=range(5),
+)
+def test_what_a_request_says_is_capped_in_log_lines(message, fields):
+    record = logging.LogRecord("n", logging.INFO, "p", 1, "%s", (message,), None)
+    record.fields = fields
+    text = logs.JsonFormatter().format(record)
+    assert len(text.encode("utf-8")) < 150_000
+    line = json.loads(text)
+    assert line["message"][:5] == message[:5] and set(fields) <= set(line)
+
+
+def test_the_kernel_says_what_it_killed_for_memory(tmp_path, monkeypatch):
+    assert oom.kills(tmp_path) == 0
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/memory.oom_control").write_text("oom_kill_disable 0\noom_kill 2\n")
+    assert oom.kills(tmp_path) == 2
+    (tmp_path / "memory.events").write_text("oom 9\noom_kill 3\noom_group_kill 0\n")
+    assert oom.kills(tmp_path) == 3
+    count = [3]
+    monkeypatch.setattr(oom, "kills", lambda: count[0])
+    watch = oom.OomWatch()
+    watch.look()
+    assert not watch.explains()
+    count[0] = 5
+    watch.look()
+    watch.look()
+    assert [watch.explains() for _ in range(3)] == [True, True, False]
 
 
 def test_pages_are_told_beside_results():
@@ -165,3 +212,16 @@ def test_pages_are_told_beside_results():
     assert status == 200 and answer == OK | {
         "pages": [{"pdf": 0, "page": 1, "width": 3, "height": 4}]
     }
+
+
+def test_what_was_not_read_of_a_picture_is_said_and_no_error():
+    def note(noted):
+        noted.images = 2
+        noted.notes["images[1]"] = "the first of 3 pages was read"
+
+    answer = {"status": "000", "msg": "", "results": [["x"], ["y"]]}
+    status, said, summary = ask(answer, note)
+    assert (status, said["status"], summary["kind"]) == (200, "000", "")
+    assert said["msg"] == "images[1]: the first of 3 pages was read"
+    assert said["results"] == answer["results"]
+    assert ask(answer, note, stock=True)[1] == answer

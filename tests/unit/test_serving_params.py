@@ -27,6 +27,8 @@ def test_defaults_are_the_stock_pipelines():
         ({"det_limit_side_len": True}, "is not int"),
         ({"use_angle_cls": 1}, "is not bool"),
         ({"drop_score": -0.1}, "is negative"),
+        ({"drop_score": float("nan")}, "is no number"),
+        ({"det_db_thresh": float("inf")}, "is no number"),
         ({"det_algorithm": "EAST"}, "is not one of DB"),
         ({"rec_image_shape": "48, 320"}, "three numbers"),
     ],

@@ -11,44 +11,198 @@ from pathlib import Path
 import pytest
 from ppocr_serving import absent, config, cpus, hubhome
 from ppocr_serving.server.settings import Settings, SettingsError
-from ppocr_serving.supervisor import Supervisor
 
 SERVING = Path(__file__).parents[2] / "images/ppocr/serving"
 
 
-def supervised(code, max_failures):
-    """A supervisor in a process of its own, since it takes over signals."""
-    program = (
-        "import logging, sys; logging.basicConfig(); from ppocr_serving import supervisor;"
-        "supervisor._PAUSE = 0.05;"
-        f"sys.exit(supervisor.Supervisor([sys.executable, '-c', {code!r}], {max_failures}).run())"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(SERVING)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def supervised(tmp_path):
+    """Start a supervisor in a process of its own, since it takes over signals and orphans.
+
+    Its server is Python code; the service's folder is ``run`` below ``tmp_path``.
+    """
+    started = []
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def start(code, max_failures, hold=600):
+        program = (
+            "import logging, sys; logging.basicConfig(); from ppocr_serving import supervisor;"
+            f"supervisor._PAUSE = supervisor._MOST = 0.05; supervisor._HOLD = {hold};"
+            "supervisor._STOPPED = 0.1;"
+            f"server = [sys.executable, '-c', {code!r}];"
+            f"sys.exit(supervisor.Supervisor(server, {max_failures}).run())"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(SERVING), "PPOCR_RUN_DIR": str(run)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
-def test_a_failure_ends_the_container_when_a_person_runs_it():
-    assert Supervisor([sys.executable, "-c", "raise SystemExit(7)"], 0).run() == 7
-
-
-def test_a_crash_loop_stops_and_waits_for_the_operator():
-    process = supervised("raise SystemExit(3)", 3)
-    lines = []
-    while not lines or "gave up" not in lines[-1]:
+def until(process, text):
+    """Lines on stderr up to one that has the text."""
+    lines = [""]
+    while text not in lines[-1]:
         lines.append(process.stderr.readline())
-        assert process.poll() is None, lines
+        assert lines[-1], lines
+    return lines
+
+
+def numbers(file, count):
+    """The first ``count`` numbers processes have written to a file, one a line."""
+    deadline = time.monotonic() + 60
+    while not file.exists() or len(file.read_text().split()) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return [int(number) for number in file.read_text().split()]
+
+
+def gone(pid):
+    """Wait until a process is not there any more."""
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_failure_ends_the_container_when_a_person_runs_it(supervised):
+    assert supervised("raise SystemExit(7)", 0).wait(30) == 7
+
+
+def test_a_crash_loop_stops_and_waits_for_the_operator(supervised, tmp_path):
+    process = supervised("raise SystemExit(3)", 3)
+    lines = until(process, "gave up")
     assert sum("ended with status 3" in line for line in lines) == 3
+    assert "gave up after 3 failures in a row" in (tmp_path / "run/gave-up.txt").read_text()
     time.sleep(0.3)
     assert process.poll() is None  # still there, idle
     process.send_signal(signal.SIGTERM)
     assert process.wait(5) == 1
 
 
-def test_sigterm_reaches_the_server_and_ends_well(tmp_path):
+def test_in_the_end_the_engine_has_its_turn(supervised):
+    process = supervised("raise SystemExit(3)", 2, hold=0.1)
+    until(process, "gave up")
+    assert process.wait(30) == 1
+
+
+def test_the_cause_is_in_what_it_says_of_giving_up(supervised, tmp_path):
+    code = (
+        "from ppocr_serving.server.trouble import Trouble\n"
+        "Trouble().write('det/inference.pdmodel is missing')\n"
+        "raise SystemExit(2)\n"
+    )
+    until(supervised(code, 2), "gave up")
+    said = (tmp_path / "run/gave-up.txt").read_text()
+    assert said == "gave up after 2 failures in a row: det/inference.pdmodel is missing"
+
+
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), 9)", "os.abort()", "sys.exit(1)", "sys.exit(0)"]
+)
+def test_what_has_served_is_started_anew_however_often(supervised, tmp_path, end):
+    code = (
+        "import os, sys, pathlib\n"
+        "from ppocr_serving import supervisor\n"
+        "supervisor.SERVED.touch()\n"
+        f"with open({str(tmp_path / 'starts')!r}, 'a') as file: file.write(f'{{os.getpid()}}\\n')\n"
+        f"{end}\n"
+    )
+    process = supervised(code, 3)
+    numbers(tmp_path / "starts", 8)
+    assert process.poll() is None
+    assert not (tmp_path / "run/gave-up.txt").exists()
+
+
+def test_a_kill_from_outside_says_nothing_on_whether_it_can_start(supervised, tmp_path):
+    code = (
+        "import os, time\n"
+        f"with open({str(tmp_path / 'starts')!r}, 'a') as file: file.write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    process = supervised(code, 3)
+    for count in range(1, 6):
+        os.kill(numbers(tmp_path / "starts", count)[-1], signal.SIGKILL)
+    numbers(tmp_path / "starts", 6)
+    assert process.poll() is None and not (tmp_path / "run/gave-up.txt").exists()
+
+
+#: A server that leaves processes behind which nothing would end: one in its group, one in a session
+#: of its own whose parent has gone, one that was stopped.
+LEAVES = """
+import os, pathlib, signal, subprocess, sys, time
+pathlib.Path({served!r}).touch()
+def note(pid):
+    with open({file!r}, 'a') as file: file.write(f'{{pid}}\\n')
+wait = [sys.executable, '-c', 'import time; time.sleep(600)']
+note(subprocess.Popen(wait).pid)
+if os.fork() == 0:
+    os.setsid()
+    note(subprocess.Popen(wait).pid)
+    os._exit(0)
+os.wait()
+stopped = subprocess.Popen(wait).pid
+os.kill(stopped, signal.SIGSTOP)
+note(stopped)
+note(os.getpid())
+time.sleep(600)
+"""
+
+
+def test_nothing_of_the_old_server_is_left_beside_the_new_one(supervised, tmp_path):
+    file = tmp_path / "pids"
+    supervised(LEAVES.format(served=str(tmp_path / "run/served"), file=str(file)), 3)
+    first = numbers(file, 4)
+    os.kill(first[3], signal.SIGKILL)
+    numbers(file, 5)  # the next one has started
+    assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_stopped_server_is_started_anew(supervised, tmp_path):
+    code = (
+        "import os, time\n"
+        f"with open({str(tmp_path / 'starts')!r}, 'a') as file: file.write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    supervised(code, 3)
+    os.kill(numbers(tmp_path / "starts", 1)[0], signal.SIGSTOP)
+    numbers(tmp_path / "starts", 2)
+
+
+def test_the_server_ends_with_its_supervisor(supervised, tmp_path):
+    code = (
+        "import os, time\n"
+        "from ppocr_serving import processes\n"
+        "processes.end_with_starter()\n"
+        f"with open({str(tmp_path / 'starts')!r}, 'a') as file: file.write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    process = supervised(code, 3)
+    (server,) = numbers(tmp_path / "starts", 1)
+    process.kill()
+    gone(server)
+
+
+def test_whose_parent_has_ended_before_it_could_say_so_ends():
+    code = "from ppocr_serving import processes; processes.end_with_parent(1)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SERVING)},
+        check=False,
+    )
+    assert finished.returncode == -signal.SIGKILL
+
+
+def test_sigterm_reaches_the_server_and_ends_well(supervised, tmp_path):
     mark = tmp_path / "finished"
     code = (
         "import signal, sys, time, pathlib\n"
@@ -84,7 +238,10 @@ def test_hub_home_sends_nothing_anywhere(tmp_path):
     home = hubhome.prepare(tmp_path / "home", modules)
     assert "server: http://127.0.0.1:9\n" in (home / "conf/config.yaml").read_text()
     assert hubhome.installed_modules(home) == ["ocr_det"]
+    written = (home / "conf/config.yaml").stat()
     hubhome.prepare(home, modules)  # again at the next start
+    # Others read it meanwhile, and there may be no space: what is right is left alone.
+    assert (home / "conf/config.yaml").stat() == written
 
 
 def test_cpus_follow_the_quota(tmp_path):

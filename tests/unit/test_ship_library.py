@@ -371,7 +371,8 @@ def test_a_command_without_its_environment_says_what_makes_it(tmp_path: Path) ->
     scripts = Path(registry.__file__).parents[1]
     shutil.copytree(scripts, tmp_path / "scripts")
     command = [sys.executable, "-S", str(tmp_path / "scripts/ship_image.py"), "a:1", "host"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PPOCR_VENV"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert said.returncode == 1
     assert said.stderr.startswith("error: ship_image.py needs this project's Python environment")
 

@@ -98,7 +98,8 @@ class Service:
 @pytest.fixture
 def service() -> Iterator[Service]:
     running = Service()
-    thread = threading.Thread(target=running.server.serve_forever, daemon=True)
+    # A short look whether to end: half a second of it, as is usual, was a tenth of these tests.
+    thread = threading.Thread(target=running.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield running
     running.server.shutdown()

@@ -25,8 +25,8 @@ LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
 OWN_LAYER = ("nvidia", "paddle")
 #: What the lock was made for.
 PYTHON = (3, 11)
-#: Needed to build the lock's source-only package without fetching anything besides.
-BUILD_TOOLS = ("setuptools", "wheel")
+#: Installs the modules (hub install calls it), and is no part of the image.
+TOOL = "pip"
 
 
 def check_base() -> None:
@@ -48,7 +48,7 @@ def check_base() -> None:
         sys.exit(f"{name}: the image lacks ensurepip (Debian's python3-venv)")
 
 
-def pip(*arguments: str) -> None:
+def pip(command: str, *arguments: str) -> None:
     environment = {
         key: value
         for key, value in os.environ.items()
@@ -57,8 +57,8 @@ def pip(*arguments: str) -> None:
     bundle = HERE / "ca-bundle.crt"
     if bundle.stat().st_size:
         environment["PIP_CERT"] = str(bundle)
-    command = [str(VENV / "bin/python"), "-m", "pip", "install", "--quiet", *arguments]
-    result = subprocess.run(command, env=environment, check=False)
+    whole = [str(VENV / "bin/python"), "-m", "pip", command, "--quiet", *arguments]
+    result = subprocess.run(whole, env=environment, check=False)
     if result.returncode:
         sys.exit(
             "pip failed (its message is above). Without a route to a package index set "
@@ -67,16 +67,13 @@ def pip(*arguments: str) -> None:
 
 
 def install() -> None:
-    lock = (HERE / "requirements.lock").read_text()
-    # One requirement: from its first line to the last of its hashes.
-    requirements = re.findall(r"^[a-z].*(?:\n +--hash=.*)*", lock, re.MULTILINE)
-    tools = HERE / "tools.lock"
-    tools.write_text("\n".join(r for r in requirements if r.partition("==")[0] in BUILD_TOOLS))
-    pip("--require-hashes", "--no-deps", "-r", str(tools))
-    pip("--require-hashes", "--no-deps", "--no-build-isolation", "-r", str(HERE / "requirements.lock"))
+    lock = str(HERE / "requirements.lock")
+    pip("install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
+    # The one a new environment comes with is old, and only building packages needs it.
+    pip("uninstall", "--yes", "setuptools")
     extra = HERE / "extra-requirements.txt"
     if extra.read_text().strip():
-        pip("-r", str(extra))
+        pip("install", "-r", str(extra))
 
 
 def site_packages() -> Path:
@@ -102,14 +99,19 @@ def link_cuda() -> None:
 
 
 def set_apart() -> None:
-    """Move what gets a layer of its own; the CPU image has an empty nvidia/."""
-    LAYERS.mkdir(parents=True)
+    """Move what gets a layer of its own (the CPU image has an empty nvidia/), and the tool."""
+    tools = LAYERS / "tools"
+    tools.mkdir(parents=True)
     for name in OWN_LAYER:
         folder = site_packages() / name
         if folder.is_dir():
             folder.rename(LAYERS / name)
         else:
             (LAYERS / name).mkdir()
+    for path in (site_packages() / TOOL, *site_packages().glob(f"{TOOL}-*.dist-info")):
+        path.rename(tools / path.name)
+    for path in VENV.glob(f"bin/{TOOL}*"):
+        path.unlink()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import json
 import re
 import sys
@@ -15,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "images/ppocr/serving"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "nvidia_container_toolkit/module_utils"))
 
 import nvidia_gpu
-from ppocr_serving import config, params
+from ppocr_serving import config, params, resources
+from ppocr_serving.server import settings
 
 
 def hubserving_module_info(
@@ -25,19 +28,46 @@ def hubserving_module_info(
     return {"init_args": dict(init_args) if name in our_modules else {}, "predict_args": {}}
 
 
-def hubserving_check_config(text: str, instance: dict[str, Any]) -> dict[str, Any]:
-    """Check a config.json for an instance.
+def hubserving_check_config(
+    text: str,
+    instance: dict[str, Any],
+    use_gpu: bool | None = None,
+    known: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Check the config.json of an instance: its ``config_file`` where it names one, else ``text``.
+
+    Args:
+        text: the one rendered from the settings.
+        instance: its ``port``, and ``config_file`` or none.
+        use_gpu: whether image and host are prepared for a GPU; None where that is not known.
+        known: modules the image will have; none where that is not known.
 
     Returns:
         ``data`` as PaddleHub reads it, ``notes`` for the operator, and ``error``: empty, or one
         sentence that names the key and the remedy.
     """
     try:
-        checked = config.check(text)
+        own = instance.get("config_file")
+        checked = config.load(Path(own).expanduser()) if own else config.check(text)
     except config.ConfigError as error:
         return {"data": {}, "notes": [], "error": str(error)}
     problem = ""
-    if checked.port != int(instance["port"]):
+    if checked.uses_gpu and use_gpu is False:
+        problem = (
+            "config.json sets use_gpu to true and ppocr_device is cpu, so image and host are not "
+            "prepared for a GPU: set use_gpu to false there, or ppocr_device to gpu"
+        )
+    elif lacking := [
+        name
+        for name, info in checked.modules.items()
+        if known and name not in known and "directory" not in info["init_args"]
+    ]:
+        problem = (
+            f"config.json names {', '.join(lacking)}, and the image will have "
+            f"{', '.join(sorted(known))}: correct modules_info, or add the folder of a module of "
+            "your own to ppocr_image_extra_modules"
+        )
+    elif checked.port != int(instance["port"]):
         problem = (
             f"config.json says port {checked.port}, the instance {instance['port']}: "
             "make hubserving_port and hubserving_config_file agree"
@@ -51,6 +81,71 @@ def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
         return {"data": params.check(dict(values)), "error": ""}
     except params.ParamsError as error:
         return {"data": {}, "error": f"hubserving_params: {error}"}
+
+
+def hubserving_settings_error(
+    environment: dict[str, Any], instance: dict[str, Any], tokens: list[str]
+) -> str:
+    """What is wrong with what the container is given, by its own rules, as a sentence; or ''.
+
+    Args:
+        environment: variables of the container.
+        instance: its ``bind``.
+        tokens: bearer tokens.
+    """
+    for name, value in environment.items():
+        if not isinstance(value, str):
+            return f"hubserving_environment.{name} is not text: write its value in quotes"
+    for number, token in enumerate(tokens, 1):
+        # One a line of a file, and one word of a header.
+        if not re.fullmatch(r"[!-~]+", token) or token.startswith("#"):
+            return (
+                f"hubserving_tokens: a token (number {number}) has a blank or other than ASCII in "
+                "it, or begins with #: use letters and digits, such as openssl rand -hex 32 prints"
+            )
+    try:
+        ipaddress.ip_address(re.sub(r"^\[(.*)\]$", r"\1", instance["bind"]))
+    except ValueError:
+        return (
+            f"hubserving_bind is {instance['bind']}, which is no IP address: give one of the "
+            "host's, 127.0.0.1 for the host alone, or 0.0.0.0 for all"
+        )
+    try:
+        settings.Settings.from_environment(environment)
+    except settings.SettingsError as error:
+        return re.sub(r"PPOCR_[A-Z_]+", lambda name: f"hubserving{name[0][5:].lower()}", str(error))
+    return ""
+
+
+def hubserving_memory(
+    instance: dict[str, Any], environment: dict[str, str], cards: Any
+) -> dict[str, str]:
+    """The memory limit of an instance, checked against what its settings take.
+
+    Args:
+        instance: its ``memory_limit`` (empty to make one), ``server`` and ``workers``.
+        environment: variables of the container.
+        cards: the GPUs it has, as CUDA_VISIBLE_DEVICES lists them; empty on a CPU.
+
+    Returns:
+        ``limit``, and ``error`` and ``note``, each a sentence or empty.
+    """
+    names = cards if isinstance(cards, (list, tuple)) else str(cards).split(",") if cards else []
+    try:
+        allowed = settings.Settings.from_environment(environment)
+        limit = resources.size(instance["memory_limit"] or "0")
+    except settings.SettingsError:  # hubserving_settings_error tells which
+        return {"limit": "", "error": "", "note": ""}
+    except ValueError as error:
+        return {"limit": "", "error": f"hubserving_memory_limit: {error}", "note": ""}
+    on_gpu = bool(names)
+    workers = len(names) * allowed.workers_per_gpu if on_gpu else allowed.workers
+    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu)
+    if environment.get("PPOCR_SERVER") != "gunicorn":  # PaddleHub's own knows none of these
+        return {"limit": text, "error": "", "note": ""}
+    wrong = resources.contradiction(allowed, on_gpu)
+    short, note = resources.shortage(allowed, workers, on_gpu, limit)
+    return {"limit": text, "error": wrong or short, "note": note}
 
 
 def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
@@ -86,6 +181,33 @@ def _last_look(state: dict[str, Any]) -> dict[str, str]:
         _, found, reason = said.rpartition("not ready: ")
         return {"runs on": "", "reason": reason if found else ""}
     return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
+
+
+def hubserving_gave_up(text: str) -> str:
+    """What a container that gave up said of it, as a sentence; '' where it has not.
+
+    Args:
+        text: its ``.State`` from ``docker inspect``, as JSON; what is none has not given up.
+    """
+    try:
+        state = json.loads(text)
+        looks = (state.get("Health") or {}).get("Log") or []
+    except (ValueError, AttributeError):
+        return ""
+    # The engine keeps what healthchecks said before the container was started last: that is over.
+    if not looks or _moment(looks[-1]["Start"]) < _moment(state["StartedAt"]):
+        return ""
+    _, found, said = str(looks[-1].get("Output", "")).rpartition("not ready: gave up ")
+    return f"It gave up {said.strip()}." if found else ""
+
+
+def _moment(text: str) -> datetime.datetime:
+    """A time as the engine writes it: nanoseconds, UTC or the host's time zone."""
+    seconds, _, rest = text.partition(".")
+    zone = rest.lstrip("0123456789") if rest else ""
+    if not rest:
+        seconds, zone = text[:19], text[19:]
+    return datetime.datetime.fromisoformat(seconds + zone.replace("Z", "+00:00"))
 
 
 def hubserving_explain(texts: Iterable[Any]) -> str:
@@ -198,10 +320,13 @@ class FilterModule:
 
     def filters(self) -> dict[str, object]:
         return {
+            "hubserving_gave_up": hubserving_gave_up,
+            "hubserving_memory": hubserving_memory,
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,
             "hubserving_explain": hubserving_explain,
+            "hubserving_settings_error": hubserving_settings_error,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,
             "hubserving_rollback": hubserving_rollback,

@@ -7,6 +7,8 @@ the first connection, and not when its role's turn comes. It needs no host and n
 from __future__ import annotations
 
 import difflib
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,11 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+
+# Ansible puts module_utils of a role on the path of modules, not of plugins.
+sys.path.insert(0, str(Path(__file__).parents[1] / "module_utils"))
+
+import setting_values
 
 # Keys of an option that say whether it must be given, not what it may be.
 _PRESENCE_KEYS = frozenset({"required", "default", "description", "version_added"})
@@ -51,7 +58,7 @@ def unknown_names(
 
 
 def type_error(name: str, value: Any, option: Mapping[str, Any]) -> str:
-    """Return what is wrong with value by the option's spec (type, choices, elements), or ''."""
+    """Return what Ansible itself finds wrong with value (choices, unknown keys), or ''."""
     if value is None:
         return ""
     spec = {name: {key: item for key, item in option.items() if key not in _PRESENCE_KEYS}}
@@ -59,16 +66,17 @@ def type_error(name: str, value: Any, option: Mapping[str, Any]) -> str:
     return "; ".join(result.error_messages)
 
 
-def shown(name: str, value: Any) -> str:
-    """Return value as text for a message, hidden where the name promises a secret."""
-    if any(word in name for word in _SECRET_WORDS):
+def shown(name: str, value: Any, secret: bool = False) -> str:
+    """Return value as text for a message, hidden where it is or the name promises a secret."""
+    if secret or any(word in name for word in _SECRET_WORDS):
         return "(hidden)"
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 
 class ActionModule(ActionBase):
-    """inventory_check_settings: roles_dir, top_level (options), allowed (names)."""
+    """inventory_check_settings: roles_dir, top_level (options), allowed (names), ranges,
+    not_empty (names), host_paths (names)."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -83,25 +91,47 @@ class ActionModule(ActionBase):
         for name, spec in (self._task.args.get("top_level") or {}).items():
             owners[name] = ("inventory_check", spec)
 
+        entries = roles.get("hubserving", {}).get("hubserving_instances", {}).get("options")
+        ranges = {name: tuple(pair) for name, pair in self._task.args.get("ranges", {}).items()}
         problems = self._name_problems(variables, owners, roles)
         for name, (role, spec) in sorted(owners.items()):
             if name not in variables:
                 continue
+            if name.endswith("_instances") and not spec.get("options"):
+                spec = {**spec, "options": entries}  # made of the service's own where unset
             try:
                 value = self._templar.template(variables[name])
-            except AnsibleError:
+            except AnsibleError as error:
+                if "vault secrets" in str(error):
+                    problems.append(
+                        f"{name} is encrypted, and no password given opens it: give the right one "
+                        "with --ask-vault-pass or --vault-password-file FILE"
+                    )
                 continue  # it hangs on a fact: its role checks it once facts are there
-            error = type_error(name, value, spec)
-            if error:
-                problems.append(
-                    f"{name} is {shown(name, value)}: {error}. See roles/{role}/README.md"
-                )
+            secret = bool(spec.get("no_log"))
+            see = f"See roles/{role}/README.md"
+            if found := setting_values.problem(name, value, spec, ranges):
+                problems.append(f"{found} (it is {shown(name, value, secret)}). {see}")
+            elif found := self._text_problem(name, value):
+                problems.append(f"{found}. {see}")
+            elif wrong := type_error(name, value, spec):
+                problems.append(f"{name} is {shown(name, value, secret)}: {wrong}. {see}")
         result.update(changed=False, problems=problems)
         if problems:
             result.update(
                 failed=True, msg="Refused before any host was touched:\n- " + "\n- ".join(problems)
             )
         return result
+
+    def _text_problem(self, name: str, value: Any) -> str:
+        if value == "" and name in self._task.args.get("not_empty", ()):
+            return f"{name} is empty: give it a value, or remove the line for its default"
+        if name in self._task.args.get("host_paths", ()) and not re.match("/[^/]", str(value)):
+            return (
+                f"{name} is {value}, and is a path on the hosts: give the full path, which begins "
+                "with / (~ would be the home of whoever becomes root there)"
+            )
+        return ""
 
     def _name_problems(
         self, variables: dict[str, Any], owners: Mapping[str, Any], roles: Iterable[str]

@@ -66,19 +66,24 @@ _INSTALL = (
 
 
 def ask(*arguments):
-    """Return (exit status, output) of nvidia-smi; raises OSError where there is none."""
+    """Return (exit status, output) of nvidia-smi; raises OSError where there is none.
+
+    The output is what it answers, without warnings; of a failure, all it says.
+    """
     try:
         done = subprocess.run(
             ["nvidia-smi", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
         return 124, f"nvidia-smi gave no answer within {_SECONDS} s"
-    return done.returncode, done.stdout.strip()
+    answer = done.stdout.strip()
+    if done.returncode == 0 and answer:
+        return 0, answer
+    return done.returncode, f"{answer}\n{done.stderr.strip()}".strip()
 
 
 def loaded_version(proc="/proc"):

@@ -21,6 +21,7 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from ppocrlib import registry, relay, shipping
+from ppocrlib.framing import Frame
 from ppocrlib.hostimage import probe
 from ppocrlib.imagearchive import Image
 from ppocrlib.layersource import open_source
@@ -58,7 +59,12 @@ class AnsibleHost:
         self._action, self.name = action, name
 
     def run(self, script: str) -> Answer:
-        return self._call("sh -s", script.encode())
+        frame = Frame()
+        said = self._call("sh -s", frame.script(script).encode())
+        answer = frame.answer(said.out, said.err)
+        if answer is None and frame.begun:
+            raise LinkLost(f"{self.name}: the connection broke ({said.err.strip()[-300:]})")
+        return answer or said
 
     def put(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
         held = bytearray()

@@ -7,10 +7,17 @@ and its failure would be a traceback. A host that cannot be reached is left to A
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from ppocrlib import sudowords
+from ppocrlib.framing import Frame
 
 # Where a host keeps its Pythons, the one Ansible would be told to use first.
 _PYTHONS = (
@@ -47,33 +54,32 @@ def parse_probe(text: str) -> dict[str, Any]:
 
 def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
     """Return one sentence with its remedy for a failed become; `said` is what the host answered."""
-    text = said.lower()
-    if "not found" in text or "no such file" in text:
-        cause, remedy = (
+    cause = sudowords.refusal(said, has_password)
+    remedies = {
+        sudowords.MISSING: (
             f"{method} is not installed on the host",
             f"install {method} there, or connect as root (ansible_user: root)",
-        )
-    elif ("incorrect" in text and "password" in text) or "try again" in text:
-        cause, remedy = (
+        ),
+        sudowords.WRONG_PASSWORD: (
             f"{method} refused the password given",
             "correct ansible_become_password, or type it with --ask-become-pass",
-        )
-    elif "not in the sudoers" in text or "not allowed" in text or "may not run" in text:
-        cause, remedy = (
+        ),
+        sudowords.NOT_ALLOWED: (
             f"{method} does not allow this user to become root",
             f"add {user} to the sudoers on the host (visudo), or connect as root",
-        )
-    elif "must have a tty" in text or ("a terminal is required to read" in text and has_password):
-        cause, remedy = (
+        ),
+        sudowords.TERMINAL: (
             f"{method} asks for a terminal",
             "remove requiretty from the host's sudoers",
-        )
-    elif "password" in text:
-        cause, remedy = (
+        ),
+        sudowords.PASSWORD: (
             f"{method} wants a password",
             "run with --ask-become-pass, set ansible_become_password (in a vault), "
             "allow it without one (NOPASSWD in sudoers), or connect as root",
-        )
+        ),
+    }
+    if cause:
+        cause, remedy = remedies[cause]
     else:
         last = said.strip().splitlines()[-1] if said.strip() else "no answer"
         cause, remedy = (
@@ -81,6 +87,21 @@ def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
             f"try `{method} id` as {user} on the host, or connect as root",
         )
     return f"User {user} cannot become root on this host: {cause}. To go on, {remedy}."
+
+
+def noise_problem(user: str, noise: str) -> tuple[str, bool]:
+    """Return a sentence about what a login shell prints unasked, and whether Ansible fails over it.
+
+    Ansible copes with whole lines; a last one without its end becomes part of its next answer.
+    """
+    if not noise.strip():
+        return "", False
+    said = " ".join(noise.split())[:100]
+    return (
+        f'The login shell of {user} prints "{said}" when a command is run, which gets between '
+        "Ansible and its file transfers. To go on, let ~/.bashrc (or the shell's own start-up "
+        "file) on the host print only at a terminal: [ -t 1 ] || return"
+    ), not noise.endswith("\n")
 
 
 class ActionModule(ActionBase):
@@ -98,8 +119,8 @@ class ActionModule(ActionBase):
         pythons = f"{wanted} {_PYTHONS}".strip()
         probe = _PROBE.replace("{pythons}", pythons).replace("{code}", _VERSION_CODE)
         # Without become: a host out of reach fails here, as unreachable.
-        answer = self._low_level_execute_command(probe, sudoable=False)
-        found = parse_probe(answer["stdout"])
+        answer, said, noise = self._shell(probe, become=False)
+        found = parse_probe(said)
         result.update(
             changed=False,
             user=found["user"],
@@ -109,7 +130,14 @@ class ActionModule(ActionBase):
             said = (answer["stderr"] or answer["stdout"]).strip()[-300:]
             result.update(failed=True, msg=f"The host does not run plain shell commands: {said}")
             return result
-        problem = self._become_problem(found) or self._python_problem(found, wanted)
+        noisy, fatal = noise_problem(found["user"], noise)
+        problem = (
+            (noisy if fatal else "")
+            or self._become_problem(found)
+            or self._python_problem(found, wanted)
+        )
+        if noisy and not fatal:
+            result["warnings"] = [noisy]
         if problem:
             result.update(failed=True, msg=problem)
         elif not wanted:
@@ -135,17 +163,34 @@ class ActionModule(ActionBase):
             )
         has_password = bool(become.get_option("become_pass", playcontext=self._play_context))
         try:
-            answer = self._low_level_execute_command("id -u")
+            answer, said, _ = self._shell("id -u", become=True)
         except AnsibleError as error:
             return become_remedy(user, become.name, str(error), has_password)
-        if answer["stdout"].strip().splitlines()[-1:] == ["0"]:
+        if said.strip() == "0":
             return ""
-        # ssh gives sudo a terminal, which puts its words into stdout, and adds a farewell.
+        # A terminal puts sudo's words into stdout, and ssh adds a farewell.
         lines = (answer["stdout"] + "\n" + answer["stderr"]).splitlines()
-        said = "\n".join(
+        words = "\n".join(
             line for line in lines if not re.match(r"Shared connection to .*closed", line)
         )
-        return become_remedy(user, become.name, said, has_password)
+        return become_remedy(user, become.name, words, has_password)
+
+    def _shell(self, script: str, become: bool) -> tuple[dict[str, Any], str, str]:
+        """Run a one-line script as modules will run.
+
+        Returns the answer, what the script printed, and what was printed before it.
+        """
+        frame = Frame()
+        # Modules come over the standard input (pipelining), where sudo has no terminal.
+        if self._is_pipelining_enabled("new"):
+            answer = self._low_level_execute_command(
+                "sh -s", in_data=frame.script(script), sudoable=become
+            )
+        else:
+            line = frame.script(script).strip().replace("(\n", "(").replace("\n", "; ")
+            answer = self._low_level_execute_command(line, sudoable=become)
+        said = frame.answer(answer["stdout"], answer["stderr"])
+        return answer, said.out if said else "", frame.noise.decode() if said else ""
 
     def _python_problem(self, found: dict[str, Any], wanted: str) -> str:
         low = self._lowest()

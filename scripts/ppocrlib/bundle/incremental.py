@@ -17,7 +17,7 @@ from ..layersource import ArchiveSource, read_blocks
 from ..layerstore import Blob, LayerStore, hexdigest
 from ..outcome import Refused
 from ..progress import Progress
-from . import manifest
+from . import lists, manifest, tree
 
 
 def layers(image: Image, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
     since = described.get("since")
     if not since:
         raise Refused(f"{new} is whole: it needs no other bundle")
-    if output.exists():
+    if os.path.lexists(output):
         raise Refused(f"{output} is there already: name a new folder")
     by_digest = {entry["sha256"]: name for name, entry in before["files"].items()}
     output.mkdir(parents=True)
@@ -91,15 +91,15 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
             if name == described["image"]["path"] and since["image_delta"]:
                 _join(new, old, output, described, before)
                 continue
-            origin = new / name if name not in since["absent"] else None
-            if origin is None:
-                if entry["sha256"] not in by_digest:
-                    raise Refused(f"{old} is not the bundle {new} builds on: it lacks {name}")
-                origin = old / by_digest[entry["sha256"]]
-            _link(origin, output / name)
-        for name in (manifest.NAME, manifest.SIGNATURE):
+            if name not in since["absent"]:
+                _link(new, name, output / name)
+                continue
+            if entry["sha256"] not in by_digest:
+                raise Refused(f"{old} is not the bundle {new} builds on: it lacks {name}")
+            _link(old, by_digest[entry["sha256"]], output / name)
+        for name in lists.OWN:
             if (new / name).is_file():
-                shutil.copyfile(new / name, output / name)
+                _link(new, name, output / name)
         told = manifest.problems(output, described, progress)
         if told:
             raise Refused("; ".join(told[:5]))
@@ -109,14 +109,19 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
     return described
 
 
-def _link(origin: Path, target: Path) -> None:
+def _link(folder: Path, name: str, target: Path) -> None:
+    """Give a file of a bundle a second name; a copy where that cannot be."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(origin, target)
-    except FileNotFoundError as error:
-        raise Refused(f"{origin} is missing") from error
-    except OSError:
-        shutil.copy2(origin, target)
+    with tree.opened(folder, name) as origin:
+        try:
+            os.link(folder / name, target, follow_symlinks=False)
+            if os.path.samestat(target.lstat(), os.fstat(origin.fileno())):
+                return
+            target.unlink()
+        except OSError:
+            target.unlink(missing_ok=True)
+        with target.open("xb") as copy:
+            shutil.copyfileobj(origin, copy)
 
 
 def _join(
@@ -127,8 +132,10 @@ def _join(
     target.parent.mkdir(parents=True, exist_ok=True)
     blobs = _blobs(described)
     with (
-        tarfile.open(new / described["since"]["image_delta"]) as added,
-        tarfile.open(old / before["image"]["path"]) as held,
+        tree.opened(new, described["since"]["image_delta"]) as added_file,
+        tree.opened(old, before["image"]["path"]) as held_file,
+        tarfile.open(fileobj=added_file) as added,
+        tarfile.open(fileobj=held_file) as held,
         target.open("wb") as file,
     ):
         config = added.extractfile("config")

@@ -70,15 +70,25 @@ def make(order: Order, store: LayerStore, progress: Progress) -> dict[str, Any]:
         described = _fill(order, folder, store, progress)
         if old:
             described["since"] = incremental.leave_out(folder, described, old, store)
-        manifest.write(folder, described)
-        if order.signing_key:
-            manifest.sign(folder, order.signing_key)
+        _tidy(folder)
+        manifest.write(folder, described, order.signing_key)
         if order.output.exists():
             order.output.rmdir()
         folder.rename(order.output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return described
+
+
+def _tidy(folder: Path) -> None:
+    """Leave no empty folder, and nothing that others may write whatever this user's umask is."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        else:
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if executable else 0o644)
+    folder.chmod(0o755)
 
 
 def _fill(order: Order, folder: Path, store: LayerStore, progress: Progress) -> dict[str, Any]:
@@ -130,9 +140,15 @@ def _fill(order: Order, folder: Path, store: LayerStore, progress: Progress) -> 
 README = """\
 {tag}: everything for a host without internet.
 
-1. Check that it arrived whole, on the control node:
-     project/scripts/verify_bundle.py . --public-key YOUR_KEY.pub
-   Without Python packages yet: sha256sum and ssh-keygen -Y verify do the same by hand.
+1. Prove it before anything of it runs, on the control node, in a folder that you alone can write
+   (chmod -R go-w,ug-s .). KEY.pub is the public half of the signing key, come another way:
+     printf 'ppocr-bundle %s\\n' "$(cat KEY.pub)" > KEY.signers
+     ssh-keygen -Y verify -f KEY.signers -I ppocr-bundle -n ppocr-bundle \\
+       -s SHA256SUMS.sig < SHA256SUMS &&
+     sha256sum --check --strict --quiet SHA256SUMS &&
+     find . -printf '%y %p\\n' | LC_ALL=C sort | diff FILES - && echo proved
+   Keep KEY.pub and KEY.signers outside this folder. For a bundle that is not signed, the last two
+   lines find what happened to it on the way; who made it they cannot say.
 2. Deploy (the control node's Python packages come from wheelhouse/):
      project/scripts/deploy -i hosts.yml -e ppocr_bundle_dir="$PWD"
 

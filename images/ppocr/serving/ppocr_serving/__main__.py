@@ -12,22 +12,46 @@ import dataclasses
 import json
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import hubhome, logs
+from . import hubhome, listening, logs, processes
 from .checks import StartError, config_file, preflight
 from .config import load
+from .server.trouble import Trouble
 from .supervisor import Supervisor, max_failures
 
+if TYPE_CHECKING:
+    from .server.settings import Settings
+
 log = logging.getLogger(__package__)
+
+#: PaddleHub's command, without its log file.
+_HUB = [sys.executable, "-m", "ppocr_serving.hublog"]
 
 
 def _hub_command() -> list[str]:
     """``hub serving start`` with a config.json PaddleHub can read (no comments, rules applied)."""
     config = hubhome.hub_home().with_name("config.json")
-    config.write_text(json.dumps(preflight().data, indent=1))
-    return ["hub", "serving", "start", "-c", str(config)]
+    hubhome.keep(config, json.dumps(preflight().data, indent=1))
+    return [*_HUB, "serving", "start", "-c", str(config)]
+
+
+def _open_sockets() -> list[socket.socket]:
+    """What the front listens on; none where it will say by itself what is wrong, or has no part."""
+    if os.environ.get("PPOCR_SERVER", "gunicorn") != "gunicorn":
+        return []
+    try:
+        return listening.open_sockets(load(config_file()).port)
+    except (OSError, ValueError):
+        return []
+
+
+def _serve() -> int:
+    command = [sys.executable, "-m", "ppocr_serving", "run"]
+    return Supervisor(command, max_failures(), _open_sockets).run()
 
 
 def _run_server() -> int:
@@ -53,9 +77,23 @@ def _run_server() -> int:
                 "(hubserving_workers_per_gpu)",
                 settings.workers,
             )
+        _say_memory(settings, len(lanes), any(lanes))
         return serve(serving, dataclasses.replace(settings, workers=len(lanes)))
     except SettingsError as error:
         raise StartError(str(error)) from error
+
+
+def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
+    """Warn where the memory there is cannot hold what the settings allow."""
+    from . import resources
+
+    limit = resources.available()
+    for said in (
+        resources.contradiction(settings, on_gpu),
+        *resources.shortage(settings, workers, on_gpu, limit, "the memory of this container"),
+    ):
+        if said:
+            log.warning("%s", said)
 
 
 def _run_workers() -> None:
@@ -67,11 +105,12 @@ def _run_workers() -> None:
 
 def main(arguments: list[str]) -> int:
     logs.set_up()
+    processes.end_with_starter()
     hubhome.prepare()
     command = arguments[0] if arguments else "serve"
     try:
         if command == "serve":
-            return Supervisor([sys.executable, "-m", "ppocr_serving", "run"], max_failures()).run()
+            return _serve()
         if command == "run":
             return _run_server()
         if command == "workers":
@@ -86,8 +125,11 @@ def main(arguments: list[str]) -> int:
             return healthcheck.main()
     except StartError as error:
         log.error("%s", error)
+        Trouble().write(str(error))
         return 2
-    os.execvp(command, arguments)  # noqa: S606 - no shell wanted
+    if command == "hub":
+        arguments = [*_HUB, *arguments[1:]]
+    os.execvp(arguments[0], arguments)  # noqa: S606 - no shell wanted
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any, NoReturn
 
-#: Top-level packages PaddleHub 2.4.0 imports on its way to serving and the image leaves out.
+#: Top-level packages PaddleHub 2.4.0 and Paddle import on their way to serving and the image lacks.
 LEFT_OUT = frozenset(
-    {"paddlenlp", "visualdl", "gradio", "paddle2onnx", "matplotlib", "scipy", "pycocotools", "git"}
-)
+    {"paddlenlp", "visualdl", "gradio", "paddle2onnx", "matplotlib", "scipy", "pycocotools", "git",
+     "setuptools"}
+)  # fmt: skip
 
 
 class AbsentDependencyError(ImportError):

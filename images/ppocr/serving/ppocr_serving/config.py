@@ -60,9 +60,11 @@ class ServingConfig:
 def _parse(text: str) -> Any:
     # The guide prints config.json with "#" comments, which JSON does not know: take them out,
     # outside strings only, leaving line and column of everything else as they were.
-    plain = _COMMENT.sub(lambda match: match.group(1) or "", text)
+    plain = _COMMENT.sub(lambda match: match.group(1) or "", text.removeprefix("\ufeff"))
     try:
         return json.loads(plain)
+    except RecursionError as error:
+        raise ConfigError("config.json is nested too deeply") from error
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"config.json is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -76,6 +78,11 @@ def _require(condition: bool, message: str) -> None:
 
 def _checked_module(name: str, info: Any, notes: list[str]) -> dict[str, Any]:
     _require(isinstance(info, dict), f"modules_info.{name} is not an object")
+    for part in ("init_args", "predict_args"):
+        _require(
+            isinstance(info.get(part) or {}, dict),
+            f"modules_info.{name}.{part} is not an object: write {{}} where it holds nothing",
+        )
     init_args = dict(info.get("init_args") or {})
     predict_args = dict(info.get("predict_args") or {})
     if name in OUR_MODULES:
@@ -84,12 +91,18 @@ def _checked_module(name: str, info: Any, notes: list[str]) -> dict[str, Any]:
             _require(key in INIT_ARGS, f"modules_info.{name}.init_args.{key}: known are {known}")
             _require(
                 isinstance(value, INIT_ARGS[key]),
-                f"modules_info.{name}.init_args.{key}: {value!r} is not {INIT_ARGS[key].__name__}",
+                f"modules_info.{name}.init_args.{key}: {value!r} is not {INIT_ARGS[key].__name__}: "
+                f"write {'true or false' if INIT_ARGS[key] is bool else 'text in quotes'}",
             )
         engine = init_args.get("engine", ENGINES[0])
         _require(
             engine in ENGINES,
             f"modules_info.{name}.init_args.engine: {engine!r} is not one of {', '.join(ENGINES)}",
+        )
+        _require(
+            not (init_args.get("use_gpu") and init_args.get("engine") == "openvino"),
+            f"modules_info.{name}.init_args: use_gpu with engine openvino, which serves on the "
+            "CPU: leave engine out, or set use_gpu to false",
         )
         _require(not predict_args, f"modules_info.{name}.predict_args: {name} takes none, use {{}}")
     if init_args.get("use_gpu") and init_args.get("enable_mkldnn"):
@@ -150,4 +163,6 @@ def load(path: Path) -> ServingConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: save it in UTF-8") from error
     return check(text)

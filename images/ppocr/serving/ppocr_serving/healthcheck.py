@@ -2,7 +2,7 @@
 
 gunicorn: ``/readyz``, which is true only after every module ran once. Plain ``hub serving`` has no
 such path, so one of our modules is asked to read a small picture; a service of other modules only
-must answer on ``/``.
+must answer on ``/``. Where the supervisor has given up, what it said is the answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .checks import config_file
 from .config import OUR_MODULES, load
+from .supervisor import gave_up
 
 TIMEOUT = 10  # seconds; the image's HEALTHCHECK allows a little more
 
@@ -56,6 +57,8 @@ def check() -> str:
     Raises:
         OSError, ValueError: not ready; the message says what was asked and what came.
     """
+    if reason := gave_up():
+        raise ValueError(reason)
     serving = load(config_file())
     scheme = "https" if os.environ.get("PPOCR_TLS_CERT") else "http"
     base = f"{scheme}://127.0.0.1:{serving.port}"

@@ -8,6 +8,7 @@ sends a notice to ``server`` whenever serving starts or a module is loaded, and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -27,12 +28,24 @@ def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path
     home = home or hub_home()
     (home / "conf").mkdir(parents=True, exist_ok=True)
     # Both files exist before PaddleHub is imported, or it writes its own with its public server.
-    (home / "conf/config.yaml").write_text(_SETTINGS)
-    (home / "conf/cache.yaml").write_text("hub_name: ppocr\n")
+    keep(home / "conf/config.yaml", _SETTINGS)
+    keep(home / "conf/cache.yaml", "hub_name: ppocr\n")
     link = home / "modules"
-    if modules.is_dir() and not link.exists():
-        link.symlink_to(modules)
+    if modules.is_dir():
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(modules)
     return home
+
+
+def keep(file: Path, text: str) -> None:
+    """Write a file where it is not so yet: whole, since others may read it meanwhile, and never
+    again, since the tmpfs may be full by then."""
+    with contextlib.suppress(OSError):
+        if file.read_text() == text:
+            return
+    aside = file.with_suffix(f".{os.getpid()}")
+    aside.write_text(text)
+    aside.replace(file)
 
 
 def installed_modules(home: Path | None = None) -> list[str]:

@@ -12,8 +12,9 @@ import logging
 import os
 import runpy
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -21,19 +22,28 @@ from paddlehub.module.module import RunModule
 
 from . import runtime
 from .cpus import available_cpus
-from .engines import EngineOptions
+from .engines import EngineError, EngineOptions
 from .files import from_base64
-from .gpu import require_visible_device
-from .models import check_model
+from .gpu import require_visible_device, visible_devices
+from .memory import Room, forget_room, inferences, room
+from .models import ModelError, check_model
 from .pdf import documents
-from .pipeline.image import decode_image
+from .pipeline.frames import MOST
+from .pipeline.picture import Picture
 from .report import Report, RequestError, current, stage
 from .server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Pixels; see EngineOptions.width_step. Stock's texts on the samples stay as they are.
 _WIDTH_STEP = 32
+
+
+#: What is wrong with the process or its settings: no other picture would fare better.
+_OF_ALL = (EngineError, ModelError, MemoryError)
+_NO_MEMORY = -4  # OpenCV's StsNoMem
 
 
 def params_beside(module_file: str) -> Any:
@@ -72,18 +82,19 @@ class OcrModule(RunModule):
         if use_gpu:
             require_visible_device()
         self.params = self.read_params()
+        self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
+        cpus = available_cpus()
         step = int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP)
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
-            threads=available_cpus(),
+            threads=inferences(cpus, self.limits.workers) if engine == "openvino" else cpus,
             gpu_mem=self.params.gpu_mem,
             precision=os.environ.get("PPOCR_PRECISION") or "auto",
             width_step=step if engine == "openvino" else 1,
         )
-        self.limits = Settings.from_environment()
         # A missing model is told now; the predictors themselves are made after any fork.
         for name, value in vars(self.params).items():
             if name.endswith("_model_dir"):
@@ -130,7 +141,9 @@ class OcrModule(RunModule):
             # Looked at first: a request that is wrong costs no inference.
             orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
             results = [] if images in (None, []) else self._answer(report, images)
-            return results + documents.answer(orders, self.predict, report, self.limits)
+            return results + documents.answer(
+                orders, self.predict_each, report, self.limits, self.room
+            )
         except Exception as error:
             report.problem = error
             if not isinstance(error, RequestError):
@@ -149,38 +162,133 @@ class OcrModule(RunModule):
             )
         report.images = len(images)
         files = [from_base64(image) for image in images]
-        decoded: list[np.ndarray] = []
-        places: list[int | None] = []
-        for number, image in enumerate(self.threads.map(self._decode, files)):
-            if isinstance(image, RequestError):
-                report.unreadable[f"images[{number}]"] = image
-                places.append(None)
-            else:
-                report.pixels += image.shape[0] * image.shape[1]
-                places.append(len(decoded))
-                decoded.append(image)
-        results = self.predict(decoded) if decoded else []
+        places: list[int | None] = [None] * len(files)
+        results: list[Any] = []
+        for group in self._groups(report, self.threads.map(self._look, files)):
+            numbers, pictures = zip(*group, strict=True)
+            with self.room.held(sum(picture.cost for picture in pictures)) as keep:
+                decoded = self.threads.map(self._decode, pictures)
+                keep(sum(getattr(image, "nbytes", 0) for image in decoded))
+                self._read(report, dict(zip(numbers, decoded, strict=True)), results, places)
+                del decoded  # before others take its room
         report.count_lines(results)
         return self.arrange(results, places)
 
-    def _decode(self, data: bytes) -> np.ndarray | RequestError:
-        with stage("decode"):
-            try:
-                return decode_image(data, self.limits.pixels)
-            except RequestError as error:
-                return error
+    def _groups(
+        self, report: Report, pictures: list[Picture | RequestError]
+    ) -> Iterator[list[tuple[int, Picture]]]:
+        """Pictures, with their numbers, that have room beside each other: mostly all of them."""
+        group: list[tuple[int, Picture]] = []
+        taken = 0
+        for number, picture in enumerate(pictures):
+            name = f"images[{number}]"
+            if isinstance(picture, RequestError):
+                report.unreadable[name] = picture
+            elif picture.cost > self.room.total:
+                report.unreadable[name] = self.room.refusal(
+                    picture.width, picture.height, picture.cost
+                )
+            else:
+                if picture.frames > 1:
+                    report.notes[name] = _unread(picture.frames)
+                if taken + picture.cost > self.room.total:
+                    yield group
+                    group, taken = [], 0
+                group.append((number, picture))
+                taken += picture.cost
+        if group:
+            yield group
+
+    def _read(
+        self,
+        report: Report,
+        decoded: dict[int, np.ndarray | RequestError],
+        results: list[Any],
+        places: list[int | None],
+    ) -> None:
+        """Add the results of decoded pictures, by their numbers, and where they are."""
+        images = {n: image for n, image in decoded.items() if isinstance(image, np.ndarray)}
+        report.pixels += sum(image.shape[0] * image.shape[1] for image in images.values())
+        found = dict(zip(images, self.predict_each(list(images.values())), strict=True))
+        for number, result in (decoded | found).items():
+            if isinstance(result, RequestError):
+                report.unreadable[f"images[{number}]"] = result
+            else:
+                places[number] = len(results)
+                results.append(result)
+
+    def predict_each(self, images: list[np.ndarray]) -> list[Any]:
+        """:meth:`predict`, with a RequestError in the place of an image it fails on."""
+        if not images:
+            return []
+        try:
+            return self.predict(images)
+        except Exception as error:
+            if len(images) == 1:
+                return [_fault_of_picture(error)]
+            _raise_if_of_all(error)
+        return [result for image in images for result in self.predict_each([image])]
+
+    @property
+    def room(self) -> Room:
+        """Where pictures wait until there is memory for them."""
+        return room(self.limits, self._workers, self.threads.count)
+
+    @property
+    def _workers(self) -> int:
+        """Worker processes of this container."""
+        gpus = len(visible_devices()) if self.options.use_gpu else 0
+        return gpus * self.limits.workers_per_gpu or self.limits.workers
+
+    def _look(self, data: bytes) -> Picture | RequestError:
+        return _alone(lambda: Picture(data, self.limits.pixels))
+
+    def _decode(self, picture: Picture) -> np.ndarray | RequestError:
+        return _alone(picture.pixels)
 
     def warm_up(self) -> None:
-        """Load the models and run them once."""
+        """Load the models and run them once; what memory is left is for pictures."""
         page = np.full((64, 320, 3), 255, np.uint8)
         cv2.putText(page, "ready", (20, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
         self.predict([page])
+        forget_room()
+        _ = self.room
 
     @property
     def device(self) -> str:
         """Where the models run; loads them if need be."""
         device: str = self.pipeline().device
         return device
+
+
+def _raise_if_of_all(error: Exception) -> None:
+    """Raise what does not concern one picture alone."""
+    out_of_memory = isinstance(error, cv2.error) and error.code == _NO_MEMORY
+    if out_of_memory or isinstance(error, _OF_ALL):
+        raise error
+
+
+def _fault_of_picture(error: Exception) -> RequestError:
+    """What stands in the place of a picture that ``error`` was met on."""
+    if isinstance(error, RequestError):
+        return error
+    _raise_if_of_all(error)
+    log.error("a picture could not be read", exc_info=error)
+    return RequestError("the service failed on this picture; its log has more", "internal", 500)
+
+
+def _alone(work: Callable[[], T]) -> T | RequestError:
+    """The result of decoding one picture, or what is wrong with it."""
+    with stage("decode"):
+        try:
+            return work()
+        except Exception as error:
+            return _fault_of_picture(error)
+
+
+def _unread(frames: int) -> str:
+    others = "others" if frames >= MOST else f"other {frames - 1}"
+    return f"it has several pages or frames: the first was read, the {others} not"
 
 
 class SingleStageModule(OcrModule):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,8 +131,8 @@ def _checked(name: str, value: Any) -> Any:
     value = kind(value)
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ParamsError(f"{name}: {value!r} is not one of {', '.join(_CHOICES[name])}")
-    if kind in (int, float) and value < 0:
-        raise ParamsError(f"{name}: {value!r} is negative")
+    if kind in (int, float) and not 0 <= value < math.inf:
+        raise ParamsError(f"{name}: {value!r} is {'negative' if value < 0 else 'no number'}")
     if name.endswith("_image_shape"):
         try:
             image_shape(value)

@@ -25,6 +25,8 @@ class Report:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     #: Why images or pages of the request could not be read, by their name: "images[0]".
     unreadable: dict[str, RequestError] = dataclasses.field(default_factory=dict)
+    #: What was not read of images that were, by their name; ``msg`` says it.
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
     #: What the answer says of each page of a PDF, in the order of its results.
     pages: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     problem: Exception | None = None

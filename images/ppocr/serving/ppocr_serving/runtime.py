@@ -30,9 +30,14 @@ _loading = threading.RLock()
 
 
 class Threads:
-    """The inference threads of one engine."""
+    """The inference threads of one engine.
+
+    Attributes:
+        count: how many.
+    """
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="inference")
 
     def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -1,7 +1,8 @@
-"""A module that does what no module should: sleeps, fails, eats memory, dies."""
+"""A module that does what no module should: waits, fails, eats memory, dies."""
 
 import os
 import time
+from pathlib import Path
 from typing import ClassVar
 
 from paddlehub.module.module import RunModule, moduleinfo, serving
@@ -12,8 +13,10 @@ class Stuck(RunModule):
     _eaten: ClassVar = []
 
     @serving
-    def serving_method(self, sleep=0, eat=0, fail="", die=False):
-        time.sleep(sleep)
+    def serving_method(self, gate="", eat=0, fail="", die=False):
+        """``gate``: wait until the test has made a file of this name (see Service.open_gate)."""
+        while gate and not Path("/gates", gate).exists():
+            time.sleep(0.02)
         self._eaten.append(b"x" * (eat * 1_000_000))
         if fail:
             raise RuntimeError(f"cannot open /opt/secret/{fail}")

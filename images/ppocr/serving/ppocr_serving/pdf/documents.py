@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ..memory import Room
 from ..report import Report, RequestError
 from ..server.settings import Settings
-from .pages import Order, Page, pages, read_order
+from .pages import PIXEL_BYTES, Coming, Order, Page, announced, read_order
 
 #: Pages read side by side; fewer where they are large.
 _AT_ONCE = 4
 #: A picture of a page, for people: its longer side in pixels, and the quality of its JPEG.
 _PICTURE_SIDE = 1600
 _PICTURE_QUALITY = 80
+_MEGA = 1_000_000
 
 Predict = Callable[[list[np.ndarray]], list[Any]]
 
@@ -61,16 +64,40 @@ def _size(page: Page) -> int:
     return page.content.shape[0] * page.content.shape[1]
 
 
-def _groups(found: Iterator[Page], pixels: int) -> Iterator[list[Page]]:
-    """Pages to read side by side: what is held at once is less than twice ``pixels``."""
+def _groups(
+    found: Iterator[Page | Coming], pixels: int, room: Room | None = None
+) -> Generator[list[Page]]:
+    """Pages to read side by side: what is held at once is less than twice ``pixels``.
+
+    Where the room for pictures has none left, those that are there are read first.
+    """
     group: list[Page] = []
-    for page in found:
-        group.append(page)
-        if len(group) == _AT_ONCE or sum(map(_size, group)) >= pixels:
+    taken = 0
+    try:
+        for page in found:
+            if isinstance(page, Coming):
+                if room is None:
+                    continue
+                if not room.try_take(page.size):
+                    if group:
+                        yield group
+                    room.give_back(taken)
+                    group, taken = [], 0
+                    room.take(page.size)
+                taken += page.size
+                continue
+            group.append(page)
+            if len(group) == _AT_ONCE or sum(map(_size, group)) >= pixels:
+                yield group
+                group = []
+                if room is not None:
+                    room.give_back(taken)
+                    taken = 0
+        if group:
             yield group
-            group = []
-    if group:
-        yield group
+    finally:
+        if room is not None:
+            room.give_back(taken)
 
 
 def _about(number: int, page: Page, order: Order) -> dict[str, Any]:
@@ -84,34 +111,54 @@ def _about(number: int, page: Page, order: Order) -> dict[str, Any]:
     return about
 
 
-def _read(pages_: list[Page], predict: Predict, report: Report) -> list[Any]:
-    """Results of some pages, an empty one for what could not be drawn."""
+def _read(number: int, pages_: list[Page], predict: Predict, report: Report) -> list[Any]:
+    """Results of some pages of a PDF, an empty one for what could not be drawn or read."""
     images = [page.content for page in pages_ if isinstance(page.content, np.ndarray)]
     report.pixels += sum(map(_size, pages_))
-    results = predict(images) if images else []
+    answers = iter(predict(images) if images else [])
+    results: list[Any] = []
+    for page in pages_:
+        result = next(answers) if isinstance(page.content, np.ndarray) else page.content
+        if isinstance(result, RequestError):
+            report.unreadable[f"pdfs[{number}] page {page.number}"] = result
+            result = []
+        results.append(result)
     report.count_lines(results)
-    answers = iter(results)
-    return [next(answers) if isinstance(page.content, np.ndarray) else [] for page in pages_]
+    return results
 
 
-def answer(orders: list[Order], predict: Predict, report: Report, limits: Settings) -> list[Any]:
+def answer(
+    orders: list[Order],
+    predict: Predict,
+    report: Report,
+    limits: Settings,
+    room: Room | None = None,
+) -> list[Any]:
     """Results of every page in order; a PDF that cannot be opened has one, empty, in its place.
 
     What is wrong with a PDF or a page, and which page each result is of, goes into the report.
+
+    Args:
+        orders: what the client asked for.
+        predict: results of images, with a RequestError for each that cannot be read.
+        report: of the request.
+        limits: of the service.
+        room: where pages wait until there is memory for them.
     """
     results: list[Any] = []
     left = limits.pdf_pages_limit
+    if room is not None:
+        most = max(1, room.total // PIXEL_BYTES // _MEGA)
+        limits = dataclasses.replace(limits, pixels_limit=min(limits.pixels_limit, most))
     for number, order in enumerate(orders):
-        with contextlib.closing(pages(order, left, limits)) as drawn:
+        with contextlib.closing(announced(order, left, limits)) as drawn:
             try:
-                for group in _groups(drawn, limits.pixels):
-                    left -= len(group)
-                    for page in group:
-                        if isinstance(page.content, RequestError):
-                            report.unreadable[f"pdfs[{number}] page {page.number}"] = page.content
-                    report.images += len(group)
-                    report.pages += [_about(number, page, order) for page in group]
-                    results += _read(group, predict, report)
+                with contextlib.closing(_groups(drawn, limits.pixels, room)) as groups:
+                    for group in groups:
+                        left -= len(group)
+                        report.images += len(group)
+                        report.pages += [_about(number, page, order) for page in group]
+                        results += _read(number, group, predict, report)
             except RequestError as error:
                 report.images += 1
                 report.unreadable[f"pdfs[{number}]"] = error

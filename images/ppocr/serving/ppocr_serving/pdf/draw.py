@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..processes import end_with_parent
 from . import ranges
 
 _POINTS = 72  # of an inch: a PDF's unit
@@ -109,6 +110,7 @@ def draw(data: bytes, order: dict[str, Any], out: BinaryIO) -> None:
 
 def main() -> None:
     order = json.loads(sys.argv[1])
+    end_with_parent(order["parent"])
     bound(order["seconds"], order["megabytes"])
     with contextlib.suppress(BrokenPipeError):
         draw(sys.stdin.buffer.read(), order, sys.stdout.buffer)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +26,8 @@ from . import ranges
 _MEGABYTES = 1000
 _KEYS = {"data", "pages", "dpi", "pictures"}
 _LINE = 100_000  # bytes: no line of the drawing process is longer
+#: Bytes of a drawn pixel: in the drawing process, and in this one.
+PIXEL_BYTES = 6
 _ROUNDING = 1.01  # of pixels: the drawing process rounds up
 #: How the drawing process ends when it takes more CPU or memory than it may.
 _CUT_OFF = (-signal.SIGXCPU, -signal.SIGKILL)
@@ -56,6 +58,13 @@ class Page:
 
     number: int
     content: np.ndarray | RequestError
+
+
+@dataclasses.dataclass(frozen=True)
+class Coming:
+    """A page is drawn and its pixels come next; ``size`` is the bytes they take, here and there."""
+
+    size: int
 
 
 def _refusal(message: str, http: int = 422) -> RequestError:
@@ -111,7 +120,8 @@ def _explained(told: dict[str, Any], order: Order, most: int, limits: Settings) 
     if kind == "pixels":
         return _refusal(
             f"{told['width']} x {told['height']} pixels at {order.dpi} dpi are more than the "
-            f"{limits.pixels_limit} million allowed (hubserving_pixels_limit): ask for fewer dpi",
+            f"{limits.pixels_limit} million allowed (hubserving_pixels_limit, or what "
+            "hubserving_memory_limit has room for): ask for fewer dpi",
             413,
         )
     if kind == "ended" and told["status"] in _CUT_OFF:
@@ -134,6 +144,7 @@ class _Drawing:
             "side": MAX_SIDE,
             "seconds": limits.pdf_timeout,
             "megabytes": _MEGABYTES,
+            "parent": os.getpid(),
         }
         self._limits = limits
         self._process = subprocess.Popen(
@@ -166,12 +177,8 @@ class _Drawing:
         self._out = io.BytesIO()
         return {"error": "ended", "status": self._process.wait()}
 
-    def page(self) -> np.ndarray | dict[str, Any]:
-        """The next page's pixels, or its ``error``."""
-        told = self.told()
-        if "error" in told:
-            return told
-        width, height = told["width"], told["height"]
+    def pixels(self, width: int, height: int) -> np.ndarray | dict[str, Any]:
+        """The pixels of the page that :meth:`told` the size of, or its ``error``."""
         if width * height > _ROUNDING * self._limits.pixels:
             return self._ended()  # it was told to look first: its word is not good
         image = np.empty((height, width, 3), np.uint8)
@@ -189,7 +196,7 @@ class _Drawing:
         self._process.wait()
 
 
-def pages(order: Order, most: int, limits: Settings) -> Generator[Page]:
+def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
     """Each page asked for, drawn while the ones before are read.
 
     Args:
@@ -201,6 +208,11 @@ def pages(order: Order, most: int, limits: Settings) -> Generator[Page]:
         RequestError: the PDF cannot be opened, or too many pages are asked for. What is wrong with
             a page is told in its place.
     """
+    return (page for page in announced(order, most, limits) if isinstance(page, Page))
+
+
+def announced(order: Order, most: int, limits: Settings) -> Generator[Page | Coming]:
+    """:func:`pages`, with word of the memory a page takes before it is taken."""
     with _places, contextlib.ExitStack() as stack:
         with stage("draw"):
             drawing = _Drawing(order, most, limits)
@@ -210,7 +222,12 @@ def pages(order: Order, most: int, limits: Settings) -> Generator[Page]:
             raise _explained(opened, order, most, limits)
         for number in opened["pages"]:
             with stage("draw"):
-                drawn = drawing.page()
+                drawn: Any = drawing.told()
+            if "error" not in drawn:
+                width, height = drawn["width"], drawn["height"]
+                yield Coming(width * height * PIXEL_BYTES)
+                with stage("draw"):
+                    drawn = drawing.pixels(width, height)
             if isinstance(drawn, np.ndarray):
                 yield Page(number, drawn)
             else:

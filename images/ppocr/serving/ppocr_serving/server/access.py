@@ -8,7 +8,7 @@ import logging
 import time
 from pathlib import Path
 
-from .settings import Settings, SettingsError
+from .settings import Settings, SettingsError, bare_name
 
 log = logging.getLogger(__name__)
 
@@ -58,23 +58,48 @@ class Tokens:
         return scheme.lower() == "bearer" and any(fits)
 
 
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 class Access:
-    """Decides on a client by its address and its Authorization header."""
+    """Decides on a client by its address, the name it asks for and its Authorization header."""
+
+    NETWORK = "this network is not allowed (hubserving_allow_networks)"
+    HOST = "the service is not asked by this name (hubserving_hosts)"
 
     def __init__(self, settings: Settings) -> None:
         self._networks = settings.networks
+        self._hosts = settings.host_names
         self._tokens = Tokens(Path(settings.token_file)) if settings.token_file else None
 
     def from_allowed_network(self, address: str) -> bool:
         """Whether the address is in an allowed network; this container itself always is."""
         if not self._networks:
             return True
-        try:
-            client = ipaddress.ip_address(address)
-        except ValueError:
+        client = _address(address)
+        if client is None:
             return False
-        client = getattr(client, "ipv4_mapped", None) or client
         return client.is_loopback or any(client in network for network in self._networks)
+
+    def by_accepted_name(self, host: str, address: str, health: bool) -> bool:
+        """Whether a Host header names what the service is known by.
+
+        A page of a stranger whose name was pointed to this address cannot make a browser ask.
+
+        Args:
+            host: the name of the header, without its port.
+            address: of the client; this container itself may ask for health by any name.
+            health: the request is for health.
+        """
+        if not self._hosts or bare_name(host) in self._hosts:
+            return True
+        client = _address(address)
+        return health and client is not None and client.is_loopback
 
     def has_token(self, authorization: str) -> bool:
         return self._tokens is None or self._tokens.accept(authorization)

@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..config import ServingConfig
 from ..hubmodule import OcrModule
+from . import bodies
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,12 @@ def _check_body() -> None:
         BadRequest: the body is no JSON object, or would pass for an argument of Python's own.
     """
     try:
+        bodies.check(request.get_data())
         body = request.get_json()
-    except RecursionError as error:
-        raise BadRequest("the body is nested too deeply") from error
+    except (bodies.BodyError, RecursionError) as error:
+        raise BadRequest(str(error)) from error
+    except BadRequest as error:
+        raise BadRequest("the body is not JSON, or is cut off") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     if "self" in body:

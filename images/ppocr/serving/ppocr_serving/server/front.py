@@ -1,28 +1,32 @@
 """The front: takes requests in, whole and within limits, before a worker is given one.
 
 Tornado, since it has deadlines for heads and bodies, streams bodies to be counted as they come,
-unpacks them within the limit, speaks TLS, and needs nothing else. One process, one thread: what
-takes time is done by the workers (:mod:`.gunicorn`), which it starts and watches.
+speaks TLS, and needs nothing else. One process, one thread: what takes time is done by the workers
+(:mod:`.gunicorn`), which it starts and watches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from pathlib import Path
 from typing import Any
 
-from tornado import httpserver, iostream, web
+from tornado import web
 
 from ..config import ServingConfig
 from ..logs import event
+from ..supervisor import AGAIN
 from . import handlers
 from .access import Access
 from .gpuwatch import GpuWatch
 from .lanes import Lanes
+from .listener import Listener
 from .metrics import Metrics
+from .predict import Predict
 from .settings import Settings, SettingsError
 from .trouble import Trouble
 from .upstream import Busy, Upstream
@@ -31,29 +35,9 @@ from .workers import Workers
 log = logging.getLogger(__name__)
 
 _MODULE_PATH = r"/predict/([A-Za-z0-9_.-]{1,100})"
-#: Bodies are counted by the handler, which can say what is wrong; Tornado's own limit is not met.
-_NO_LIMIT = 1 << 50
-_HEAD_BYTES = 16384
 _STARTING = "the service is starting"
 _STARTING_RETRY = 5
 _GPU_LOOK = 5.0  # seconds between looks at the cards' device nodes
-
-
-class _Server(httpserver.HTTPServer):
-    """Tornado's server with a bound on connections."""
-
-    front: Front
-
-    def handle_stream(self, stream: iostream.IOStream, address: Any) -> None:
-        if len(self._connections) >= self.front.settings.connections:
-            stream.close()
-            return
-        super().handle_stream(stream, address)
-        self.front.metrics.connections.set(len(self._connections))
-
-    def on_close(self, server_conn: object) -> None:
-        super().on_close(server_conn)
-        self.front.metrics.connections.set(len(self._connections))
 
 
 class Front:
@@ -71,10 +55,11 @@ class Front:
         self._trouble = Trouble()
         self._gpu = GpuWatch() if serving.uses_gpu else None
         self.page = Path(__file__).with_name("page.html").read_bytes()
-        self.active = 0
+        self.in_flight: set[Predict] = set()
         self._held = 0
         self._stopping = asyncio.Event()
-        self._was_ready = False
+        # One that follows a front that had been ready: requests wait for its first worker.
+        self._was_ready = bool(os.environ.get(AGAIN))
 
     def has_worker(self) -> bool:
         """Whether a worker is ready."""
@@ -138,7 +123,7 @@ class Front:
                 ("/readyz", handlers.Ready, shared),
                 ("/metrics", handlers.MetricsPage, shared),
                 ("/", handlers.Page, shared),
-                (_MODULE_PATH, handlers.Predict, shared),
+                (_MODULE_PATH, Predict, shared),
             ],
             default_handler_class=handlers.Unknown,
             default_handler_args=shared,
@@ -158,17 +143,8 @@ class Front:
     async def run(self) -> int:
         """Serve until SIGTERM; return the exit status."""
         settings = self.settings
-        server = _Server(
-            self._application(),
-            ssl_options=self._tls(),
-            max_header_size=_HEAD_BYTES,
-            max_body_size=_NO_LIMIT,
-            idle_connection_timeout=settings.header_timeout,
-            body_timeout=settings.body_timeout,
-            decompress_request=True,
-        )
-        server.front = self
-        server.listen(self._port, backlog=settings.connections)
+        listener = Listener(self._application(), settings, self.access, self.metrics, self._tls())
+        listener.listen(self._port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -183,24 +159,30 @@ class Front:
         await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         if not self._stopping.is_set():
             log.error("the workers ended by themselves; the cause is logged above")
+            await self._drain(listener, 0)
             return ended.result() or 1 if ended.done() else 1
-        await self._drain(server)
+        await self._drain(listener, settings.graceful_timeout)
         watching.cancel()
         await self.workers.stop(settings.graceful_timeout)
         return 0
 
-    async def _drain(self, server: _Server) -> None:
-        """Take no new connection; let requests in flight finish."""
-        server.stop()
-        event(log, "stopping", in_flight=self.active)
-        deadline = asyncio.get_running_loop().time() + self.settings.graceful_timeout
-        while self.active and asyncio.get_running_loop().time() < deadline:
+    async def _drain(self, listener: Listener, seconds: float) -> None:
+        """Take no new connection; let requests in flight finish, and tell those that cannot."""
+        listener.stop()
+        event(log, "stopping", in_flight=len(self.in_flight))
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.in_flight and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.05)  # the last answers leave
-        if self.active:
+        if unfinished := list(self.in_flight):
             event(
-                log, "stopped before these requests finished", logging.ERROR, requests=self.active
+                log,
+                "stopped before these requests finished",
+                logging.ERROR,
+                requests=len(unfinished),
             )
+            for request in unfinished:
+                request.abandon()
+        await asyncio.sleep(0.05)  # the last answers leave
 
 
 def serve(serving: ServingConfig, settings: Settings) -> int:

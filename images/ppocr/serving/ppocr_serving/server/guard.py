@@ -16,6 +16,7 @@ from typing import Any
 from ..gpu import DeviceLost
 from ..logs import event
 from ..report import Report, RequestError, of_request
+from .answers import MESSAGE, capped, encode, failure
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,16 @@ class Guard:
             answered.append((int(status.partition(" ")[0]), headers))
 
         with of_request() as report, self._watchdog.watching(request_id):
-            parts = self._app(environ, keep)
             try:
-                body = b"".join(parts)
-            finally:
-                getattr(parts, "close", lambda: None)()
+                body = self._body(environ, keep)
+                code, headers = answered[-1]
+                code, body, kind = self._judge(code, body, report, request_id)
+            except Exception:
+                log.exception("no answer to request %s", request_id)
+                headers = [("Content-Type", "application/json")]
+                code, body, kind = 500, encode(failure(_failed(request_id))), "internal"
         if isinstance(report.problem, DeviceLost):
             self._device_lost(report.problem)
-        code, headers = answered[-1]
-        code, body, kind = self._judge(code, body, report, request_id)
         kept = [(k, v) for k, v in headers if k.lower() != "content-length"]
         start_response(
             f"{code} {HTTPStatus(code).phrase}",
@@ -72,25 +74,35 @@ class Guard:
         )
         return [body]
 
+    def _body(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> bytes:
+        parts = self._app(environ, start_response)
+        try:
+            return b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+
     def _judge(
         self, code: int, body: bytes, report: Report, request_id: str
     ) -> tuple[int, bytes, str]:
         """HTTP status, body and kind of error (empty for none) to answer with."""
         failed = report.images > 0 and len(report.unreadable) == report.images
-        plain = not report.unreadable and not report.pages
+        plain = not (report.unreadable or report.notes or report.pages)
         if code == 200 and plain and body.find(b'"status":"000"') >= 0:
             return 200, body, ""
         try:
             answer = json.loads(body)
-        except ValueError:  # not PaddleHub's shape: a module's own route
-            return code, body, "" if code < 400 else "http"
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):  # an error page of Flask's
+            phrase = HTTPStatus(code).phrase if code >= 400 else _failed(request_id)
+            code = code if code >= 400 else 500
+            return code, encode(failure(phrase)), "http" if code < 500 else "internal"
         status, kind = str(answer.get("status")), ""
         if status == "000":
-            if report.unreadable and not self._stock_status:
+            if not self._stock_status:
                 # Their places in results stay as the contract has them; msg says why.
-                answer["msg"] = "; ".join(
-                    f"{name}: {why}" for name, why in report.unreadable.items()
-                )
+                told = [*report.unreadable.items(), *report.notes.items()]
+                answer["msg"] = "; ".join(f"{name}: {why}" for name, why in told)
                 if failed:
                     answer["status"] = "101"
                     code = max(why.http for why in report.unreadable.values())
@@ -107,16 +119,20 @@ class Guard:
                 "request failed",
                 logging.ERROR,
                 request=request_id,
-                error=str(answer.get("msg")),
+                error=capped(answer.get("msg"), MESSAGE),
             )
-            answer["msg"] = (
-                f"the service failed on this request; its log has more (request {request_id})"
-            )
+            answer["msg"] = _failed(request_id)
             code, kind = 500, "internal"
         else:
             kind = "request"
         code = 200 if self._stock_status else code
-        return code, json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), kind
+        # Messages repeat what the client sent.
+        answer["msg"] = capped(answer.get("msg", ""), MESSAGE)
+        return code, encode(answer), kind
+
+
+def _failed(request_id: str) -> str:
+    return f"the service failed on this request; its log has more (request {request_id})"
 
 
 def _summary(report: Report, kind: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
+from .. import hublog
 from ..config import ServingConfig
 from ..engines import EngineError
+from ..processes import end_with_parent
 from .guard import Guard, WsgiApp
 from .lanes import Assignment, cards_of_lanes, socket_of
 from .lean import spare_paddle
@@ -62,16 +65,23 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "pre_fork": self._assignment.before_fork,
             "post_fork": self._after_fork,
+            "pre_request": _skip_deserted,
+            "worker_exit": self._worker_exit,
             "child_exit": self._child_exit,
             "logger_class": PlainLogger,
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
+    def _worker_exit(self, server: Any, worker: Any) -> None:
+        if worker.pid == os.getpid():  # gunicorn's master calls it too, for one that is gone
+            self._board.say_goodbye(worker.pid)
+
     def _child_exit(self, server: Any, worker: Any) -> None:
         self._board.leave(worker.pid)
 
     def _after_fork(self, server: Any, worker: Any) -> None:
+        end_with_parent(worker.ppid)
         self._worker = worker
         self._assignment.after_fork(server, worker)
 
@@ -99,6 +109,10 @@ class Server(BaseApplication):
             return self._load()
         except EngineError as error:
             self._end(error)
+        except Exception as error:
+            # gunicorn ends with this worker, and logs the traceback.
+            self._trouble.write(f"a worker cannot start: {type(error).__name__}: {error}")
+            raise
 
     def _load(self) -> WsgiApp:
         started = time.monotonic()
@@ -109,6 +123,7 @@ class Server(BaseApplication):
             take_back()
         else:
             spare_paddle()
+        hublog.take_over()
         from .app import create
 
         app, modules = create(self._serving)
@@ -122,6 +137,15 @@ class Server(BaseApplication):
         self._trouble.clear()
         log.info("ready in %.1f s: %s", time.monotonic() - started, devices)
         return Guard(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
+
+
+def _skip_deserted(worker: Any, request: Any) -> None:
+    """gunicorn's pre_request: leave alone what the front asks another lane for by now, while it
+    waited in this one's socket for a worker."""
+    poll = select.poll()
+    poll.register(request.unreader.sock, 0)
+    if any(flags & select.POLLHUP for _, flags in poll.poll(0)):
+        raise StopIteration
 
 
 class PlainLogger:

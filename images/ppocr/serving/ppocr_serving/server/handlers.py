@@ -1,22 +1,20 @@
-"""The paths of the service. No other path exists."""
+"""The paths of the service, but for ``/predict`` (:mod:`.predict`). No other path exists."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tornado import web
+from tornado import httputil, web
 
 from ..logs import event
+from .answers import ECHO, capped, encode, failure
 from .metrics import CONTENT_TYPE
-from .upstream import Answer, Busy, TimedOut, WorkerLost
 
 if TYPE_CHECKING:
     from .front import Front
@@ -26,45 +24,133 @@ log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Beyond this multiple of the body limit a refused client's body is not even read and thrown away.
 _DISCARD = 4
-#: What stock never answers stays true also with stock_status.
-_ALWAYS_TRUE = {401, 403, 404, 405, 503, 504}
 _CONTRACT_STATUS = {415: "112"}
+_FRAMED_NOWHERE = "default-src 'none'; frame-ancestors 'none'"
+
+Refusal = tuple[int, str, str]
 
 
+@web.stream_request_body
 class Handler(web.RequestHandler):
-    """What all paths share: request id, access, JSON answers, one log line a request."""
+    """What all paths share: request id, access, limits, JSON answers, one log line a request.
+
+    A request is judged by its head alone. What follows is counted as it comes; a body that no
+    answer needs is thrown away as it was sent, packed.
+
+    Attributes:
+        methods: the path has.
+        open_to_all: needs no token.
+        health: is answered to this host under any name, and also beyond the bound on connections.
+        quiet: good answers are not logged.
+    """
 
     front: Front
-    open_to_all = False
-    quiet = False
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    open_to_all = health = quiet = False
 
     def initialize(self, front: Front) -> None:
         self.front = front
         self.started = time.monotonic()
         given = self.request.headers.get("X-Request-Id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16]
-        self.set_header("X-Request-Id", self.request_id)
         self.fields: dict[str, Any] = {}
+        self.path_args: list[str] = []
+        self.size = 0  # bytes of the body so far, as sent
+        self.refusal: Refusal | None = None
+        # An answer is what is said, never what is left when a method ends.
+        self._auto_finish = False
+        self.set_header("X-Request-Id", self.request_id)
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", _FRAMED_NOWHERE)
 
-    def denied(self) -> tuple[int, str] | None:
-        """HTTP status and reason when this client may not ask."""
-        address = self.request.remote_ip or ""
-        if not self.front.access.from_allowed_network(address):
-            return 403, "this network is not allowed (hubserving_allow_networks)"
-        token = self.request.headers.get("Authorization", "")
-        if not self.open_to_all and not self.front.access.has_token(token):
+    # What a request may do, by its head
+
+    def judge(self) -> Refusal | None:
+        """HTTP status, message and kind of error, when the head is enough to refuse a request."""
+        access, headers = self.front.access, self.request.headers
+        client = self.request.remote_ip or ""
+        if not access.from_allowed_network(client):
+            return 403, access.NETWORK, "access"
+        if not access.by_accepted_name(self.request.host_name, client, self.health):
+            return 403, access.HOST, "access"
+        if not self.health and not self.request.connection.owner.served:  # type: ignore[union-attr]
+            self.set_header("Connection", "close")
+            return self.busy("as many clients as can be are connected (hubserving_connections)", 1)
+        if not self.open_to_all and not access.has_token(headers.get("Authorization", "")):
             self.set_header("WWW-Authenticate", "Bearer")
-            return 401, "a bearer token is needed: Authorization: Bearer <token>"
+            return 401, "a bearer token is needed: Authorization: Bearer <token>", "access"
+        if self.request.method not in self.methods:
+            self.set_header("Allow", ", ".join(self.methods))
+            return 405, f"use {' or '.join(self.methods)}", "method"
+        if self.declared > self.front.settings.body_bytes:
+            return self.too_large()
         return None
 
+    @property
+    def declared(self) -> int:
+        """The length the head declares."""
+        return int(self.request.headers.get("Content-Length", 0))
+
+    def too_large(self) -> Refusal:
+        limit = self.front.settings.body_limit
+        return 413, f"the body is larger than {limit} MB (hubserving_body_limit)", "body_size"
+
+    def busy(self, why: str, retry_after: int) -> Refusal:
+        self.set_header("Retry-After", str(retry_after))
+        return 503, f"{why}; try again in {retry_after} s", "busy"
+
     def prepare(self) -> None:
-        denied = self.denied()
-        if denied:
-            self.refuse(*denied, kind="access")
+        self.request.connection.on_malformed = self.broken  # type: ignore[union-attr]
+        self.refusal = self.judge()
+        most = _DISCARD * self.front.settings.body_bytes
+        if self.refusal and (self.declared > most or "Expect" in self.request.headers):
+            self.refuse(*self.refusal)
+        # Else the client sends its body, and looks for an answer then.
+
+    # What follows the head
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self.size += len(chunk)
+        limit = self.front.settings.body_bytes
+        if self._finished:
+            return None
+        if not self.refusal and self.size > limit:
+            self.give_up(self.too_large())
+        if not self.refusal:
+            return self.take(chunk)
+        if self.size > _DISCARD * limit:
+            self.refuse(*self.refusal)
+        return None
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take in a part of a body; here nobody needs it."""
+        return None
+
+    def give_up(self, refusal: Refusal) -> None:
+        """This request will be refused, when it is in."""
+        self.refusal = refusal
+
+    def broken(self, message: str) -> None:
+        """The body is no HTTP: nothing more can be read."""
+        if not self._finished:
+            self.refuse(400, message, "malformed")
+
+    # The answer
+
+    async def answer(self) -> None:
+        """Answer a request that has come in whole."""
+        raise NotImplementedError
+
+    async def _reply(self, *path: str) -> None:
+        if self.refusal:
+            self.refuse(*self.refusal)
+        else:
+            await self.answer()
+
+    get = head = post = put = delete = patch = options = _reply  # type: ignore[assignment]
 
     def send(self, code: int, body: bytes, content_type: str = "application/json") -> None:
         self.set_status(code)
@@ -72,22 +158,28 @@ class Handler(web.RequestHandler):
         self.finish(body)
 
     def send_json(self, code: int, body: dict[str, Any]) -> None:
-        self.send(code, json.dumps(body, ensure_ascii=False).encode())
+        self.send(code, encode(body))
 
     def refuse(self, code: int, message: str, kind: str) -> None:
         """Answer an error in the contract's shape."""
         self.front.metrics.errors.labels(kind).inc()
-        self.fields |= {"error": kind, "reason": message}
-        status = _CONTRACT_STATUS.get(code, "101")
-        self.send_json(self.told(code), {"status": status, "msg": message, "results": ""})
+        self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}
+        self.send_json(self.told(code), failure(message, _CONTRACT_STATUS.get(code, "101")))
 
     def told(self, code: int) -> int:
+        """The HTTP status a client is told."""
         return code
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         # Only what Tornado itself refuses or a fault of ours comes here: say no more than its name.
-        phrase = HTTPStatus(status_code).phrase
-        self.send_json(status_code, {"status": "101", "msg": phrase, "results": ""})
+        self.set_header("X-Request-Id", self.request_id)
+        self.fields["error"] = "internal" if status_code >= 500 else "http"
+        self.front.metrics.errors.labels(self.fields["error"]).inc()
+        self.send_json(status_code, failure(HTTPStatus(status_code).phrase))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, web.HTTPError | httputil.HTTPInputError):
+            log.error("the front failed on request %s", self.request_id, exc_info=(typ, value, tb))
 
     def log_request(self, code: int) -> None:
         """One line a request; never what is in an image."""
@@ -99,7 +191,7 @@ class Handler(web.RequestHandler):
             id=self.request_id,
             client=self.request.remote_ip,
             method=self.request.method,
-            path=self.request.path[:200],
+            path=capped(self.request.path),
             code=code,
             ms=round((time.monotonic() - self.started) * 1000, 1),
             **self.fields,
@@ -112,24 +204,20 @@ class Handler(web.RequestHandler):
 class Live(Handler):
     """The process answers."""
 
-    open_to_all = quiet = True
+    open_to_all = health = quiet = True
 
-    def get(self) -> None:
+    async def answer(self) -> None:
         self.send_json(200, {"live": True})
-
-    head = get
 
 
 class Ready(Handler):
     """Requests would be answered."""
 
-    open_to_all = quiet = True
+    open_to_all = health = quiet = True
 
-    def get(self) -> None:
+    async def answer(self) -> None:
         state = self.front.state()
         self.send_json(200 if state["ready"] else 503, state)
-
-    head = get
 
 
 class MetricsPage(Handler):
@@ -137,7 +225,7 @@ class MetricsPage(Handler):
 
     quiet = True
 
-    def get(self) -> None:
+    async def answer(self) -> None:
         self.send(200, self.front.metrics.text(), CONTENT_TYPE)
 
 
@@ -146,182 +234,21 @@ class Page(Handler):
 
     open_to_all = quiet = True
 
-    def get(self) -> None:
+    async def answer(self) -> None:
         self.set_header(
             "Content-Security-Policy",
-            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            f"{_FRAMED_NOWHERE}; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
             "img-src 'self' blob: data:; connect-src 'self'; form-action 'none'; base-uri 'none'",
         )
+        self.set_header("X-Frame-Options", "DENY")
         self.set_header("Cache-Control", "no-cache")
         self.send(200, self.front.page, "text/html; charset=utf-8")
-
-    head = get
 
 
 class Unknown(Handler):
     """Everything else."""
 
-    def prepare(self) -> None:
-        super().prepare()
-        if not self._finished:
-            self.refuse(404, "no such path: POST /predict/<module>", kind="path")
+    methods = web.RequestHandler.SUPPORTED_METHODS
 
-
-@web.stream_request_body
-class Predict(Handler):
-    """``POST /predict/<module>``: the whole body is taken in here before a worker sees it."""
-
-    def initialize(self, front: Front) -> None:
-        super().initialize(front)
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._held = 0
-        self._refusal: Callable[[], None] | None = None
-        self._counted = False
-        self._answering: asyncio.Future[Answer] | None = None
-
-    def prepare(self) -> None:
-        self._counted = True
-        self.front.active += 1
-        limit = self.front.settings.body_bytes
-        declared = int(self.request.headers.get("Content-Length") or 0)
-        denied = self.denied()
-        if denied:
-            self._later(*denied, kind="access")
-        elif self.request.method != "POST":
-            self.set_header("Allow", "POST")
-            self._later(405, "use POST", kind="method")
-        elif declared > limit:
-            self._too_large()
-        elif busy := self.front.busy():
-            self._busy(busy)
-        if self._refusal and (
-            declared > _DISCARD * limit or "Expect" in self.request.headers or not self._has_body()
-        ):
-            self._refusal()
-
-    def _has_body(self) -> bool:
-        headers = self.request.headers
-        return bool(int(headers.get("Content-Length") or 0)) or "Transfer-Encoding" in headers
-
-    def _later(self, code: int, message: str, kind: str) -> None:
-        # Answered when the client has sent its body, which is thrown away: a client that is still
-        # sending would meet a closed connection instead of the answer.
-        self._drop()
-        if self._refusal is None:
-            self._refusal = lambda: self.refuse(code, message, kind)
-
-    def _too_large(self) -> None:
-        limit = self.front.settings.body_limit
-        self._later(
-            413, f"the body is larger than {limit} MB (hubserving_body_limit)", kind="body_size"
-        )
-
-    def _busy(self, busy: Busy) -> None:
-        self.set_header("Retry-After", str(busy.retry_after))
-        self._later(503, f"{busy}; try again in {busy.retry_after} s", kind="busy")
-
-    def data_received(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size > _DISCARD * self.front.settings.body_bytes:
-            self.request.connection.stream.close()  # type: ignore[attr-defined]
-        elif self._refusal:
-            return
-        elif self._size > self.front.settings.body_bytes:
-            self._too_large()
-        elif not self.front.hold(len(chunk)):
-            self._busy(Busy("the service holds as many requests as it can", 1))
-        else:
-            self._held += len(chunk)
-            self._parts.append(chunk)
-
-    def _drop(self) -> None:
-        self.front.release(self._held)
-        self._held = 0
-        self._parts = []
-
-    async def post(self, module: str) -> None:
-        if self._refusal:
-            self._refusal()
-            return
-        headers = {
-            "Content-Type": self.request.headers.get("Content-Type", "")
-            .encode("ascii", "ignore")
-            .decode(),
-            "X-Request-Id": self.request_id,
-        }
-        self.fields |= {"module": module, "bytes": self._size}
-        try:
-            self._answering = asyncio.ensure_future(
-                self.front.upstream.ask(f"/predict/{module}", self._parts, headers)
-            )
-            answer = await self._answering
-        except asyncio.CancelledError:
-            return  # the client left while its request waited
-        except Busy as busy:
-            self._busy(busy)
-            self.refuse(503, f"{busy}; try again in {busy.retry_after} s", kind="busy")
-        except TimedOut:
-            seconds = self.front.settings.timeout
-            self.refuse(504, f"no answer within {seconds} s (hubserving_timeout)", kind="timeout")
-        except WorkerLost:
-            self.refuse(500, "the service lost its workers on this request", kind="worker_lost")
-        else:
-            self._note(module, answer)
-            self.send(answer.code, answer.body, answer.content_type)
-
-    async def _other(self, module: str) -> None:
-        if self._refusal:
-            self._refusal()
-
-    get = head = put = delete = patch = options = _other  # type: ignore[assignment]
-
-    def _note(self, module: str, answer: Answer) -> None:
-        report = answer.report
-        self.front.workers.count(report.get("pid"))
-        metrics = self.front.metrics
-        if report.get("kind"):
-            metrics.errors.labels(report["kind"]).inc()
-            self.fields["error"] = report["kind"]
-        seconds = report.get("seconds", {})
-        for stage, took in seconds.items():
-            metrics.stages.labels(stage).observe(took)
-        if seconds:
-            timings = (f"{stage};dur={took * 1000:.1f}" for stage, took in seconds.items())
-            self.set_header("Server-Timing", ", ".join(timings))
-        if answer.code == 200:
-            metrics.images.labels(module).inc(report.get("images", 0))
-            metrics.lines.labels(module).inc(report.get("lines", 0))
-        keys = ("images", "unreadable", "lines", "pixels", "seconds")
-        self.fields |= {key: report[key] for key in keys if key in report}
-
-    def told(self, code: int) -> int:
-        stock = self.front.settings.stock_status and code not in _ALWAYS_TRUE
-        return 200 if stock else code
-
-    def _uncount(self) -> None:
-        self._drop()
-        if self._counted:
-            self._counted = False
-            self.front.active -= 1
-
-    def on_finish(self) -> None:
-        self._uncount()
-        metrics = self.front.metrics
-        # Only modules that are served become label values: the path is the client's to choose.
-        module = self.path_args[0] if self.path_args else ""
-        module = module if module in self.front.modules else "unknown"
-        metrics.requests.labels(module, str(self.get_status())).inc()
-        metrics.duration.labels(module).observe(time.monotonic() - self.started)
-        metrics.body_bytes.inc(self._size)
-        super().on_finish()
-
-    def on_connection_close(self) -> None:
-        super().on_connection_close()
-        if self._counted:
-            self._uncount()
-            if self._answering is not None:
-                self._answering.cancel()
-            self.front.metrics.errors.labels("client_gone").inc()
-            self.fields["error"] = "client_gone"
-            self.log_request(499)
+    def judge(self) -> Refusal | None:
+        return super().judge() or (404, "no such path: POST /predict/<module>", "path")

@@ -34,6 +34,12 @@ def socket_of(lane: int) -> Path:
     return RUN_DIR / f"workers-{lane}.sock"
 
 
+def remove_sockets() -> None:
+    """Remove what an earlier gunicorn left, which had no time to."""
+    for path in RUN_DIR.glob("workers-*.sock"):
+        path.unlink(missing_ok=True)
+
+
 class Worker(Protocol):
     """What is used of gunicorn's workers."""
 

@@ -32,7 +32,7 @@ class Metrics:
         self.memory = self._gauge("worker_memory_bytes", "Resident memory of a worker", "pid")
         self.device = self._gauge("device_info", "Where a module's models run", "module", "device")
         self.restarts = self._counter("worker_restarts", "Workers replaced, by reason", "reason")
-        for reason in ("recycled", "lost"):
+        for reason in ("recycled", "lost", "memory"):
             self.restarts.labels(reason)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,17 @@ RUN_DIR = Path(os.environ.get("PPOCR_RUN_DIR", "/run/ppocr"))
 _MEGA = 1_000_000
 #: Zero means "no such limit" for these.
 _MAY_BE_ZERO = {"max_requests", "memory_ceiling", "pdf_pages_limit"}
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 class SettingsError(ValueError):
     """A PPOCR_* variable has a value it cannot have."""
+
+
+def bare_name(host: str) -> str:
+    """A host's name or address as it is compared: case, brackets and a last dot do not count."""
+    return host.lower().strip("[]").removesuffix(".")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +51,13 @@ class Settings:
         pdf_timeout: seconds of a CPU that drawing one PDF may take.
         buffer_limit: MB of request bodies held at once, over all clients.
         header_timeout: seconds a client has to send a request's head; idle connections end then.
-        body_timeout: seconds a client has to send a request's body.
+        body_timeout: seconds a client has to send a request's body, and to take its answer.
         connections: clients connected at once.
         stock_status: answer errors with HTTP 200 as stock PaddleHub does.
         token_file: bearer tokens, one a line; empty for none.
         tls_cert, tls_key: PEM files; empty for plain HTTP.
         allow_networks: networks clients may come from, separated by commas; empty for all.
+        hosts: names and addresses clients may ask by, separated by commas; empty for any.
     """
 
     workers: int = 1
@@ -76,6 +84,7 @@ class Settings:
     tls_cert: str = ""
     tls_key: str = ""
     allow_networks: str = ""
+    hosts: str = ""
 
     @property
     def body_bytes(self) -> int:
@@ -94,6 +103,31 @@ class Settings:
         names = (name.strip() for name in self.allow_networks.split(","))
         return tuple(ipaddress.ip_network(name) for name in names if name)
 
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Names clients may ask by.
+
+        Raises:
+            ValueError: one is no name and no address.
+        """
+        names = [name for name in map(str.strip, self.hosts.split(",")) if name]
+        for name in names:
+            if ":" in name:
+                ipaddress.IPv6Address(bare_name(name))
+            elif not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no name and no address, such as ocr.example.com")
+        return frozenset(map(bare_name, names))
+
+    def _check_networks(self) -> None:
+        for name in filter(None, (part.strip() for part in self.allow_networks.split(","))):
+            try:
+                ipaddress.ip_network(name)
+            except ValueError as error:
+                remedy = "write it as 10.0.0.0/8, or 10.0.0.7 for a single address"
+                raise SettingsError(
+                    f"PPOCR_ALLOW_NETWORKS: {name!r} is no network ({error}): {remedy}"
+                ) from error
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings.
@@ -108,10 +142,11 @@ class Settings:
             if text:
                 values[field.name] = _parsed(name, field, text)
         settings = cls(**values)
+        settings._check_networks()
         try:
-            _ = settings.networks
+            _ = settings.host_names
         except ValueError as error:
-            raise SettingsError(f"PPOCR_ALLOW_NETWORKS: {error}") from error
+            raise SettingsError(f"PPOCR_HOSTS: {error} (hubserving_hosts)") from error
         if bool(settings.tls_cert) != bool(settings.tls_key):
             raise SettingsError("PPOCR_TLS_CERT and PPOCR_TLS_KEY: set both, or neither")
         if settings.pdf_dpi > settings.pdf_dpi_limit:

@@ -6,10 +6,14 @@ A file in the container's own tmpfs: the worker that knows is gone when the fron
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 
+from ..logs import shortened
 from .settings import RUN_DIR
+
+log = logging.getLogger(__name__)
 
 
 class Trouble:
@@ -19,22 +23,30 @@ class Trouble:
         self._path = path
 
     def write(self, reason: str) -> bool:
-        """Keep the reason; return whether it is the first, also among processes that race."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Keep the reason; return whether it is the first, also among processes that race.
+
+        Where it cannot be kept (no space) it is the first, and only the log has it.
+        """
         aside = self._path.with_suffix(f".{os.getpid()}")
-        aside.write_text(reason)
         try:
-            os.link(aside, self._path)
-        except FileExistsError:
-            aside.rename(self._path)
-            return False
-        aside.unlink()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(shortened(reason).encode("utf-8", "backslashreplace"))
+            try:
+                os.link(aside, self._path)
+            except FileExistsError:
+                aside.rename(self._path)
+                return False
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         return True
 
     def read(self) -> str:
         with contextlib.suppress(OSError):
-            return self._path.read_text()
+            return self._path.read_text(errors="replace")
         return ""
 
     def clear(self) -> None:
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import http
 import json
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .guard import REPORT_HEADER
 from .lanes import Lanes, socket_of
-from .metrics import Metrics
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 #: Seconds a request waits for a worker when there is none.
 _START_LIMIT = 180.0
 _TICK = 0.25
-_CONNECT_TRIES = 40  # quarters of a second: between two workers nobody may be listening
 _MEAN_WEIGHT = 0.1
+#: Workers that may end while they are busy with one request: it may be what ends them.
+_LOSSES = 3
+_HEAD_BYTES = 1 << 20
 
 
 class Busy(Exception):
@@ -36,6 +41,10 @@ class TimedOut(Exception):
 
 class WorkerLost(Exception):
     """Workers ended while they were busy with this request."""
+
+
+class _Deserted(Exception):
+    """The worker had gone before it took the request, and another lane has one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +117,22 @@ class Upstream:
             exchange.exception()  # seen, also when the client has left
 
     async def _tries(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        with self._metrics.working.track_inprogress():
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                return await self._try(path, body, headers)
-            # The worker died. That may be another request's doing, so each gets another try, one
-            # at a time: the one that kills workers meets nobody else who has lost one already.
-            async with self._again:
-                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        """Ask until a worker has answered; only workers that were lost on the way are counted."""
+        lost = 0
+        async with contextlib.AsyncExitStack() as alone:
+            alone.enter_context(self._metrics.working.track_inprogress())
+            while lost < _LOSSES:
+                try:
                     return await self._try(path, body, headers)
+                except _Deserted:
+                    continue
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    lost += 1
+                if lost == 1:
+                    # The worker died. That may be another request's doing, so each gets more tries,
+                    # one request at a time: the one that kills workers meets nobody else who has
+                    # lost one already.
+                    await alone.enter_async_context(self._again)
         raise WorkerLost
 
     async def _try(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
@@ -139,18 +156,19 @@ class Upstream:
                 exchange.cancel()
                 raise TimedOut
             if not exchange.done() and self._lanes.deserted(lane):
+                # Had it taken the request, its end would have ended the connection.
                 exchange.cancel()
-                raise ConnectionError("the worker has gone, another one is there")
+                raise _Deserted
         answer = exchange.result()
         self._mean += _MEAN_WEIGHT * (loop.time() - started - self._mean)
         return answer
 
     async def _connect(self, lane: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        for _ in range(_CONNECT_TRIES):
+        """Connect as soon as somebody listens; whoever asks has a limit on that."""
+        while True:
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
-                return await asyncio.open_unix_connection(socket_of(lane))
-            await asyncio.sleep(0.25)
-        raise ConnectionError("no worker listens")
+                return await asyncio.open_unix_connection(socket_of(lane), limit=_HEAD_BYTES)
+            await asyncio.sleep(_TICK)
 
     async def _exchange(
         self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
@@ -165,19 +183,38 @@ class Upstream:
                 writer.write(part)
             await writer.drain()
             return _parse(await reader.readuntil(b"\r\n\r\n"), await reader.read())
+        except (ValueError, LookupError, asyncio.LimitOverrunError) as error:
+            raise ConnectionError(f"that was no answer: {error}") from error
         finally:
             writer.close()
 
 
 def _parse(head: bytes, body: bytes) -> Answer:
+    """The answer a worker gave, which is whole.
+
+    Raises:
+        IncompleteReadError: it is not.
+        ValueError, LookupError: it is none.
+    """
     status, *lines = head.decode("latin-1").split("\r\n")
     headers = {}
     for line in lines:
         key, _, value = line.partition(":")
         headers[key.lower()] = value.strip()
-    size = int(headers.get("content-length", len(body)))
-    if len(body) < size:
+    code, size = int(status.split(" ")[1]), int(headers["content-length"])
+    if len(body) != size:
         raise asyncio.IncompleteReadError(body, size)
-    report = json.loads(headers.get(REPORT_HEADER.lower(), "{}"))
+    if REPORT_HEADER.lower() not in headers:
+        return _of_gunicorn(code)
+    report = json.loads(headers[REPORT_HEADER.lower()])
     content_type = headers.get("content-type", "application/json")
-    return Answer(int(status.split(" ")[1]), body, content_type, report)
+    return Answer(code, body, content_type, report)
+
+
+def _of_gunicorn(code: int) -> Answer:
+    """gunicorn's own refusal, a page of HTML that did not come by the guard, in the contract's
+    shape."""
+    code = code if code in range(400, 500) else 500
+    told = {"status": "101", "msg": http.HTTPStatus(code).phrase, "results": ""}
+    kind = "request" if code < 500 else "internal"
+    return Answer(code, json.dumps(told).encode(), "application/json", {"kind": kind})

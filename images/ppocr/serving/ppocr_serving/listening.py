@@ -1,0 +1,54 @@
+"""The listening sockets, held by the supervisor: who connects while the front is started anew waits
+for the new one instead of being refused."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+
+_VARIABLE = "PPOCR_LISTEN_FDS"
+_BACKLOG = 128  # until the front sets its own
+
+
+def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind((address, port))
+        one.listen(_BACKLOG)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def open_sockets(port: int) -> list[socket.socket]:
+    """Listen on every address of this container.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    sockets = [_listen(socket.AF_INET, "0.0.0.0", port)]  # noqa: S104 - published by the engine
+    with contextlib.suppress(OSError):  # no IPv6 here
+        sockets.append(_listen(socket.AF_INET6, "::", port))
+    return sockets
+
+
+def passed_on(sockets: Sequence[socket.socket]) -> dict[str, str]:
+    """The variable that tells the front which of its descriptors they are."""
+    return {_VARIABLE: ",".join(str(one.fileno()) for one in sockets)}
+
+
+def inherited(backlog: int) -> list[socket.socket]:
+    """The sockets the supervisor passed on, with the front's backlog; none where it did not."""
+    numbers = os.environ.pop(_VARIABLE, "")
+    sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    for one in sockets:
+        one.set_inheritable(False)
+        one.setblocking(False)
+        one.listen(backlog)
+    return sockets

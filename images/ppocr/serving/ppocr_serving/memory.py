@@ -1,0 +1,171 @@
+"""How the memory of a container is shared out: inference threads, and pictures that are decoded.
+
+The limits of a request (images, pixels) say nothing about what a container has: pictures of all
+requests of a worker wait here until there is room for them, and one that could never have it is
+refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .report import RequestError
+from .server.scoreboard import resident_bytes
+from .server.settings import Settings
+
+_MEGA = 1_000_000
+#: Bytes beside the workers: the front and gunicorn's master.
+_OTHERS = 120 * _MEGA
+#: Bytes of a worker when its models are loaded, and what each inference thread comes to keep for a
+#: page of the default size: measured with the models of the image.
+_WORKER = 280 * _MEGA
+_INFERENCE = 150 * _MEGA
+#: Never less, however small the container: a page of 300 dpi fits.
+_LEAST = 64 * _MEGA
+#: Two workers are there for a while when one is renewed: half of the container is left to others.
+_SHARE = 0.5
+#: Share of a request's time that its pictures wait at most.
+_PATIENCE = 0.5
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def container_bytes(files: tuple[str, ...] = _LIMITS) -> int:
+    """Memory this container may take: its limit, or what the host has."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in files:
+        with contextlib.suppress(OSError, ValueError):  # not this version; "max"
+            return min(int(Path(path).read_text()), host)
+    return host
+
+
+def workers_share(workers: int) -> int:
+    """Bytes for each of so many workers of this container."""
+    return (container_bytes() - _OTHERS) // workers
+
+
+def inferences(cpus: int, workers: int) -> int:
+    """Inferences to run at once in each worker: one a CPU, fewer where memory is short."""
+    # One thread more than infer at once (runtime.threads), except where that is one.
+    threads = (workers_share(workers) - _WORKER - _LEAST) // _INFERENCE
+    return max(1, min(cpus, threads - 1))
+
+
+class Room:
+    """So many bytes, given out in the order they are asked for."""
+
+    def __init__(self, total: int, seconds: float) -> None:
+        self.total = total
+        self._seconds = seconds
+        self._free = total
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    def try_take(self, size: int) -> bool:
+        """Take ``size`` bytes if they are free and nobody waits."""
+        with self._changed:
+            if self._waiting or size > self._free:
+                return False
+            self._free -= size
+            return True
+
+    def take(self, size: int) -> None:
+        """Wait for ``size`` bytes; who holds some already must not, or two wait for each other.
+
+        Raises:
+            RequestError: they did not become free in time.
+        """
+        ticket = object()
+        with self._changed:
+            self._waiting.append(ticket)
+            try:
+                if not self._changed.wait_for(
+                    lambda: self._waiting[0] is ticket and size <= self._free, self._seconds
+                ):
+                    raise RequestError(
+                        "other requests hold the memory for pictures: try again later, or raise "
+                        "hubserving_memory_limit",
+                        "busy",
+                        503,
+                    )
+                self._free -= size
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+
+    def give_back(self, size: int) -> None:
+        """End what :meth:`take` or :meth:`try_take` began."""
+        with self._changed:
+            self._free += size
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def held(self, size: int) -> Iterator[Callable[[int], None]]:
+        """Hold ``size`` bytes for the time of the block, which is given a way to keep fewer.
+
+        Raises:
+            RequestError: they did not become free in time.
+        """
+        kept = size
+
+        def keep(fewer: int) -> None:
+            nonlocal kept
+            if fewer < kept:
+                self.give_back(kept - fewer)
+                kept = fewer
+
+        self.take(size)
+        try:
+            yield keep
+        finally:
+            self.give_back(kept)
+
+    def refusal(self, width: int, height: int, size: int) -> RequestError:
+        """Why a picture that takes ``size`` bytes is not read at all."""
+        return RequestError(
+            f"reading {width} x {height} pixels takes {size // _MEGA} MB, a worker of this "
+            f"container has {self.total // _MEGA} MB for pictures: send it smaller, or raise "
+            "hubserving_memory_limit",
+            "pixels",
+            413,
+        )
+
+
+_room: Room | None = None
+_making = threading.Lock()
+
+
+def room(settings: Settings, workers: int, threads: int) -> Room:
+    """The room of this process, made when it is first asked for: after the models are loaded.
+
+    Args:
+        settings: of the service.
+        workers: processes that share the container.
+        threads: inference threads of each.
+    """
+    global _room
+    with _making:
+        if _room is None:
+            left = workers_share(workers) - resident_bytes(os.getpid()) - threads * _INFERENCE
+            total = max(_LEAST, min(left, int(workers_share(workers) * _SHARE)))
+            _room = Room(total, settings.timeout * _PATIENCE)
+        return _room
+
+
+def forget_room() -> None:
+    """Measure again: another model was loaded. To be called while no picture is held."""
+    global _room
+    with _making:
+        _room = None
+
+
+def _after_fork() -> None:
+    global _room, _making
+    _room, _making = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,180 @@
+"""From an image file to pixels.
+
+Pillow reads the head and decodes: the size that is checked is the size it allocates. Its pixels of
+JPEG and PNG are those of stock's OpenCV, bit by bit; grey, palette and CMYK become colour, of 16
+bits the upper 8 are kept. Beyond stock, transparent parts get a ground, and EXIF orientation
+counts in every format.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin, WebPImagePlugin
+
+from ..files import FILES, MAX_SIDE
+from ..report import RequestError
+from . import frames, ifd
+from .ground import on_ground
+
+#: What is read; everything else is refused by name.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+
+# Pillow knows the others by itself; asking it to learn all it can would load forty more.
+assert TiffImagePlugin and WebPImagePlugin
+Image.preinit()
+# Our own check comes before any decoding; Pillow's would only warn.
+Image.MAX_IMAGE_PIXELS = None
+ifd.bound()
+# What Pillow thinks of a client's file goes to the client, not into the log.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_DAMAGED = "the image is damaged, or of a kind this service does not read"
+#: Scans of a progressive JPEG, each of which costs a pass over the picture; encoders write a dozen.
+_MOST_SCANS = 100
+#: Bytes a pixel that decoders take beside Pillow's own picture: frames, strips, a second copy.
+_DECODER = {"WEBP": 16, "TIFF": 8, "GIF": 4}
+_PROGRESSIVE = 6
+_GROUND = 6
+_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_STRIP = 256  # rows converted at a time
+
+#: What puts a picture right, by its EXIF orientation.
+_TURNS = {
+    2: lambda image: cv2.flip(image, 1),
+    3: lambda image: cv2.rotate(image, cv2.ROTATE_180),
+    4: lambda image: cv2.flip(image, 0),
+    5: lambda image: cv2.transpose(image),
+    6: lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda image: cv2.rotate(cv2.transpose(image), cv2.ROTATE_180),
+    8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+
+
+def unreadable(message: str, http: int = 422) -> RequestError:
+    """A refusal of one picture."""
+    return RequestError(message, "pixels" if http == 413 else "image", http)
+
+
+class Picture:
+    """An image file whose head has been read.
+
+    Attributes:
+        width, height: pixels, before the picture is turned upright.
+        cost: bytes that decoding it takes at most, its pixels among them.
+        frames: pictures in the file; :meth:`pixels` gives the first.
+
+    Raises:
+        RequestError: no image, or one of more than ``pixels_limit`` pixels.
+    """
+
+    def __init__(self, data: bytes, pixels_limit: int) -> None:
+        self._image = _opened(data)
+        self.width, self.height = self._image.size
+        largest = max(self.width * self.height, _tile(self._image))
+        if largest > pixels_limit or max(self.width, self.height) > MAX_SIDE:
+            stored = "" if largest == self.width * self.height else f" in tiles of {largest}"
+            raise unreadable(
+                f"{self.width} x {self.height} pixels{stored} are more than the "
+                f"{pixels_limit // 1_000_000} million allowed (hubserving_pixels_limit), or a side "
+                f"is longer than {MAX_SIDE}",
+                413,
+            )
+        if self._image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MOST_SCANS:
+            raise unreadable(f"a JPEG of more than {_MOST_SCANS} scans is not read")
+        self.frames = frames.count(self._image, data)
+        each = 3 + _OF_MODE.get(self._image.mode, 4) + _DECODER.get(self._image.format or "", 0)
+        if "progressive" in self._image.info:
+            each += _PROGRESSIVE
+        if self._image.has_transparency_data:
+            each += _GROUND
+        self.cost = largest * each
+
+    def pixels(self) -> np.ndarray:
+        """Decode: BGR, uint8 (H, W, 3), upright. To be called once.
+
+        Raises:
+            RequestError: the file is damaged.
+        """
+        image, self._image = self._image, None  # type: ignore[assignment]
+        try:
+            image.load()
+            # Of TIFF Pillow has turned it already.
+            orientation = 1 if image.format == "TIFF" else _orientation(image)
+            decoded = _bgr(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a decoder makes of a damaged file
+            raise unreadable(_DAMAGED) from error
+        del image  # before the turned one is made beside it
+        turn = _TURNS.get(orientation)
+        return decoded if turn is None else np.ascontiguousarray(turn(decoded))
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # Pillow's parsers raise whatever they meet
+        if data.startswith(b"%PDF"):
+            raise unreadable("a PDF goes in pdfs, not in images") from error
+        if data.startswith(FILES):
+            raise unreadable(_DAMAGED) from error
+        known = "PNG, JPEG, BMP, TIFF, WebP, GIF, PPM"
+        raise unreadable(f"not an image of a format this service reads ({known})") from error
+
+
+def _tile(image: Image.Image) -> int:
+    """Pixels of a tile of a TIFF, which may be larger than the picture; else 0."""
+    tags = getattr(image, "tag_v2", {})
+    try:
+        return int(tags.get(322, 0)) * int(tags.get(323, 0))
+    except (TypeError, ValueError) as error:
+        raise unreadable(_DAMAGED) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where the file has none, or none that makes sense."""
+    # A program that turned the picture without minding XMP is more likely than one that says it
+    # there alone; OpenCV does not look at it either.
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(key, None)
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF data is no reason not to read the picture
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _bgr(image: Image.Image) -> np.ndarray:
+    """A decoded picture as BGR, uint8, on a ground where it is transparent."""
+    width, height = image.size
+    result = np.empty((height, width, 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if image.has_transparency_data else None
+    colour = image.info.get("transparency")
+    if isinstance(colour, tuple) and image.mode == "RGB" and max(colour) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)  # as the pixels are
+    highest: Any = image.getextrema()[1] if image.mode[0] == "I" else 0
+    shift = 8 if highest > 255 else 0
+    # By strips: a whole picture converted would be there three times.
+    for top in range(0, height, _STRIP):
+        rows = slice(top, min(top + _STRIP, height))
+        strip = image.crop((0, rows.start, width, rows.stop))
+        if image.mode[0] in "IF":
+            values = np.nan_to_num(np.asarray(strip))
+            result[rows] = (
+                np.clip(values, 0, (256 << shift) - 1).astype(np.uint16)[..., None] >> shift
+            )
+            if alpha is not None:
+                alpha[rows] = np.where(values == colour, 0, 255)
+        elif alpha is not None:
+            # Multiplied alpha is divided again by the conversion.
+            whole = strip.convert("LA") if image.mode == "La" else strip
+            converted = np.asarray(whole.convert("RGBA"))
+            result[rows], alpha[rows] = converted[:, :, 2::-1], converted[:, :, 3]
+        else:
+            result[rows] = np.asarray(strip.convert("RGB"))[:, :, ::-1]
+    return result if alpha is None else on_ground(result, alpha)

@@ -1,0 +1,116 @@
+"""The port: connections are taken in, within the bound, and told apart by what they may ask."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from tornado import http1connection, httputil, netutil, web
+
+from .. import listening
+from ..logs import event
+from .access import Access
+from .answers import ECHO, capped
+from .connections import Connection, Malformed, Stream, TlsStream
+from .crowd import Crowd
+from .metrics import Metrics
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Bodies are counted by the handlers, which can say what is wrong; Tornado's own limit is not met.
+_NO_LIMIT = 1 << 60
+_HEAD_BYTES = 16384
+#: Connections the kernel keeps until they are taken: beyond it a client's first try costs a second.
+_BACKLOG = 4096
+#: Bytes a connection may have read ahead.
+_BUFFER = 1 << 20
+
+
+class Listener(httputil.HTTPServerConnectionDelegate):
+    """Listens on the port, and keeps the crowd of connections."""
+
+    def __init__(
+        self,
+        application: web.Application,
+        settings: Settings,
+        access: Access,
+        metrics: Metrics,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._application = application
+        self._access = access
+        self._metrics = metrics
+        self._tls = tls
+        self._params = http1connection.HTTP1ConnectionParameters(
+            max_header_size=_HEAD_BYTES,
+            max_body_size=_NO_LIMIT,
+            header_timeout=settings.header_timeout,
+            body_timeout=settings.body_timeout,
+        )
+        self._crowd = Crowd(settings.connections)
+        self._closers: list[Callable[[], None]] = []
+
+    def listen(self, port: int) -> None:
+        """Take connections on a port of every address."""
+        for one in listening.inherited(_BACKLOG) or netutil.bind_sockets(port, backlog=_BACKLOG):
+            remove = netutil.add_accept_handler(one, self._accepted)
+            self._closers += [remove, one.close]
+
+    def stop(self) -> None:
+        """Take no new connection; those there are go on."""
+        while self._closers:
+            self._closers.pop(0)()
+
+    def _accepted(self, plain: socket.socket, address: Any) -> None:
+        try:
+            stream: Stream | TlsStream
+            if self._tls:
+                wrapped = self._tls.wrap_socket(
+                    plain, server_side=True, do_handshake_on_connect=False
+                )
+                stream = TlsStream(wrapped, max_buffer_size=_BUFFER)
+            else:
+                stream = Stream(plain, max_buffer_size=_BUFFER)
+        except OSError:  # gone already
+            plain.close()
+            return
+        connection = Connection(self, stream, self._params, address)
+        if not self._crowd.admit(connection):
+            stream.close()
+            return
+        connection.start_serving(self)
+        self._metrics.connections.set(len(self._crowd))
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        return self._application.start_request(server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        assert isinstance(server_conn, Connection)
+        self._crowd.leave(server_conn)
+        self._metrics.connections.set(len(self._crowd))
+
+    def serves(self, connection: Connection) -> bool:
+        """Whether there is a place for a connection's request."""
+        return self._crowd.serves(connection)
+
+    def malformed(self, connection: Connection, fault: Malformed) -> tuple[int, str]:
+        """Note a request that no handler sees, and say what to answer."""
+        code, message, kind = fault.code, str(fault), fault.kind
+        if not self._access.from_allowed_network(connection.client):
+            code, message, kind = 403, self._access.NETWORK, "access"
+        self._metrics.errors.labels(kind).inc()
+        event(
+            log,
+            "request",
+            client=connection.client,
+            code=code,
+            error=kind,
+            reason=capped(message, 2 * ECHO),
+        )
+        return code, message

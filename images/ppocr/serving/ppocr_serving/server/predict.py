@@ -1,0 +1,182 @@
+"""``POST /predict/<module>``: a body is taken in whole, and unpacked, before a worker sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from .handlers import Handler, Refusal
+from .unpack import BodyError, Unpacker, packed
+from .upstream import Answer, Busy, TimedOut, WorkerLost
+
+if TYPE_CHECKING:
+    from .front import Front
+
+log = logging.getLogger(__name__)
+
+#: What stock never answers stays true also with stock_status.
+_ALWAYS_TRUE = {401, 403, 404, 405, 503, 504}
+
+
+def _is_json(content_type: str) -> bool:
+    """As Flask has it, without parsing parameters a client may have made up."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+
+
+class Predict(Handler):
+    """A request for a module."""
+
+    methods = ("POST",)
+
+    def initialize(self, front: Front) -> None:
+        super().initialize(front)
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._unpacker: Unpacker | None = None
+        self._counted = True
+        self._answering: asyncio.Future[Answer] | None = None
+        front.in_flight.add(self)
+
+    def judge(self) -> Refusal | None:
+        return super().judge() or self._judge_type() or self._judge_load()
+
+    def _judge_type(self) -> Refusal | None:
+        headers = self.request.headers
+        if not _is_json(headers.get("Content-Type", "")):
+            return 415, "Content-Type must be application/json", "request"
+        try:
+            if packed(headers.get("Content-Encoding", "")):
+                self._unpacker = Unpacker()
+        except BodyError as error:
+            self.set_header("Accept-Encoding", "gzip")
+            return 415, str(error), "request"
+        return None
+
+    def _judge_load(self) -> Refusal | None:
+        busy = self.front.busy()
+        return self.busy(str(busy), busy.retry_after) if busy else None
+
+    async def take(self, chunk: bytes) -> None:
+        if self._unpacker is None:
+            self._keep(chunk)
+            return
+        try:
+            for piece in self._unpacker.feed(chunk):
+                self._keep(piece)
+                if self.refusal:
+                    return
+                await asyncio.sleep(0)
+        except BodyError as error:
+            self.give_up((400, str(error), "request"))
+
+    def _keep(self, piece: bytes) -> None:
+        if not self._counted:
+            return  # the client has left
+        if self._held + len(piece) > self.front.settings.body_bytes:
+            self.give_up(self.too_large())
+        elif not self.front.hold(len(piece)):
+            self.give_up(self.busy("the service holds as many requests as it can", 1))
+        else:
+            self._held += len(piece)
+            self._parts.append(piece)
+
+    def give_up(self, refusal: Refusal) -> None:
+        super().give_up(refusal)
+        self._drop()
+
+    def _drop(self) -> None:
+        self.front.release(self._held)
+        self._held = 0
+        self._parts = []
+
+    async def answer(self) -> None:
+        module = self.path_args[0]
+        try:
+            if self._unpacker is not None:
+                self._unpacker.end()
+        except BodyError as error:
+            self.refuse(400, str(error), "request")
+            return
+        headers = {"Content-Type": "application/json", "X-Request-Id": self.request_id}
+        self.fields |= {"module": module, "bytes": self._held}
+        try:
+            self._answering = asyncio.ensure_future(
+                self.front.upstream.ask(f"/predict/{module}", self._parts, headers)
+            )
+            answer = await self._answering
+        except asyncio.CancelledError:
+            if self._counted:
+                self.abandon()
+        except Busy as busy:
+            self.refuse(*self.busy(str(busy), busy.retry_after))
+        except TimedOut:
+            seconds = self.front.settings.timeout
+            self.refuse(504, f"no answer within {seconds} s (hubserving_timeout)", "timeout")
+        except WorkerLost:
+            self.refuse(500, "the service lost its workers on this request", "worker_lost")
+        else:
+            if not self._finished:
+                self._pass_on(module, answer)
+
+    def _pass_on(self, module: str, answer: Answer) -> None:
+        self._note(module, answer)
+        self.send(answer.code, answer.body, answer.content_type)
+
+    def told(self, code: int) -> int:
+        stock = self.front.settings.stock_status and code not in _ALWAYS_TRUE
+        return 200 if stock else code
+
+    def _note(self, module: str, answer: Answer) -> None:
+        report = answer.report
+        self.front.workers.count(report.get("pid"))
+        metrics = self.front.metrics
+        if report.get("kind"):
+            metrics.errors.labels(report["kind"]).inc()
+            self.fields["error"] = report["kind"]
+        seconds = report.get("seconds", {})
+        for stage, took in seconds.items():
+            metrics.stages.labels(stage).observe(took)
+        if seconds:
+            timings = (f"{stage};dur={took * 1000:.1f}" for stage, took in seconds.items())
+            self.set_header("Server-Timing", ", ".join(timings))
+        if answer.code == 200:
+            metrics.images.labels(module).inc(report.get("images", 0))
+            metrics.lines.labels(module).inc(report.get("lines", 0))
+        keys = ("images", "unreadable", "lines", "pixels", "seconds")
+        self.fields |= {key: report[key] for key in keys if key in report}
+
+    def abandon(self) -> None:
+        """The front ends before this request: say so."""
+        if not self._finished:
+            self.refuse(*self.busy("the service is stopping", 5))
+
+    def _uncount(self) -> None:
+        self._drop()
+        self._counted = False
+        self.front.in_flight.discard(self)
+
+    def on_finish(self) -> None:
+        self._uncount()
+        metrics = self.front.metrics
+        # Only modules that are served become label values: the path is the client's to choose.
+        module = self.path_args[0] if self.path_args else ""
+        module = module if module in self.front.modules else "unknown"
+        metrics.requests.labels(module, str(self.get_status())).inc()
+        metrics.duration.labels(module).observe(time.monotonic() - self.started)
+        metrics.body_bytes.inc(self.size)
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        if self._counted:
+            self._uncount()
+            if self._answering is not None:
+                self._answering.cancel()
+            self.front.metrics.errors.labels("client_gone").inc()
+            self.fields["error"] = "client_gone"
+            self.log_request(499)

@@ -1,0 +1,53 @@
+"""The steps of scripts/test: no file of the lab is left out, and few of its steps run at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+from role_code import ROOT, load
+
+ITSELF = "tests/lab/test_lab.py"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "tests")])
+    return load("tests/run.py")
+
+
+@pytest.mark.parametrize("names", [set(), {"lab"}])
+@pytest.mark.parametrize("full", [False, True])
+def test_each_file_of_the_lab_is_run_once(run, names: set[str], full: bool) -> None:
+    files = [step.command[-1] for step in run.choose(names, full) if step.lab]
+    every = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/lab").glob("test_*.py")}
+    assert len(files) == len(set(files))
+    assert set(files) == (every if full else every - {ITSELF})
+    assert set(run.LAB_FIRST) <= {file[len("tests/lab/test_") : -len(".py")] for file in files}
+
+
+def test_steps_are_chosen_by_name(run) -> None:
+    assert [step.command[-1] for step in run.choose({"lab-lab"}, False)] == [ITSELF]
+    assert [step.name for step in run.choose({"unit", "ruff"}, False)] == ["ruff", "unit"]
+
+
+def test_two_steps_of_the_lab_at_once_and_others_beside(run) -> None:
+    began = threading.Barrier(run.PARALLEL, timeout=30)
+    in_lab: list[str] = []
+    most = []
+
+    def one(step):
+        if step.lab:
+            in_lab.append(step.name)
+            most.append(len(in_lab))
+        if step.name in ("lab1", "lab2", "other"):
+            began.wait()  # these three run at once, or none of them ends
+        if step.lab:
+            in_lab.remove(step.name)
+        return run.Result(step, 0, 0, "")
+
+    steps = [run.Step(f"lab{n}", [], lab=True) for n in (1, 2, 3, 4)]
+    results = run.run_all([*steps, run.Step("other", [])], one)
+    assert len(results) == 5
+    assert max(most) == run.PARALLEL_LAB == 2

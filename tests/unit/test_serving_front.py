@@ -1,0 +1,135 @@
+"""Parts of the front that need no server: unpacking, the encoder, the crowd, accepted names."""
+
+import gzip
+import json
+import zlib
+
+import pytest
+from ppocr_serving.server import crowd
+from ppocr_serving.server.access import Access
+from ppocr_serving.server.answers import MESSAGE, capped, encode, failure
+from ppocr_serving.server.settings import Settings, SettingsError
+from ppocr_serving.server.unpack import PIECE, BodyError, Unpacker, packed
+
+DATA = bytes(range(256)) * 5000
+
+
+def unpacked(body, step=1000):
+    unpacker, pieces = Unpacker(), []
+    for start in range(0, len(body), step):
+        pieces += unpacker.feed(body[start : start + step])
+    unpacker.end()
+    assert all(len(piece) <= PIECE for piece in pieces)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000, 10**6])
+def test_gzip_is_unpacked_however_it_comes(step):
+    body = gzip.compress(DATA)
+    assert unpacked(body, step) == DATA
+    assert unpacked(body + body + bytes(9), step) == DATA + DATA
+    assert unpacked(b"", step) == b""
+
+
+def test_a_bomb_comes_in_pieces():
+    unpacker = Unpacker()
+    assert next(unpacker.feed(gzip.compress(bytes(50_000_000)))) == bytes(PIECE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(DATA)[:-1], gzip.compress(DATA)[:50], gzip.compress(DATA) + b"x", b"{}",
+     zlib.compress(DATA), b"\x1f\x8b", gzip.compress(b"") * 5000],
+    ids=range(7),
+)  # fmt: skip
+def test_what_is_no_gzip(body):
+    with pytest.raises(BodyError):
+        unpacked(body)
+
+
+def test_encodings():
+    assert packed("gzip") and packed("identity, X-GZIP ,")
+    assert not packed("") and not packed("identity")
+    for other in ("deflate", "gzip, gzip", "br", "gzip;q=1", "x" * 9000):
+        with pytest.raises(BodyError):
+            packed(other)
+
+
+def test_the_encoder_cannot_fail():
+    for value in (
+        {"\ud800": "\udfff\ud83d"},
+        {"x": object()},
+        ["\0", "\u2028", "字"],
+        {1: {2: b"x"}},
+    ):
+        assert json.loads(encode(value).decode()) is not None
+    assert encode({"msg": "字"}) == '{"msg":"字"}'.encode()
+    assert len(failure("y" * 10**6)["msg"]) < MESSAGE + 50
+    assert capped("short") == "short"
+
+
+class Someone:
+    def __init__(self, group, state=crowd.IDLE, since=0.0, moved=0):
+        self.group, self.state, self.since, self.moved = group, state, since, moved
+        self.gone = False
+
+    def evict(self):
+        self.gone = True
+
+
+@pytest.fixture
+def now(monkeypatch):
+    monkeypatch.setattr(crowd.time, "monotonic", lambda: 100.0)
+
+
+def test_idle_ones_go_first_of_whoever_has_most(now):
+    there = [Someone("a", since=n) for n in range(3)] + [Someone("b"), Someone("c", crowd.WORKING)]
+    crowded = crowd.Crowd(5)
+    assert all(crowded.admit(one) for one in there)
+    assert crowded.admit(Someone("b", since=100))
+    assert [one.gone for one in there] == [True, False, False, False, False]
+    assert len(crowded) == 5
+
+
+def test_who_has_just_come_and_who_works_stays(now):
+    crowded = crowd.Crowd(2)
+    fresh = [Someone("a", since=99.9) for _ in range(2 + crowd.SPARE)]
+    assert all(crowded.admit(one) for one in fresh) and not any(one.gone for one in fresh)
+    assert crowded.admit(Someone("b", since=100)) and fresh[0].gone  # the very bound
+    for one in fresh:
+        one.state = crowd.WORKING
+    assert not crowded.serves(fresh[-1])
+    assert not any(one.gone for one in fresh[1:])
+
+
+def test_the_slow_give_way_and_so_does_who_holds_more_than_half(now):
+    slow = [Someone("a", crowd.RECEIVING, 0, 10_000), Someone("a", crowd.ANSWERING, 99, 0)]
+    fast = [Someone("a", crowd.RECEIVING, 0, 10**8) for _ in range(2)]
+    crowded = crowd.Crowd(4)
+    newcomers = [Someone("a", crowd.RECEIVING, 100), Someone("b", crowd.RECEIVING, 100)]
+    for one in (*slow, *fast, *newcomers):
+        crowded.admit(one)
+    assert crowded.serves(newcomers[0]) and slow[1].gone
+    assert crowded.serves(newcomers[1]) and slow[0].gone
+    assert not any(one.gone for one in fast)
+
+
+def test_groups():
+    assert crowd.group_of("10.0.0.1") == crowd.group_of("::ffff:10.0.0.1") == "10.0.0.1"
+    assert crowd.group_of("2001:db8::1") == crowd.group_of("2001:db8::2")
+    assert crowd.group_of("2001:db8::1") != crowd.group_of("2001:db8:0:1::1")
+    assert crowd.group_of("fe80::1%eth0") == "fe80::/64" and crowd.group_of("") == ""
+
+
+def test_names():
+    access = Access(Settings(hosts="OCR.example, ::1,192.0.2.7"))
+    for host in ("ocr.example", "ocr.example.", "[::1]", "192.0.2.7"):
+        assert access.by_accepted_name(host, "192.0.2.1", False)
+    for host in ("evil.example", "127.0.0.1", "", "ocr.example.evil"):
+        assert not access.by_accepted_name(host, "192.0.2.1", True)
+        assert not access.by_accepted_name(host, "127.0.0.1", False)
+        assert access.by_accepted_name(host, "::ffff:127.0.0.1", True)
+    assert Access(Settings()).by_accepted_name("any", "192.0.2.1", False)
+    for wrong in ("http://x", "x:80", "a:80", "a b", "x/y"):
+        with pytest.raises(SettingsError, match="hubserving_hosts"):
+            Settings.from_environment({"PPOCR_HOSTS": wrong})

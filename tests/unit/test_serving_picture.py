@@ -1,0 +1,191 @@
+"""Pictures as files: heads, frames, grounds; base64; bounds of directories of tags."""
+
+import base64
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from ppocr_serving.files import from_base64
+from ppocr_serving.pipeline import frames
+from ppocr_serving.pipeline.ground import on_ground
+from ppocr_serving.pipeline.picture import Picture
+from ppocr_serving.report import RequestError
+
+LIMIT = 1_000_000
+
+
+def saved(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(size=(40, 30), mode="RGB"):
+    dice = np.random.default_rng(3)
+    return Image.fromarray(dice.integers(0, 256, (size[1], size[0], 3), np.uint8)).convert(mode)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_pixels_are_those_of_the_file(kind, mode):
+    picture = noise(mode=mode)
+    expected = np.asarray(picture.convert("RGB"))[:, :, ::-1]
+    np.testing.assert_array_equal(Picture(saved(picture, kind), LIMIT).pixels(), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 255), (7, 256), (2, 257), (5, 700)])
+def test_strips_meet(size):
+    expected = np.asarray(noise(size))[:, :, ::-1]
+    np.testing.assert_array_equal(Picture(saved(noise(size), "PNG"), LIMIT).pixels(), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_jpegs_are_decoded_as_opencv_does(options):
+    import cv2
+
+    data = saved(noise((99, 77)), "JPEG", quality=80, **options)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(Picture(data, LIMIT).pixels(), expected)
+
+
+def test_of_sixteen_bits_the_upper_eight_are_kept():
+    values = np.arange(0, 65536, 13, np.uint16)[:5000].reshape(50, 100)
+    for kind in ("PNG", "TIFF"):
+        pixels = Picture(saved(Image.fromarray(values), kind), LIMIT).pixels()
+        np.testing.assert_array_equal(pixels[:, :, 1], values >> 8)
+
+
+def test_the_size_and_the_cost_are_known_before_decoding():
+    picture = Picture(saved(noise((100, 50)), "PNG"), LIMIT)
+    assert (picture.width, picture.height, picture.frames) == (100, 50, 1)
+    assert picture.cost >= 100 * 50 * 7
+    webp = Picture(saved(noise((100, 50)), "WEBP"), LIMIT)
+    assert webp.cost > picture.cost
+    with pytest.raises(RequestError, match="100 x 50") as refused:
+        Picture(saved(noise((100, 50)), "PNG"), 4999)
+    assert refused.value.http == 413
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_frames_are_counted(kind, number):
+    pages = [Image.new("RGB", (16, 16), (30 * page, 0, 0)) for page in range(number)]
+    data = saved(pages[0], kind, save_all=True, append_images=pages[1:])
+    assert Picture(data, LIMIT).frames == number
+
+
+def test_smaller_copies_of_a_page_are_no_pages():
+    pages = [noise(), noise((20, 15)), noise()]
+    kinds = [{}, {254: 1}, {}]
+    buffer = io.BytesIO()
+    from PIL.TiffImagePlugin import AppendingTiffWriter
+
+    with AppendingTiffWriter(buffer) as writer:
+        for page, tags in zip(pages, kinds, strict=True):
+            page.save(writer, "TIFF", tiffinfo=tags)
+            writer.newFrame()
+    assert Picture(buffer.getvalue(), LIMIT).frames == 2
+
+
+def test_a_chain_of_pages_that_never_ends_is_left():
+    data = bytearray(saved(noise(), "TIFF"))
+    (place,) = struct.unpack_from("<L", data, 4)
+    (entries,) = struct.unpack_from("<H", data, place)
+    struct.pack_into("<L", data, place + 2 + 12 * entries, place)  # the next page is this one
+    assert frames.count(Image.open(io.BytesIO(data)), bytes(data)) == 1
+
+
+@pytest.mark.parametrize(
+    ("ink", "ground"), [(0, 255), (255, 0), (60, 255), (200, 0), (120, 255), ((0, 255), 128)]
+)
+def test_the_ground_is_what_the_text_stands_out_from(ink, ground):
+    image = np.full((60, 200, 3), 77, np.uint8)
+    alpha = np.zeros((60, 200), np.uint8)
+    inks = ink if isinstance(ink, tuple) else (ink, ink)
+    for number in range(10):
+        place = slice(number * 20 + 4, number * 20 + 9)
+        image[20:40, place] = inks[number % 2]
+        alpha[20:40, place] = 255
+    on_ground(image, alpha)
+    assert (image[0] == ground).all() and image[30, 5, 0] == inks[0]
+
+
+def test_a_card_with_text_on_it_and_beside_it_stays_legible():
+    image = np.zeros((100, 300, 3), np.uint8)
+    alpha = np.zeros((100, 300), np.uint8)
+    image[10:90, 10:150], alpha[10:90, 10:150] = 255, 255  # white, with black text on it
+    image[40:60, 20:140] = 0
+    for x in range(160, 290, 6):
+        alpha[20:80, x : x + 3] = 255  # black text beside it
+    on_ground(image, alpha)
+    assert image[0, 0, 0] > 100 and (image[40:60, 20:140] == 0).all()
+
+
+def test_without_transparency_nothing_changes():
+    image = np.asarray(noise()).copy()
+    before = image.copy()
+    on_ground(image, np.full(image.shape[:2], 255, np.uint8))
+    np.testing.assert_array_equal(image, before)
+    on_ground(image, np.zeros(image.shape[:2], np.uint8))  # some programs leave alpha at zero
+    np.testing.assert_array_equal(image, before)
+
+
+def exif_of(entries, size=60_000):
+    """EXIF data whose tags share their bytes."""
+    tags = b"".join(struct.pack("<HHLL", 0x9000 + n, 7, size, 8) for n in range(entries))
+    head = b"II*\x00" + struct.pack("<LH", 8, entries)
+    return b"Exif\x00\x00" + (head + tags + bytes(4)).ljust(size + 8, b"\x00")
+
+
+def test_exif_that_unpacks_to_much_more_is_left_alone(monkeypatch):
+    from PIL import ImageFile
+
+    taken = []
+    read = ImageFile._safe_read
+    monkeypatch.setattr(ImageFile, "_safe_read", lambda f, n: taken.append(n) or read(f, n))
+    for kind in ("JPEG", "PNG", "WEBP"):
+        picture = Picture(saved(noise(), kind, exif=exif_of(3000)), LIMIT)
+        assert picture.pixels().shape == (30, 40, 3)
+    assert sum(taken) < 3_000_000
+
+
+FILE = saved(noise(), "PNG")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text,
+        lambda text: "\n".join(text[start : start + 76] for start in range(0, len(text), 76)),
+        lambda text: text.replace("+", "-").replace("/", "_"),
+        lambda text: text.replace("+", "-").replace("/", "_").rstrip("="),
+        lambda text: text.rstrip("="),
+        lambda text: f"  {text}\r\n",
+        lambda text: f"data:image/png;base64,{text}",
+        lambda text: f"data:image/png;charset=x;BASE64,{text.replace('=', '%3D')}",
+        lambda text: text + "==",
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_base64_is_read_in_its_kinds(change, extra):
+    data = FILE + b"\xfb\xef\xff\xfe"[: extra + 1]
+    assert from_base64(change(base64.b64encode(data).decode())) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("aGVsbG8", "cut off"), ("a", "base64"), ("####", "base64"), ("aGVs#bG8=", "base64"),
+        ("é", "ASCII"), ("aGVsbG8=aGVs", "base64"), ("data:image/png,x", "data: URL"),
+        ("data:image/png;base64", "data: URL"), ("data:", "data: URL"),
+        ("http://x/y.png", "base64"),
+        (7, "string"), (None, "string"), (b"aGVs", "string"),
+    ],
+)  # fmt: skip
+def test_what_is_no_base64_is_named(text, words):
+    with pytest.raises(RequestError, match=words) as refused:
+        from_base64(text, "pdfs")
+    assert refused.value.http == 400 and str(refused.value).startswith("pdfs: ")
