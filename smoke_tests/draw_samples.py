@@ -19,6 +19,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import PIL
 from PIL import Image, ImageDraw, ImageFont
@@ -59,6 +60,8 @@ class Sample:
     turn: float = 0
     # Lines in the order of the answer; empty means the order they were drawn in.
     answer: tuple[str, ...] = field(default=())
+    # What the pipeline's parameters have to be for it to be read: see needs.py.
+    needs: dict[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return the expected lines, in the order boxes are read: top to bottom, left to right."""
@@ -132,6 +135,7 @@ def samples() -> list[Sample]:
             ("rotated", "cls"),
             turn=180,
             answer=tuple(reversed(turned)),
+            needs={"use_angle_cls": True},
         ),
         Sample("table.png", (640, 260), table, ("order",)),
         Sample(
@@ -142,7 +146,17 @@ def samples() -> list[Sample]:
             turn=5,
         ),
         Sample("small.png", (120, 40), (Text(12, 8, "小图片", 24),), ("small",)),
-        Sample("large.png", (1600, 1200), page, ("large",)),
+        Sample(
+            "large.png",
+            (1600, 1200),
+            page,
+            ("large",),
+            # Scaled otherwise, one character of its first line is read as another.
+            needs={
+                "det_limit_side_len": {"min": 640, "max": 1120},
+                "det_limit_type": "max",
+            },
+        ),
         Sample(
             "low-contrast.png",
             (520, 180),
@@ -151,6 +165,7 @@ def samples() -> list[Sample]:
             ink=(165, 165, 165),
             paper=(215, 215, 215),
             min_confidence=0.7,
+            needs={"det_limit_type": "max"},
         ),
         # One line filling the picture: what ocr_rec and ocr_cls are given.
         Sample("line.png", (300, 48), (Text(12, 5, "单行识别2026", 34),), ("line", "rec", "cls-0")),
@@ -160,6 +175,7 @@ def samples() -> list[Sample]:
             (Text(12, 5, "单行识别2026", 34),),
             ("line", "cls-180"),
             turn=180,
+            needs={"use_angle_cls": True},
         ),
         Sample("blank.png", (320, 200), (), ("blank", "det")),
     ]
@@ -225,6 +241,7 @@ def write_samples(out: Path, font: Path, latin_font: Path) -> list[str]:
                 "tags": list(sample.tags),
                 "lines": sample.lines(),
                 "min_confidence": sample.min_confidence,
+                **({"needs": sample.needs} if sample.needs else {}),
                 "width": sample.size[0],
                 "height": sample.size[1],
                 "sha256": sha256(data),

@@ -169,6 +169,42 @@ def test_a_miss_fails_and_is_shown_everywhere(service: Service, tmp_path: Path) 
     assert "digits.png" in (tmp_path / "junit.xml").read_text(encoding="utf-8")
 
 
+def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_path: Path) -> None:
+    """As with README's example of hubserving_params."""
+    excluded = {"rotated-180.png", "large.png", "line-180.png"}
+
+    def without(module: str, entries: list[dict[str, Any]]) -> Any:
+        results = right_results(module, entries)
+        if module == "ocr_system":
+            return [
+                [] if e["file"] in excluded else r for e, r in zip(entries, results, strict=True)
+            ]
+        return results
+
+    service.results = without
+    params = {"det_limit_side_len": 1280, "det_db_thresh": 0.3, "use_angle_cls": False}
+    given = ("--url", service.url, "--modules", ALL_MODULES)
+    done = smoke(*given, "--params", json.dumps(params), report=tmp_path)
+    assert done.returncode == 0, done.stdout
+    turned = "not asked: rotated-180.png needs use_angle_cls true (hubserving_params)"
+    assert turned in done.stdout.splitlines()
+    read = verdict(tmp_path)
+    assert read["ok"] is True and read["done"] == read["planned"]
+    assert {text.split()[0] for text in read["not_asked"]} == excluded
+    assert read["summary"].endswith("checks, 3 pictures not asked")
+    asked = {row["file"] for row in read["pictures"] if row["module"] == "ocr_system"}
+    assert asked == {entry["file"] for entry in ENTRIES} - excluded
+    assert "line-180.png needs use_angle_cls true" in (tmp_path / "report.html").read_text("utf-8")
+    assert smoke(*given).returncode == 1  # nothing is excluded by itself
+
+
+def test_a_miss_names_the_parameters_that_were_set(service: Service) -> None:
+    service.results = lambda module, entries: [[] for _ in entries]
+    done = smoke("--url", service.url, "--params", '{"drop_score": 0.95}')
+    assert done.returncode == 1
+    assert "which may be the cause: drop_score 0.95" in done.stdout
+
+
 def test_low_confidence_is_a_miss(service: Service, tmp_path: Path) -> None:
     def unsure(module: str, entries: list[dict[str, Any]]) -> Any:
         return [
@@ -239,6 +275,8 @@ def test_an_instance_may_serve_one_module_only(service: Service, module: str) ->
         (["--url", "http://h", "--token-file", "/nowhere"], "--token-file /nowhere"),
         (["--url", "http://h", "--token", "a", "--token-file", "b"], "exclude each other"),
         (["--url", "http://h", "--module", "a", "--modules", "b"], "not among --modules"),
+        (["--url", "http://h", "--params", "a=1"], "--params 'a=1' is not JSON"),
+        (["--url", "http://h", "--params", "[1]"], "--params '[1]' is not an object"),
     ],
 )
 def test_wrong_options_are_told_in_one_sentence(options: list[str], message: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from smoke_tests import draw_samples
+from smoke_tests.needs import lacking
 from smoke_tests.samples import load_samples
 
 FOLDER = draw_samples.SAMPLES_DIR
@@ -32,6 +33,8 @@ def test_index_and_pictures_agree() -> None:
 def test_index_says_what_the_script_draws() -> None:
     drawn = {sample.file: sample.lines() for sample in draw_samples.samples()}
     assert drawn == {entry["file"]: entry["lines"] for entry in INDEX["samples"]}
+    needs = {sample.file: sample.needs for sample in draw_samples.samples()}
+    assert needs == {entry["file"]: entry.get("needs", {}) for entry in INDEX["samples"]}
 
 
 def test_image_json_is_the_request_of_one_sample() -> None:
@@ -110,3 +113,37 @@ def test_a_wrong_folder_is_told_in_one_sentence(
         (tmp_path / "samples.json").write_text(index, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         load_samples(tmp_path)
+
+
+def test_needs_of_samples_of_ones_own(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    entry = {"file": "a.png", "lines": [], "needs": {"use_angle_cls": True}}
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": [entry]}))
+    assert load_samples(tmp_path)[0].needs == {"use_angle_cls": True}
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": [{**entry, "needs": ["x"]}]}))
+    with pytest.raises(ValueError, match='"needs" of a.png is an object'):
+        load_samples(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({}, ""),
+        ({"drop_score": 0.6}, ""),
+        ({"cls": True, "side": 900}, ""),
+        ({"cls": "yes", "side": "900"}, ""),
+        ({"cls": False}, "needs cls true (hubserving_params)"),
+        ({"cls": "false"}, "needs cls true (hubserving_params)"),
+        ({"side": 1280}, "needs side at least 640 and at most 1120 (hubserving_params)"),
+        ({"side": "1280.0"}, "needs side at least 640 and at most 1120 (hubserving_params)"),
+        ({"type": "min"}, 'needs type "max" (hubserving_params)'),
+        ({"side": "many"}, ""),
+        (
+            {"cls": "no", "type": "min"},
+            'needs cls true, type "max" (hubserving_params)',
+        ),
+    ],
+)
+def test_what_a_sample_needs(params: dict, reason: str) -> None:
+    needs = {"cls": True, "side": {"min": 640, "max": 1120}, "type": "max"}
+    assert lacking(needs, params) == reason
