@@ -4,9 +4,9 @@
         killing.spread(kills=60, seconds=600)
     print(killing.told())
 
-What a client may meet: the right text; 503 in the contract's shape; 500 that says a request has lost
-its workers, after three of them; a connection that ends without an answer, since the front it was
-with was killed. Anything else is kept in ``wrong``.
+What a client may meet: the right text; 503 in the contract's shape; 500 that says a request has
+lost its workers, after three of them; a connection that ends without an answer, since the front it
+was with was killed. Anything else is kept in ``wrong``.
 """
 
 import http.client
@@ -28,8 +28,8 @@ class Killing:
     """Clients that ask all the time, and a hand that kills.
 
     Attributes:
-        counts: answers by outcome: right, busy (503), given up (lost three workers), lost (no answer);
-            kills by role.
+        counts: answers by outcome: right, busy (503), given up (500, after three workers), lost (no
+            answer); kills by role.
         wrong: answers that should not have been.
     """
 
