@@ -105,6 +105,9 @@ def run(monkeypatch, docker, check_mode=False, **params):
         def exit_json(self, **values):
             answer.update(values)
 
+        def get_bin_path(self, name):
+            return f"/usr/bin/{name}"
+
     module = Module(
         params={"name": "ppocr", "keep": 1, "spare": [], **params}, check_mode=check_mode,
         run_command=docker.run_command, warn=docker.warn,
