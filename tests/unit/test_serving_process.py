@@ -244,6 +244,32 @@ def test_hub_home_sends_nothing_anywhere(tmp_path):
     assert (home / "conf/config.yaml").stat() == written
 
 
+@pytest.mark.parametrize(
+    ("files", "brings"),
+    [
+        ({"module.py": "from ppocr_serving.hubmodule import OcrModule\nimport paddlehub\n"}, False),
+        ({"module.py": "import paddlehub\nfrom tools.infer import predict_system\n"}, True),
+        ({"module.py": "import paddle\nfrom ppocr_serving import runtime\n"}, True),
+        ({"module.py": "import ppocr_serving\ndef f():\n    import paddle.nn\n"}, True),
+        ({"module.py": "import ppocr_serving\n", "a/net.py": "from paddle.nn import Conv\n"}, True),
+        ({"module.py": "import ppocr_serving\n", "a/net.py": "from .paddle import x\n"}, False),
+        ({"module.py": "import ppocr_serving\n", "old/notes.py": "print 'Python 2'\n"}, False),
+        ({}, False),
+    ],
+)
+def test_a_module_brings_paddle_by_its_code_not_by_its_name(tmp_path, files, brings):
+    for name, text in files.items():
+        file = tmp_path / "modules/ocr_system" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert hubhome.brings_paddle("ocr_system", tmp_path) is brings
+
+
+def test_none_of_ours_brings_paddle(tmp_path):
+    (tmp_path / "modules").symlink_to(SERVING.parent / "modules")
+    assert not any(hubhome.brings_paddle(name, tmp_path) for name in config.OUR_MODULES)
+
+
 def test_cpus_follow_the_quota(tmp_path):
     assert cpus.available_cpus(tmp_path) == len(os.sched_getaffinity(0))
     (tmp_path / "cpu.max").write_text("50000 100000\n")

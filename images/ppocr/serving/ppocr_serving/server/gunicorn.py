@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
-from .. import hublog
+from .. import hubhome, hublog
 from ..config import ServingConfig
 from ..engines import EngineError
 from ..processes import end_with_parent
@@ -119,7 +119,7 @@ class Server(BaseApplication):
         # Where memory runs out, a worker goes, not the front nor gunicorn's master.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
-        if self._serving.needs_paddle:
+        if self._serving.needs_paddle or any(map(hubhome.brings_paddle, self._serving.modules)):
             take_back()
         else:
             spare_paddle()
