@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   keep:
-    description: How many to keep, the newest first; those in use stay beyond that.
+    description: How many to keep, the newest first; those in use stay beyond that. 0 keeps all.
     type: int
     required: true
   spare:
@@ -85,7 +85,12 @@ def is_ours(image: dict[str, Any], name: str, last_step: str) -> bool:
 def superseded(
     ours: list[dict[str, Any]], used: set[str], keep: int, spare: list[str]
 ) -> list[dict[str, Any]]:
-    """Which of the project's images are to go: all but the newest, used and spared ones."""
+    """Which of the project's images are to go: all but the newest, used and spared ones.
+
+    With ``keep`` 0, none.
+    """
+    if not keep:
+        return []
     newest_first = sorted(ours, key=lambda image: image["Created"], reverse=True)
     return [
         image
