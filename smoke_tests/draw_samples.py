@@ -124,7 +124,13 @@ def samples() -> list[Sample]:
         Text(90, 60 + i * 55, line, 34, latin=i % 2 == 1) for i, line in enumerate(page_lines())
     )
     return [
-        Sample("chinese.png", (520, 240), rows(chinese, 40, 36, 66, 36, False), ("chinese", "det")),
+        Sample(
+            "chinese.png",
+            (520, 240),
+            rows(chinese, 40, 36, 66, 36, False),
+            ("chinese", "det"),
+            needs={"det_limit_side_len": {"min": 640}},
+        ),
         Sample("english.png", (560, 240), rows(english, 40, 36, 66, 34, True), ("english",)),
         Sample("digits.png", (460, 240), rows(digits, 40, 36, 66, 34, True), ("digits",)),
         Sample("mixed.jpg", (560, 240), rows(mixed, 40, 36, 66, 34, False), ("mixed", "jpeg")),
@@ -135,7 +141,7 @@ def samples() -> list[Sample]:
             ("rotated", "cls"),
             turn=180,
             answer=tuple(reversed(turned)),
-            needs={"use_angle_cls": True},
+            needs={"use_angle_cls": True, "det_limit_side_len": {"min": 640}},
         ),
         Sample("table.png", (640, 260), table, ("order",)),
         Sample(
@@ -155,6 +161,7 @@ def samples() -> list[Sample]:
             needs={
                 "det_limit_side_len": {"min": 640, "max": 1120},
                 "det_limit_type": "max",
+                "det_db_box_thresh": {"max": 0.6},
             },
         ),
         Sample(

@@ -67,7 +67,8 @@ def _from_folder(folder: Path) -> list[Sample]:
 def load_samples(folder: Path) -> list[Sample]:
     """Return the samples of a folder.
 
-    With a samples.json the samples are what it lists; without one they are all pictures, each
+    With a samples.json the samples are what it lists (``file``, and any of ``lines``, ``tags``,
+    ``min_confidence``, and ``needs`` as in needs.py); without one they are all pictures, each
     with the lines of a NAME.txt beside it, in reading order. A picture without one is only
     checked for the form of its answer.
 
