@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 from ppocr_serving import memory
@@ -129,3 +130,17 @@ def test_the_room_is_what_is_left(monkeypatch):
         totals.append(memory.room(Settings(), 1, 2 if limit > 700 else 1).total // 1_000_000)
     memory.forget_room()
     assert totals == [64, 130, 280, 1940]
+
+
+def test_a_request_waits_once_however_often_it_asks():
+    room = memory.Room(100, 3600)
+    room.take(100)
+    for _ in range(3):
+        with pytest.raises(RequestError, match="try again later"):
+            room.take(1, until=time.monotonic())
+
+
+def test_ten_thousand_values_are_taken_and_not_one_more():
+    bodies.check(body([1] * bodies.MOST_VALUES, "utf-8"))
+    with pytest.raises(bodies.BodyError, match="values"):
+        bodies.check(body([1] * (bodies.MOST_VALUES + 1), "utf-8"))

@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -189,3 +190,31 @@ def test_what_is_no_base64_is_named(text, words):
     with pytest.raises(RequestError, match=words) as refused:
         from_base64(text, "pdfs")
     assert refused.value.http == 400 and str(refused.value).startswith("pdfs: ")
+
+
+def test_a_film_behind_a_photo_is_no_scan_of_it():
+    photo = saved(noise((64, 48)), "JPEG")
+    assert Picture(photo + b"\xff\xda\x00\x02" * 200, LIMIT).pixels().shape == (48, 64, 3)
+    start = photo.index(b"\xff\xda")
+    for many in (b"\xff\xda\x00\x02" * 200, b"\xff\xfe\x00\x02" * 20_000):
+        with pytest.raises(RequestError, match="scans"):
+            Picture(photo[:start] + many + photo[start:], LIMIT)
+
+
+def test_a_directory_beyond_every_file_ends_the_count():
+    head = b"II" + struct.pack("<HHHQ", 43, 8, 0, 16)
+    assert frames._tiff(head + struct.pack("<QQ", 0, 2**64 - 1)) == 1
+    assert frames._tiff(head + struct.pack("<Q", 2**64 - 1)) == 1
+
+
+def test_a_picture_that_is_hardly_transparent_takes_what_it_says():
+    picture = Image.new("RGBA", (1500, 1500), (10, 20, 30, 255))
+    picture.putpixel((0, 0), (0, 0, 0, 254))
+    opened = Picture(saved(picture, "PNG"), 50_000_000)
+    tracemalloc.start()
+    try:
+        opened.pixels()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < opened.cost + 30_000_000  # as floating-point numbers: a million pixels at most

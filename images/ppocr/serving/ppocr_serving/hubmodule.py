@@ -132,17 +132,18 @@ class OcrModule(RunModule):
                 among them ``paths``, with which stock modules open files of the server.
         """
         report = current() or Report()
+        until = self.room.patience()
         try:
             if unknown:
                 names = ", ".join(sorted(name[:40] for name in unknown))
                 raise RequestError(f"unknown key {names}: only images and pdfs are accepted", "key")
             if pdfs is None:
-                return self._answer(report, images)
+                return self._answer(report, images, until)
             # Looked at first: a request that is wrong costs no inference.
             orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
-            results = [] if images in (None, []) else self._answer(report, images)
+            results = [] if images in (None, []) else self._answer(report, images, until)
             return results + documents.answer(
-                orders, self.predict_each, report, self.limits, self.room
+                orders, self.predict_each, report, self.limits, self.room, until
             )
         except Exception as error:
             report.problem = error
@@ -150,7 +151,7 @@ class OcrModule(RunModule):
                 log.exception("%s failed", type(self).__name__)
             raise
 
-    def _answer(self, report: Report, images: Any) -> list[Any]:
+    def _answer(self, report: Report, images: Any, until: float) -> list[Any]:
         if not isinstance(images, list) or not images:
             raise RequestError("images must be a list of at least one base64 string", "images")
         limit = self.limits.images_limit
@@ -166,7 +167,7 @@ class OcrModule(RunModule):
         results: list[Any] = []
         for group in self._groups(report, self.threads.map(self._look, files)):
             numbers, pictures = zip(*group, strict=True)
-            with self.room.held(sum(picture.cost for picture in pictures)) as keep:
+            with self.room.held(sum(picture.cost for picture in pictures), until) as keep:
                 decoded = self.threads.map(self._decode, pictures)
                 keep(sum(getattr(image, "nbytes", 0) for image in decoded))
                 self._read(report, dict(zip(numbers, decoded, strict=True)), results, places)

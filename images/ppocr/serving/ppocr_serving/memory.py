@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,18 +74,27 @@ class Room:
             self._free -= size
             return True
 
-    def take(self, size: int) -> None:
+    def patience(self) -> float:
+        """Until when (monotonic seconds) a request that begins now waits, in all."""
+        return time.monotonic() + self._seconds
+
+    def take(self, size: int, until: float | None = None) -> None:
         """Wait for ``size`` bytes; who holds some already must not, or two wait for each other.
+
+        Args:
+            size: bytes.
+            until: of :meth:`patience`; by default the wait begins now.
 
         Raises:
             RequestError: they did not become free in time.
         """
         ticket = object()
+        seconds = max((until or self.patience()) - time.monotonic(), 0)
         with self._changed:
             self._waiting.append(ticket)
             try:
                 if not self._changed.wait_for(
-                    lambda: self._waiting[0] is ticket and size <= self._free, self._seconds
+                    lambda: self._waiting[0] is ticket and size <= self._free, seconds
                 ):
                     raise RequestError(
                         "other requests hold the memory for pictures: try again later, or raise "
@@ -104,8 +114,10 @@ class Room:
             self._changed.notify_all()
 
     @contextlib.contextmanager
-    def held(self, size: int) -> Iterator[Callable[[int], None]]:
+    def held(self, size: int, until: float | None = None) -> Iterator[Callable[[int], None]]:
         """Hold ``size`` bytes for the time of the block, which is given a way to keep fewer.
+
+        ``until`` as in :meth:`take`.
 
         Raises:
             RequestError: they did not become free in time.
@@ -118,7 +130,7 @@ class Room:
                 self.give_back(kept - fewer)
                 kept = fewer
 
-        self.take(size)
+        self.take(size, until)
         try:
             yield keep
         finally:

@@ -65,9 +65,14 @@ def _size(page: Page) -> int:
 
 
 def _groups(
-    found: Iterator[Page | Coming], pixels: int, room: Room | None = None
+    found: Iterator[Page | Coming],
+    pixels: int,
+    room: Room | None = None,
+    until: float | None = None,
 ) -> Generator[list[Page]]:
     """Pages to read side by side: what is held at once is less than twice ``pixels``.
+
+    A group is emptied when the next one is asked for: its pages go before others take their room.
 
     Where the room for pictures has none left, those that are there are read first.
     """
@@ -81,15 +86,16 @@ def _groups(
                 if not room.try_take(page.size):
                     if group:
                         yield group
+                        group.clear()
                     room.give_back(taken)
-                    group, taken = [], 0
-                    room.take(page.size)
+                    taken = 0
+                    room.take(page.size, until)
                 taken += page.size
                 continue
             group.append(page)
             if len(group) == _AT_ONCE or sum(map(_size, group)) >= pixels:
                 yield group
-                group = []
+                group.clear()
                 if room is not None:
                     room.give_back(taken)
                     taken = 0
@@ -133,6 +139,7 @@ def answer(
     report: Report,
     limits: Settings,
     room: Room | None = None,
+    until: float | None = None,
 ) -> list[Any]:
     """Results of every page in order; a PDF that cannot be opened has one, empty, in its place.
 
@@ -144,6 +151,7 @@ def answer(
         report: of the request.
         limits: of the service.
         room: where pages wait until there is memory for them.
+        until: when they wait no longer; see :meth:`~ppocr_serving.memory.Room.patience`.
     """
     results: list[Any] = []
     left = limits.pdf_pages_limit
@@ -153,7 +161,7 @@ def answer(
     for number, order in enumerate(orders):
         with contextlib.closing(announced(order, left, limits)) as drawn:
             try:
-                with contextlib.closing(_groups(drawn, limits.pixels, room)) as groups:
+                with contextlib.closing(_groups(drawn, limits.pixels, room, until)) as groups:
                     for group in groups:
                         left -= len(group)
                         report.images += len(group)

@@ -45,7 +45,7 @@ def _tiff(data: bytes) -> int:
                 (kind,) = struct.unpack_from(endian + "L", data, start + entry - (8 if big else 4))
             pages += not kind & _NO_PAGE
             (place,) = struct.unpack_from(endian + offset, data, start + entries * entry)
-    except struct.error:  # the file ends before its directory does
+    except (struct.error, OverflowError):  # the file ends before its directory does
         pass
     return max(pages, 1)
 

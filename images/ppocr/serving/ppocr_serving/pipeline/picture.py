@@ -9,6 +9,7 @@ counts in every format.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from typing import Any
 
@@ -36,10 +37,16 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _DAMAGED = "the image is damaged, or of a kind this service does not read"
 #: Scans of a progressive JPEG, each of which costs a pass over the picture; encoders write a dozen.
 _MOST_SCANS = 100
+_MOST_SEGMENTS = 10_000
+#: A byte 0xFF that begins a marker: not one of the picture's own data, a restart, or filling.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd8\xff\x01]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 #: Bytes a pixel that decoders take beside Pillow's own picture: frames, strips, a second copy.
 _DECODER = {"WEBP": 16, "TIFF": 8, "GIF": 4}
 _PROGRESSIVE = 6
 _GROUND = 6
+#: A picture that is turned upright is there twice for a moment, beside one grey byte of Pillow's.
+_TURNED = 8
 _OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _STRIP = 256  # rows converted at a time
 
@@ -84,7 +91,7 @@ class Picture:
                 f"is longer than {MAX_SIDE}",
                 413,
             )
-        if self._image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MOST_SCANS:
+        if self._image.format in ("JPEG", "MPO") and _scans(data) > _MOST_SCANS:
             raise unreadable(f"a JPEG of more than {_MOST_SCANS} scans is not read")
         self.frames = frames.count(self._image, data)
         each = 3 + _OF_MODE.get(self._image.mode, 4) + _DECODER.get(self._image.format or "", 0)
@@ -92,6 +99,8 @@ class Picture:
             each += _PROGRESSIVE
         if self._image.has_transparency_data:
             each += _GROUND
+        if self._image.format != "TIFF":
+            each = max(each, _TURNED)
         self.cost = largest * each
 
     def pixels(self) -> np.ndarray:
@@ -125,6 +134,22 @@ def _opened(data: bytes) -> Image.Image:
             raise unreadable(_DAMAGED) from error
         known = "PNG, JPEG, BMP, TIFF, WebP, GIF, PPM"
         raise unreadable(f"not an image of a format this service reads ({known})") from error
+
+
+def _scans(data: bytes) -> int:
+    """Scans of the first picture of a JPEG file; more than are read where its segments are endless.
+
+    What follows that picture (a film, another picture) is not looked at.
+    """
+    place, scans = 2, 0
+    for _ in range(_MOST_SEGMENTS):
+        marker = _MARKER.search(data, place)
+        if marker is None or data[marker.start() + 1] == _END_OF_IMAGE:
+            return scans
+        scans += data[marker.start() + 1] == _START_OF_SCAN
+        size = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        place = marker.end() + max(size, 2)
+    return _MOST_SCANS + 1
 
 
 def _tile(image: Image.Image) -> int:

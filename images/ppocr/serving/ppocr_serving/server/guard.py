@@ -125,7 +125,7 @@ class Guard:
             code, kind = 500, "internal"
         else:
             kind = "request"
-        code = 200 if self._stock_status else code
+        code = 200 if self._stock_status and code != HTTPStatus.SERVICE_UNAVAILABLE else code
         # Messages repeat what the client sent.
         answer["msg"] = capped(answer.get("msg", ""), MESSAGE)
         return code, encode(answer), kind

@@ -121,17 +121,25 @@ class Predict(Handler):
             self.refuse(500, "the service lost its workers on this request", "worker_lost")
         else:
             if not self._finished:
-                self._pass_on(module, answer)
+                self._pass_on(answer)
 
-    def _pass_on(self, module: str, answer: Answer) -> None:
-        self._note(module, answer)
+    def _pass_on(self, answer: Answer) -> None:
+        self._note(answer)
+        if answer.code == 503:
+            self.set_header("Retry-After", "1")
         self.send(answer.code, answer.body, answer.content_type)
 
     def told(self, code: int) -> int:
         stock = self.front.settings.stock_status and code not in _ALWAYS_TRUE
         return 200 if stock else code
 
-    def _note(self, module: str, answer: Answer) -> None:
+    @property
+    def _label(self) -> str:
+        """The module in metrics: only those served, since the path is the client's to choose."""
+        module = self.path_args[0] if self.path_args else ""
+        return module if module in self.front.modules else "unknown"
+
+    def _note(self, answer: Answer) -> None:
         report = answer.report
         self.front.workers.count(report.get("pid"))
         metrics = self.front.metrics
@@ -145,8 +153,8 @@ class Predict(Handler):
             timings = (f"{stage};dur={took * 1000:.1f}" for stage, took in seconds.items())
             self.set_header("Server-Timing", ", ".join(timings))
         if answer.code == 200:
-            metrics.images.labels(module).inc(report.get("images", 0))
-            metrics.lines.labels(module).inc(report.get("lines", 0))
+            metrics.images.labels(self._label).inc(report.get("images", 0))
+            metrics.lines.labels(self._label).inc(report.get("lines", 0))
         keys = ("images", "unreadable", "lines", "pixels", "seconds")
         self.fields |= {key: report[key] for key in keys if key in report}
 
@@ -163,11 +171,8 @@ class Predict(Handler):
     def on_finish(self) -> None:
         self._uncount()
         metrics = self.front.metrics
-        # Only modules that are served become label values: the path is the client's to choose.
-        module = self.path_args[0] if self.path_args else ""
-        module = module if module in self.front.modules else "unknown"
-        metrics.requests.labels(module, str(self.get_status())).inc()
-        metrics.duration.labels(module).observe(time.monotonic() - self.started)
+        metrics.requests.labels(self._label, str(self.get_status())).inc()
+        metrics.duration.labels(self._label).observe(time.monotonic() - self.started)
         metrics.body_bytes.inc(self.size)
         super().on_finish()
 

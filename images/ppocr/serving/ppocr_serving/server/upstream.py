@@ -181,7 +181,7 @@ class Upstream:
             writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
             for part in body:
                 writer.write(part)
-            await writer.drain()
+                await writer.drain()  # or all of it lies in the writer's buffer, too
             return _parse(await reader.readuntil(b"\r\n\r\n"), await reader.read())
         except (ValueError, LookupError, asyncio.LimitOverrunError) as error:
             raise ConnectionError(f"that was no answer: {error}") from error
