@@ -149,7 +149,7 @@ def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playboo
     starved = {
         "hubserving_memory_limit": "96m",
         "hubserving_command": ["sh", "-c", "echo starving; sleep 900"],
-        "hubserving_wait_timeout": 90,
+        "hubserving_wait_timeout": 20,
     }
     run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
     assert "the old container serves on unchanged" in words(run)
