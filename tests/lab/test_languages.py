@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import parcel
-import pytest
-from hostlab import Host, HostSpec, Playbooks, inventory
+from german import german
+from hostlab import Host, Playbooks
 from hostlab.playbook import words
 from parcel import STAGING, Shipper
 from test_host_roles import PLAY, refused
 
-ROOT = Path(__file__).parents[2]
 ONE = "parcel:german"
+__all__ = ["german"]
 PREFLIGHT = ("--tags", "preflight")
-
-
-@pytest.fixture(scope="module")
-def german(lab) -> Host:
-    """Packages with their translations, and German for every login and for what sudo starts."""
-    host = lab.hosts(HostSpec("german", user="ops", sudo="password", port=2222))[0]
-    packages = "sudo apt dpkg bash coreutils libpam0g libc-bin"
-    host.run(
-        "sed -i '/share.locale/d' /etc/dpkg/dpkg.cfg.d/* && apt-get -qq update && "
-        f"apt-get -qq install locales && apt-get -qq install --reinstall {packages} && "
-        "echo 'de_DE.UTF-8 UTF-8' >/etc/locale.gen && locale-gen && "
-        "printf 'LANG=de_DE.UTF-8\\nLANGUAGE=de\\nLC_ALL=de_DE.UTF-8\\n' >/etc/default/locale && "
-        "cp /etc/default/locale /etc/environment",
-        timeout=600,
-    )
-    assert "Passwort" in host.ssh("sudo -n true", check=False).stderr
-    return host
 
 
 def test_preflight_knows_what_a_german_sudo_says(german: Host, playbook: Playbooks) -> None:
@@ -56,26 +36,6 @@ def test_the_roles_converge_on_it_and_then_change_nothing(
 ) -> None:
     playbook(PLAY, [german])
     playbook(PLAY, [german]).assert_unchanged()
-
-
-def test_a_deploy_from_a_path_with_a_blank_under_a_chinese_locale(
-    german: Host, tmp_path: Path
-) -> None:
-    checkout = tmp_path / "a checkout"
-    left = shutil.ignore_patterns(
-        ".git", ".venv*", ".lab", "build", "reports", "__pycache__", ".*_cache"
-    )
-    shutil.copytree(ROOT, checkout, ignore=left)
-    hosts = inventory.write(checkout / "my hosts.yml", [german])
-    chinese = {"LANG": "zh_CN.UTF-8", "LC_ALL": "zh_CN.UTF-8", "LANGUAGE": "zh_CN:zh"}
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("PPOCR_")}
-    done = subprocess.run(
-        [str(checkout / "scripts/deploy"), "-i", str(hosts)],
-        cwd=tmp_path, env={**outside, **chinese, "PPOCR_CACHE": str(tmp_path / "cache")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "PASSED german" in done.stdout
 
 
 def test_packages_that_do_not_come_say_what_to_do(german: Host, playbook: Playbooks) -> None:
