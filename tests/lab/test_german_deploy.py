@@ -1,4 +1,4 @@
-"""A whole deploy of a German host, from a path with a blank, under a Chinese locale. Run with --full."""
+"""A whole deploy of a German host, from a path with a blank, in Chinese. Run with --full."""
 
 from __future__ import annotations
 
