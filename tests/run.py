@@ -116,7 +116,7 @@ STEPS = [
     Step("image", pytest("tests/image", *without(GPU_IMAGE)), after=("deploy-again",)),
     # Its own step: cold, it fetches 2 GB and builds for minutes.
     Step("gpu-image", pytest("-s", GPU_IMAGE), after=("deploy",), timeout=900),
-    Step("service", pytest("tests/service", "--browser"), after=("image",)),
+    Step("service", pytest("tests/service", "--browser"), after=("image",), timeout=3000),
     # That it works; what it measures beside all this says nothing.
     Step("bench", script("bench", *SHORT_BENCH, "--out=build/bench"), ("stock",), 1200),
 ]
