@@ -102,6 +102,29 @@ def test_who_has_just_come_and_who_works_stays(now):
     assert not any(one.gone for one in fresh[1:])
 
 
+def test_a_crowd_that_comes_at_once_costs_few_looks_at_everybody(monkeypatch):
+    clock, looks = [100.0], []
+    monkeypatch.setattr(crowd.time, "monotonic", lambda: clock[0])
+    look = crowd.Crowd._look_for_idle
+    crowded = crowd.Crowd(500)
+
+    def counted(self):
+        looks.append(self)
+        look(self)
+
+    monkeypatch.setattr(crowd.Crowd, "_look_for_idle", counted)
+    honest = [Someone("b", since=90) for _ in range(3)]
+    assert all(crowded.admit(one) for one in honest)
+    came = []
+    for number in range(3000):
+        clock[0] += 0.001
+        came.append(Someone("a" if number % 10 else "b", since=clock[0]))
+        assert crowded.admit(came[-1])
+    assert len(looks) < 30
+    assert len(crowded) <= 500 + crowd.SPARE and not came[-1].gone and came[1].gone
+    assert not any(one.gone for one in honest)
+
+
 def test_the_slow_give_way_and_so_does_who_holds_more_than_half(now):
     slow = [Someone("a", crowd.RECEIVING, 0, 10_000), Someone("a", crowd.ANSWERING, 99, 0)]
     fast = [Someone("a", crowd.RECEIVING, 0, 10**8) for _ in range(2)]

@@ -141,6 +141,7 @@ class OcrModule(RunModule):
                 return self._answer(report, images, until)
             # Looked at first: a request that is wrong costs no inference.
             orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
+            report.large = True
             results = [] if images in (None, []) else self._answer(report, images, until)
             return results + documents.answer(
                 orders, self.predict_each, report, self.limits, self.room, until
@@ -165,7 +166,10 @@ class OcrModule(RunModule):
         files = [from_base64(image) for image in images]
         places: list[int | None] = [None] * len(files)
         results: list[Any] = []
-        for group in self._groups(report, self.threads.map(self._look, files)):
+        seen = self.threads.map(self._look, files)
+        cost = sum(picture.cost for picture in seen if isinstance(picture, Picture))
+        report.large = report.large or cost > self.room.small
+        for group in self._groups(report, seen):
             numbers, pictures = zip(*group, strict=True)
             with self.room.held(sum(picture.cost for picture in pictures), until) as keep:
                 decoded = self.threads.map(self._decode, pictures)

@@ -27,7 +27,10 @@ _OTHERS = 120 * _MEGA
 _WORKER = 280 * _MEGA
 _INFERENCE = 150 * _MEGA
 #: Never less, however small the container: a page of 300 dpi fits.
-_LEAST = 64 * _MEGA
+_LEAST = 80 * _MEGA
+#: Large pictures leave a share of one in so many to small ones, which have so many bytes at most.
+_RESERVE = 8
+_SMALL = 64 * _MEGA
 #: Two workers are there for a while when one is renewed: half of the container is left to others.
 _SHARE = 0.5
 #: Share of a request's time that its pictures wait at most.
@@ -57,19 +60,32 @@ def inferences(cpus: int, workers: int) -> int:
 
 
 class Room:
-    """So many bytes, given out in the order they are asked for."""
+    """So many bytes, given out in the order they are asked for.
 
-    def __init__(self, total: int, seconds: float) -> None:
-        self.total = total
+    What is small does not wait behind what is large: it has an order and a reserve of its own.
+
+    Attributes:
+        total: bytes one request may hold.
+        small: bytes up to which it is small.
+    """
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self._reserve = size // _RESERVE
+        self.total = size - self._reserve
+        self.small = min(self._reserve // 4, _SMALL)
         self._seconds = seconds
-        self._free = total
-        self._waiting: deque[object] = deque()
+        self._free = size
+        #: Who waits, apart for large (True) and small sizes.
+        self._waiting: dict[bool, deque[object]] = {True: deque(), False: deque()}
         self._changed = threading.Condition()
+
+    def _fits(self, size: int) -> bool:
+        return size <= self._free - (self._reserve if size > self.small else 0)
 
     def try_take(self, size: int) -> bool:
         """Take ``size`` bytes if they are free and nobody waits."""
         with self._changed:
-            if self._waiting or size > self._free:
+            if self._waiting[size > self.small] or not self._fits(size):
                 return False
             self._free -= size
             return True
@@ -91,10 +107,11 @@ class Room:
         ticket = object()
         seconds = max((until or self.patience()) - time.monotonic(), 0)
         with self._changed:
-            self._waiting.append(ticket)
+            waiting = self._waiting[size > self.small]
+            waiting.append(ticket)
             try:
                 if not self._changed.wait_for(
-                    lambda: self._waiting[0] is ticket and size <= self._free, seconds
+                    lambda: waiting[0] is ticket and self._fits(size), seconds
                 ):
                     raise RequestError(
                         "other requests hold the memory for pictures: try again later, or raise "
@@ -104,7 +121,7 @@ class Room:
                     )
                 self._free -= size
             finally:
-                self._waiting.remove(ticket)
+                waiting.remove(ticket)
                 self._changed.notify_all()
 
     def give_back(self, size: int) -> None:

@@ -17,8 +17,12 @@ from typing import Any
 
 @dataclasses.dataclass
 class Report:
-    """One request: pictures and pages, lines, pixels, seconds by stage, and its problem if any."""
+    """One request: pictures and pages, lines, pixels, seconds by stage, and its problem if any.
 
+    ``large`` requests leave room and threads to others (see memory and turns).
+    """
+
+    large: bool = False
     images: int = 0
     lines: int = 0
     pixels: int = 0

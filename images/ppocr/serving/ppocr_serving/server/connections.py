@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds in which a client that is still sending may find its answer before the connection closes.
 _LINGER = 2.0
-#: Seconds between requests a client has piled up on one connection.
-_PILED = 0.05
 _PLAIN_ANSWER = (
     "HTTP/1.1 {code} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n"
     "Connection: close\r\n\r\n"
@@ -202,6 +200,9 @@ class Keeper(Protocol):
     def serves(self, connection: Connection) -> bool:
         """Whether there is a place for its request among those that are served."""
 
+    async def piled(self) -> None:
+        """Wait for a turn: a client sends requests ahead of their answers."""
+
     def malformed(self, connection: Connection, fault: Malformed) -> tuple[int, str]:
         """Note it; return the HTTP status and message to answer with."""
 
@@ -305,10 +306,11 @@ class Connection(http1connection.HTTP1ServerConnection):
                     return
                 if not more:
                     return
-                # Who sends requests ahead of their answers waits a little between them, lest all
-                # others wait for the pile.
                 self.enter(IDLE)
-                await asyncio.sleep(_PILED if self.stream.ahead else 0)
+                if self.stream.ahead:
+                    await self._keeper.piled()
+                else:
+                    await asyncio.sleep(0)
         except (iostream.StreamClosedError, asyncio.CancelledError):
             return
         except Exception:

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Protocol
 
 IDLE, RECEIVING, WORKING, ANSWERING, LEAVING = range(5)
+_AT_REST = (IDLE, LEAVING)
 #: Bytes a second below which a body or an answer does not move, once it had some seconds: a client
 #: may think before it sends, but an answer that waits has filled the client's side.
 _DAWDLE = 8000
@@ -61,6 +62,8 @@ class Crowd:
         self._bound = bound
         self._members: dict[Member, None] = {}
         self._sizes: Counter[str] = Counter()
+        #: Who is at rest of one address, and since when, the longest last.
+        self._at_rest: list[tuple[float, Member]] = []
 
     def __len__(self) -> int:
         return len(self._members)
@@ -86,7 +89,7 @@ class Crowd:
 
     def serves(self, member: Member) -> bool:
         """Whether a connection that now asks for something is within the bound."""
-        others = sum(one.state not in (IDLE, LEAVING) for one in self._members if one is not member)
+        others = sum(one.state not in _AT_REST for one in self._members if one is not member)
         return others < self._bound or self._evict(self._dawdler(member))
 
     def _evict(self, victim: Member | None) -> bool:
@@ -97,11 +100,24 @@ class Crowd:
         return True
 
     def _idle(self, seconds: float) -> Member | None:
+        """Who has to go first, if idle for so long."""
+        if not self._at_rest or self._sizes[self._at_rest[-1][1].group] < max(self._sizes.values()):
+            self._look_for_idle()
         before = time.monotonic() - seconds
-        idle = [
-            one for one in self._members if one.state in (IDLE, LEAVING) and one.since <= before
-        ]
-        return max(idle, key=lambda one: (self._sizes[one.group], -one.since), default=None)
+        while self._at_rest:
+            since, one = self._at_rest[-1]
+            if one in self._members and one.state in _AT_REST and one.since == since:
+                return one if since <= before else None
+            self._at_rest.pop()
+        return None
+
+    def _look_for_idle(self) -> None:
+        """Find all of the address that has most: where thousands come at once, a look at everybody
+        for each would keep the front from its work."""
+        found = [one for one in self._members if one.state in _AT_REST]
+        most = max((one.group for one in found), key=lambda group: self._sizes[group], default="")
+        of_most = [(one.since, one) for one in found if one.group == most]
+        self._at_rest = sorted(of_most, key=lambda entry: entry[0])[::-1]
 
     def _dawdler(self, newcomer: Member) -> Member | None:
         now = time.monotonic()

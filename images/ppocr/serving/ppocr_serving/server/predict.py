@@ -7,8 +7,9 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from .bodies import BodyError, Structure
 from .handlers import Handler, Refusal
-from .unpack import BodyError, Unpacker, packed
+from .unpack import Unpacker, packed
 from .upstream import Answer, Busy, TimedOut, WorkerLost
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Predict(Handler):
         self._parts: list[bytes] = []
         self._held = 0
         self._unpacker: Unpacker | None = None
+        self._structure = Structure()
         self._counted = True
         self._answering: asyncio.Future[Answer] | None = None
         front.in_flight.add(self)
@@ -62,10 +64,10 @@ class Predict(Handler):
         return self.busy(str(busy), busy.retry_after) if busy else None
 
     async def take(self, chunk: bytes) -> None:
-        if self._unpacker is None:
-            self._keep(chunk)
-            return
         try:
+            if self._unpacker is None:
+                self._keep(chunk)
+                return
             for piece in self._unpacker.feed(chunk):
                 self._keep(piece)
                 if self.refusal:
@@ -83,6 +85,7 @@ class Predict(Handler):
             self.give_up(self.busy("the service holds as many requests as it can", 1))
         else:
             self._held += len(piece)
+            self._structure.feed(piece)
             self._parts.append(piece)
 
     def give_up(self, refusal: Refusal) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from .bodies import BodyError
+
 _GZIP = 16 + zlib.MAX_WBITS
 #: Bytes unpacked at once. Whoever unpacks on an event loop lets others run in between.
 PIECE = 256 * 1024
 #: Members of one gzip body. Tools that pack in blocks write one for each 64 kB.
 _MEMBERS = 4096
-
-
-class BodyError(ValueError):
-    """A body that is not what its head says."""
 
 
 def packed(content_encoding: str) -> bool:
