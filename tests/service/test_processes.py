@@ -179,6 +179,14 @@ def test_workers_killed_for_memory_are_told_from_others(start):
     assert service.metric('ppocr_worker_restarts_total{reason="recycled"}') == 0
 
 
+def test_a_worker_that_aborts_counts_as_lost(start):
+    service = start().ready()
+    service.kill(*service.pids("worker"), signal="ABRT")
+    service.logged("worker lost")
+    service.ready()
+    assert service.metric('ppocr_worker_restarts_total{reason="recycled"}') == 0
+
+
 def test_requests_without_an_answer_when_it_ends_are_told_so(start):
     service = start(threads=1, graceful_timeout=1).ready()
     with ThreadPoolExecutor(2) as clients:

@@ -402,6 +402,35 @@ def test_dripping_bodies_give_way(start):
         client.socket.close()
 
 
+@pytest.mark.parametrize(
+    ("sent", "setting"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHos", "hubserving_header_timeout"),
+        (post(b'{"images"', length=100), "hubserving_body_timeout"),
+        (
+            request(
+                "POST /predict/ocr_rec HTTP/1.1",
+                "Content-Type: application/json",
+                "Transfer-Encoding: chunked",
+                body=b"5\r\n{",
+            ),
+            "hubserving_body_timeout",
+        ),
+        (post(b"{", path="/nothing", length=9), "hubserving_body_timeout"),
+    ],
+)
+def test_who_is_too_late_is_told(service, sent, setting):
+    with Client(service.address) as client:
+        client.send(sent)
+        reply = client.reply()
+        assert_contract(reply)
+        assert reply.code == 408 and setting in reply.said["msg"]
+        client.send(b"t: x\r\n\r\n" + request())
+        assert client.rest() == []
+    with Client(service.address) as silent:
+        assert silent.rest() == []  # nothing was asked
+
+
 def test_beyond_the_bound_clients_are_told(start):
     service = start(connections=2, threads=2).ready()
     working = [Client(service.address) for _ in range(2)]

@@ -74,7 +74,10 @@ def test_what_is_no_json_is_left_to_the_parser():
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(st.sampled_from('a"\\,[{}]:é😀'), max_size=9),
+        st.none()
+        | st.booleans()
+        | st.floats()
+        | st.text(st.sampled_from('a"\\,[{}]:é😀'), max_size=9),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
     ),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-32-be"]),

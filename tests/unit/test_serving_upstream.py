@@ -50,7 +50,7 @@ def ask(tmp_path, monkeypatch, *workers, after=None, **settings):
         ]
         given = Settings(workers=len(workers), **settings)
         way = upstream.Upstream(lanes, given, MagicMock(), lambda: True)
-        asking = asyncio.ensure_future(way.ask("/predict/x", [b"{}"], {}))
+        asking = way.ask("/predict/x", [b"{}"], {}, lambda: None)
         try:
             if after is not None:
                 while not sum(asked):
@@ -119,7 +119,8 @@ def test_a_request_loses_three_workers_at_most(tmp_path, monkeypatch):
 
 def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
     async def leaves(way, lanes):
-        other = asyncio.ensure_future(way.ask("/predict/x", [b"{}"], {}))
+        done = []
+        other = way.ask("/predict/x", [b"{}"], {}, lambda: done.append(True))
         await asyncio.sleep(0)
         other.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -128,3 +129,23 @@ def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
 
     _, given = ask(tmp_path, monkeypatch, [answer()], after=leaves)
     assert given.body == BODY
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_body_is_kept_for_as_long_as_a_worker_has_it(tmp_path, monkeypatch, begun):
+    """Whoever accounts for its bytes is told then, and not when the client leaves."""
+
+    async def leaves(way, lanes):
+        done = []
+        other = way.ask("/predict/x", [b"{}"], {}, lambda: done.append(True))
+        if begun:
+            while way._free._value > 6:
+                await asyncio.sleep(0)
+        other.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert bool(done) is not begun
+        while not done:
+            await asyncio.sleep(0.01)
+
+    ask(tmp_path, monkeypatch, [None], [None], after=leaves, threads=4, timeout=1)

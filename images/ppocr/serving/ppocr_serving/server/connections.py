@@ -2,7 +2,7 @@
 
 Tornado (6.6, pinned) closes or says "400" without a body where a head, a length or a chunk is
 wrong, waits for ever for an answer to be taken, and closes on a client that is still sending. The
-methods overridden here are where it does so.
+methods overridden here are where it does so, and the deadlines are ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tornado import http1connection, httputil, iostream, web
 
@@ -39,6 +39,13 @@ TLS_TO_HTTP = (
     "(hubserving_tls_cert, hubserving_tls_key)"
 )
 HTTP_TO_TLS = "this port speaks HTTPS only: use https:// (hubserving_tls_cert is set)"
+
+
+class Deadlines(NamedTuple):
+    """Seconds a client has to send a head; and a body, or to take an answer."""
+
+    head: float
+    body: float
 
 
 class Malformed(Exception):
@@ -117,10 +124,11 @@ class Exchange(http1connection.HTTP1Connection):
     """One request and its answer.
 
     Attributes:
-        on_malformed: what answers for a body that is no HTTP, once a handler has the head.
+        on_broken: what answers for a body that is no HTTP, or late, once a handler has the head:
+            it is given an HTTP status, a message and a kind of error.
     """
 
-    on_malformed: Callable[[str], None] | None = None
+    on_broken: Callable[[int, str, str], None] | None = None
 
     def __init__(self, owner: Connection) -> None:
         super().__init__(owner.stream, False, owner.params, owner.context)
@@ -128,6 +136,9 @@ class Exchange(http1connection.HTTP1Connection):
         self._deadline: object | None = None
 
     def _parse_headers(self, data: bytes) -> tuple[str, httputil.HTTPHeaders]:
+        if self.owner.state == LEAVING:  # it has been told that it is too late
+            raise iostream.StreamClosedError
+        self.owner.has_head()
         if data.startswith(_TLS_RECORD):
             raise Malformed(400, TLS_TO_HTTP, "tls")
         if not _HEAD_END.search(data):
@@ -161,21 +172,34 @@ class Exchange(http1connection.HTTP1Connection):
             return None
 
         async def read() -> None:
+            late = self.stream.io_loop.call_later(self.owner.deadlines.body, self._late)
             try:
                 await reading
             except httputil.HTTPInputError as error:
-                if self.on_malformed is not None:
-                    self.on_malformed(f"the body is no HTTP: {capped(error)}")
+                if self.on_broken is not None:
+                    message = f"the body is no HTTP: {capped(error)}"
+                    self.on_broken(400, message, "malformed")
                 await self.owner.discard()
+            finally:
+                self.stream.io_loop.remove_timeout(late)
             self.owner.received()
 
         return read()
+
+    def _late(self) -> None:
+        """The body has not come in time."""
+        if self.on_broken is None or self._write_finished:
+            self.stream.close()
+        else:
+            seconds = self.owner.deadlines.body
+            message = f"the body did not come within {seconds:g} s (hubserving_body_timeout)"
+            self.on_broken(408, message, "body_timeout")
 
     def finish(self) -> None:
         self.owner.enter(ANSWERING)
         super().finish()
         if self.stream.writing():
-            self._deadline = self.stream.io_loop.call_later(self.params.body_timeout, self._cut)
+            self._deadline = self.stream.io_loop.call_later(self.owner.deadlines.body, self._cut)
 
     def _cut(self) -> None:
         self._deadline = None
@@ -226,11 +250,14 @@ class Connection(http1connection.HTTP1ServerConnection):
         keeper: Keeper,
         stream: Stream | TlsStream,
         params: http1connection.HTTP1ConnectionParameters,
+        deadlines: Deadlines,
         address: Any,
     ) -> None:
         protocol = "https" if isinstance(stream, TlsStream) else "http"
         super().__init__(stream, params, Context(address, protocol))
         self._keeper = keeper
+        self.deadlines = deadlines
+        self._head_due: object | None = None
         self.client: str = self.context.remote_ip
         self.group = group_of(self.client)
         self.enter(IDLE)
@@ -286,17 +313,36 @@ class Connection(http1connection.HTTP1ServerConnection):
         while True:
             await self.stream.read_bytes(1 << 16, partial=True)
 
-    async def _refuse(self, fault: Malformed) -> None:
+    def has_head(self) -> None:
+        """A head has come in, whatever it says."""
+        if self._head_due is not None:
+            self.stream.io_loop.remove_timeout(self._head_due)
+            self._head_due = None
+
+    def _no_head(self) -> None:
+        """No head has come in time; who has sent a part of one is told."""
+        self._head_due = None
+        if self.stream.ahead:
+            late = f"the head did not come within {self.deadlines.head:g} s"
+            self._say(Malformed(408, f"{late} (hubserving_header_timeout)", "header_timeout"))
+        else:
+            self.stream.close()
+
+    def _say(self, fault: Malformed) -> None:
         code, message = self._keeper.malformed(self, fault)
         self.enter(ANSWERING)
         self.stream.write(plain_answer(code, message))
         self.part()
+
+    async def _refuse(self, fault: Malformed) -> None:
+        self._say(fault)
         await self.discard()
 
     async def _server_request_loop(self, delegate: httputil.HTTPServerConnectionDelegate) -> None:
         try:
             while True:
                 self.enter(IDLE)
+                self._head_due = self.stream.io_loop.call_later(self.deadlines.head, self._no_head)
                 exchange = Exchange(self)
                 request = delegate.start_request(self, exchange)
                 try:
@@ -304,7 +350,7 @@ class Connection(http1connection.HTTP1ServerConnection):
                 except Malformed as fault:
                     await self._refuse(fault)
                     return
-                if not more:
+                if not more or self.stream.closed():  # what it had sent ahead is not looked at
                     return
                 self.enter(IDLE)
                 if self.stream.ahead:
@@ -316,5 +362,6 @@ class Connection(http1connection.HTTP1ServerConnection):
         except Exception:
             log.exception("%s: a fault on its connection", self.client)
         finally:
+            self.has_head()
             self.stream.close()
             delegate.on_close(self)

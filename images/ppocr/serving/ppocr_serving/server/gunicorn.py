@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -74,7 +75,10 @@ class Server(BaseApplication):
                 self.cfg.set(name, value)
 
     def _worker_exit(self, server: Any, worker: Any) -> None:
-        if worker.pid == os.getpid():  # gunicorn's master calls it too, for one that is gone
+        if worker.pid != os.getpid():
+            return  # gunicorn's master calls it too, for one that is gone
+        error = sys.exc_info()[1]  # which ends this process
+        if isinstance(error, SystemExit) and not error.code:
             self._board.say_goodbye(worker.pid)
 
     def _child_exit(self, server: Any, worker: Any) -> None:

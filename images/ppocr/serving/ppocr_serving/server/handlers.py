@@ -103,7 +103,7 @@ class Handler(web.RequestHandler):
         return 503, f"{why}; try again in {retry_after} s", "busy"
 
     def prepare(self) -> None:
-        self.request.connection.on_malformed = self.broken  # type: ignore[union-attr]
+        self.request.connection.on_broken = self.broken  # type: ignore[union-attr]
         self.refusal = self.judge()
         most = _DISCARD * self.front.settings.body_bytes
         if self.refusal and (self.declared > most or "Expect" in self.request.headers):
@@ -133,10 +133,10 @@ class Handler(web.RequestHandler):
         """This request will be refused, when it is in."""
         self.refusal = refusal
 
-    def broken(self, message: str) -> None:
-        """The body is no HTTP: nothing more can be read."""
-        if not self._finished:
-            self.refuse(400, message, "malformed")
+    def broken(self, code: int, message: str, kind: str) -> None:
+        """No more can be read of the body."""
+        self.give_up((code, message, kind))
+        self.refuse(code, message, kind)
 
     # The answer
 
@@ -161,7 +161,9 @@ class Handler(web.RequestHandler):
         self.send(code, encode(body))
 
     def refuse(self, code: int, message: str, kind: str) -> None:
-        """Answer an error in the contract's shape."""
+        """Answer an error in the contract's shape, unless there was an answer already."""
+        if self._finished:
+            return
         self.front.metrics.errors.labels(kind).inc()
         self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}
         self.send_json(self.told(code), failure(message, _CONTRACT_STATUS.get(code, "101")))

@@ -16,7 +16,7 @@ from .. import listening
 from ..logs import event
 from .access import Access
 from .answers import ECHO, capped
-from .connections import Connection, Malformed, Stream, TlsStream
+from .connections import Connection, Deadlines, Malformed, Stream, TlsStream
 from .crowd import Crowd
 from .metrics import Metrics
 from .settings import Settings
@@ -28,8 +28,8 @@ _NO_LIMIT = 1 << 60
 _HEAD_BYTES = 16384
 #: Connections the kernel keeps until they are taken: beyond it a client's first try costs a second.
 _BACKLOG = 4096
-#: Seconds between requests that clients have piled up on their connections, over all of them: others
-#: need not wait for the piles.
+#: Seconds between requests that were sent ahead of their answers, over all connections: others need
+#: not wait for the piles.
 _PILED = 0.01
 #: Connections taken before requests go on; Tornado takes 128, which are tens of milliseconds.
 _AT_ONCE = 8
@@ -55,9 +55,8 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         self._params = http1connection.HTTP1ConnectionParameters(
             max_header_size=_HEAD_BYTES,
             max_body_size=_NO_LIMIT,
-            header_timeout=settings.header_timeout,
-            body_timeout=settings.body_timeout,
         )
+        self._deadlines = Deadlines(settings.header_timeout, settings.body_timeout)
         self._crowd = Crowd(settings.connections)
         self._piled = asyncio.Lock()
         self._closers: list[Callable[[], None]] = []
@@ -95,7 +94,7 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         except OSError:  # gone already
             plain.close()
             return
-        connection = Connection(self, stream, self._params, address)
+        connection = Connection(self, stream, self._params, self._deadlines, address)
         if not self._crowd.admit(connection):
             stream.close()
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What stock never answers stays true also with stock_status.
-_ALWAYS_TRUE = {401, 403, 404, 405, 503, 504}
+_ALWAYS_TRUE = {401, 403, 404, 405, 408, 503, 504}
 
 
 def _is_json(content_type: str) -> bool:
@@ -108,9 +109,13 @@ class Predict(Handler):
         headers = {"Content-Type": "application/json", "X-Request-Id": self.request_id}
         self.fields |= {"module": module, "bytes": self._held}
         try:
-            self._answering = asyncio.ensure_future(
-                self.front.upstream.ask(f"/predict/{module}", self._parts, headers)
+            # The body is counted for as long as a worker may need it.
+            release = functools.partial(self.front.release, self._held)
+            self._held = 0
+            self._answering = self.front.upstream.ask(
+                f"/predict/{module}", self._parts, headers, release
             )
+            self._parts = []
             answer = await self._answering
         except asyncio.CancelledError:
             if self._counted:

@@ -92,24 +92,38 @@ class Upstream:
             self._waiting -= 1
             self._metrics.waiting.dec()
 
-    async def ask(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        """Wait for a place, then for the answer.
+    def ask(
+        self, path: str, body: list[bytes], headers: dict[str, str], done: Callable[[], None]
+    ) -> asyncio.Future[Answer]:
+        """Wait for a place, then for the answer; cancelled, it gives up the place in the queue.
 
-        Raises:
-            Busy: the queue is full.
-            TimedOut, WorkerLost: the worker hung, or died more than once.
+        The future may raise Busy (the queue is full), TimedOut or WorkerLost (the worker hung, or
+        died more than once).
+
+        Args:
+            path, body, headers: what to POST.
+            done: called once the body is not needed any more.
         """
-        if self._free.locked():
-            if self.full:
-                raise self.refusal()
-            with self._queued():
+        begun: list[asyncio.Future[Answer]] = []
+
+        async def asked() -> Answer:
+            if not self._free.locked():
                 await self._free.acquire()
-        else:
-            await self._free.acquire()
-        # The exchange goes on when the client leaves: the worker works on it all the same.
-        exchange = asyncio.ensure_future(self._tries(path, body, headers))
-        exchange.add_done_callback(self._done)
-        return await asyncio.shield(exchange)
+            elif self.full:
+                raise self.refusal()
+            else:
+                with self._queued():
+                    await self._free.acquire()
+            # The exchange goes on when the client leaves: the worker works on it all the same.
+            begun.append(asyncio.ensure_future(self._tries(path, body, headers)))
+            begun[0].add_done_callback(self._done)
+            return await asyncio.shield(begun[0])
+
+        answering = asyncio.ensure_future(asked())
+        answering.add_done_callback(
+            lambda _: begun[0].add_done_callback(lambda _: done()) if begun else done()
+        )
+        return answering
 
     def _done(self, exchange: asyncio.Future[Answer]) -> None:
         self._free.release()

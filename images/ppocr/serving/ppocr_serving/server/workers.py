@@ -22,6 +22,7 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
+_PAUSE = 2.0  # seconds before the next start where no worker was ready
 _LOOK = 0.5  # seconds between looks at the workers
 _START_LIMIT = 180.0  # seconds a new worker has to become ready
 _MEGA = 1_000_000
@@ -98,6 +99,10 @@ class Workers:
             if self._stopping or not (self._served or status == -signal.SIGKILL):
                 return status
             event(log, "gunicorn ended: started anew", logging.ERROR, status=status)
+            if not self._served:
+                await asyncio.sleep(_PAUSE)
+                if self._stopping:
+                    return status
             self._served = False
             if self._renewal is not None:
                 self._renewal.cancel()
