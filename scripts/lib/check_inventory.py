@@ -19,6 +19,7 @@ import yaml
 
 _YAML = {".yml", ".yaml", ".json"}
 _VARIABLES = ("group_vars", "host_vars")
+_YES = {"1", "true", "yes", "on", "y", "t"}
 _VAULT = "$ANSIBLE_VAULT;"
 
 
@@ -32,6 +33,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "-J", "--ask-vault-password", "--ask-vault-pass", dest="ask", action="store_true"
     )
+    for switch in "bCDKkv":  # may stand in one word with others: -KJ, -Ki
+        parser.add_argument(f"-{switch}", action="store_true")
     return parser.parse_known_args(arguments)[0]
 
 
@@ -122,6 +125,7 @@ def problems(arguments: list[str], environment: dict[str, str], root: Path) -> l
         options.ask
         or options.vault_id
         or options.vault_password_file
+        or environment.get("ANSIBLE_ASK_VAULT_PASS", "").lower() in _YES
         or environment.get("ANSIBLE_VAULT_PASSWORD_FILE")
         or environment.get("ANSIBLE_VAULT_IDENTITY_LIST")
         or config != root / "ansible.cfg"  # which may name one, as the project's does not

@@ -1,5 +1,6 @@
 """Services of the image under test, with the settings a test wants."""
 
+import contextlib
 import json
 import re
 import sys
@@ -150,12 +151,21 @@ def start(tmp_path):
         service.remove()
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory):
-    """A ready service with small limits, shared by tests that do it no harm."""
-    shared = Service(
-        tmp_path_factory.mktemp("shared"),
+@contextlib.contextmanager
+def small_service(tmp_path_factory):
+    """A ready service with small limits."""
+    one = Service(
+        tmp_path_factory.mktemp("small"),
         body_limit=2, images_limit=4, pixels_limit=2, header_timeout=3, body_timeout=4,
     )  # fmt: skip
-    yield shared.ready()
-    shared.remove()
+    try:
+        yield one.ready()
+    finally:
+        one.remove()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The same, shared by tests that do it no harm."""
+    with small_service(tmp_path_factory) as shared:
+        yield shared

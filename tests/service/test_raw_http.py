@@ -45,6 +45,15 @@ print(json.dumps(found))
 """
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """Of these tests alone: what it logged and lost is their doing."""
+    from conftest import small_service
+
+    with small_service(tmp_path_factory) as own:
+        yield own
+
+
 def front_of(service):
     """pid and megabytes of the front."""
     return json.loads(service.execute("python", "-c", _PROCESSES).stdout)["front"]

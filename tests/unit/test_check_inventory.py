@@ -58,11 +58,31 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [["--ask-vault-pass"], ["-J"], ["--vault-id", "a@b"], ["--vault-password-file=x"]]
+    "given",
+    [
+        ["--ask-vault-pass"],
+        ["-J"],
+        ["-KJ"],
+        ["-bKJ"],
+        ["--vault-id", "a@b"],
+        ["--vault-password-file=x"],
+    ],
 )
 def test_a_vault_with_a_password_is_let_through(tmp_path: Path, given: list[str]) -> None:
     made(tmp_path, {"hosts.yml": HOSTS, "group_vars/all.yml": VAULT})
     assert check.problems(["-i", str(tmp_path), *given], {}, ROOT) == []
+
+
+def test_a_password_may_be_asked_for_by_a_variable(tmp_path: Path) -> None:
+    made(tmp_path, {"hosts.yml": HOSTS, "group_vars/all.yml": VAULT})
+    for value, refused in (("True", False), ("1", False), ("no", True), ("", True)):
+        environment = {"ANSIBLE_ASK_VAULT_PASS": value}
+        assert bool(check.problems(["-i", str(tmp_path)], environment, ROOT)) is refused
+
+
+def test_options_in_one_word() -> None:
+    for given in (["-Ki", "no/such"], ["-bKino/such"], ["-vvv", "-i", "no/such"]):
+        assert "no/such" in check.problems(given, {}, ROOT)[0]
 
 
 def test_hosts_given_as_a_list_and_the_projects_own_inventories_pass() -> None:

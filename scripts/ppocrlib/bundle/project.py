@@ -13,19 +13,28 @@ from .. import ROOT
 from ..outcome import Refused, Trouble
 from ..progress import Progress
 
-_LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".lab", "build", "reports", "__pycache__", "*.pyc", ".*_cache", ".ansible"
+#: What the project is made of; an operator keeps other things beside it.
+PARTS = (
+    ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".yamllint", "CHANGELOG.md",
+    "LICENSE", "README.md", "README.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "ansible.cfg",
+    "deploy.yml", "docs", "images", "inventory", "playbooks", "plugins", "pyproject.toml",
+    "requirements", "roles", "scripts", "smoke_tests", "tests",
 )  # fmt: skip
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def copy_project(folder: Path) -> None:
-    """The project's files as committed; outside git all but what it makes itself."""
+    """The project's files as committed; outside git, all in the folders it is made of."""
     command = ["git", "-C", str(ROOT), "archive", "--format=tar", "HEAD"]
     done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
-        return
     folder.mkdir(parents=True)
+    if done.returncode:
+        for path in (ROOT / name for name in PARTS):
+            if path.is_dir():
+                shutil.copytree(path, folder / path.name, ignore=_LEFT_OUT)
+            elif path.exists():
+                shutil.copy2(path, folder)
+        return
     archive = folder / ".project.tar"
     archive.write_bytes(done.stdout)
     with tarfile.open(archive) as tar:

@@ -59,7 +59,7 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         self._deadlines = Deadlines(settings.header_timeout, settings.body_timeout)
         self._crowd = Crowd(settings.connections)
         self._piled = asyncio.Lock()
-        self._closers: list[Callable[[], None]] = []
+        self._closers: list[Callable[[], object]] = []
 
     def listen(self, port: int) -> None:
         """Take connections on a port of every address."""

@@ -1,0 +1,31 @@
+"""What a bundle holds of the project."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ppocrlib import ROOT
+from ppocrlib.bundle import project
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the list is compared with git's")
+def test_the_parts_are_all_that_is_committed() -> None:
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(project.PARTS) == {name.split("/")[0] for name in listed.splitlines()}
+
+
+def test_outside_git_nothing_else_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "project"
+    for name in ("roles/a/x.yml", "README.md", "my-bundle/x", "secrets.yml", "roles/a/x.pyc"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    monkeypatch.setattr(project, "ROOT", root)
+    project.copy_project(tmp_path / "copy")
+    taken = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(tmp_path / "copy")) for path in taken) == [
+        "README.md", "roles/a/x.yml",
+    ]  # fmt: skip
