@@ -26,6 +26,7 @@ from . import ranges
 _MEGABYTES = 1000
 _KEYS = {"data", "pages", "dpi", "pictures"}
 _LINE = 100_000  # bytes: no line of the drawing process is longer
+_BEGINNING = 1028  # bytes PDFium looks for a PDF's first line in
 #: Bytes of a drawn pixel: in the drawing process, and in this one.
 PIXEL_BYTES = 6
 _ROUNDING = 1.01  # of pixels: the drawing process rounds up
@@ -213,6 +214,8 @@ def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
 
 def announced(order: Order, most: int, limits: Settings) -> Generator[Page | Coming]:
     """:func:`pages`, with word of the memory a page takes before it is taken."""
+    if b"%PDF" not in order.data[:_BEGINNING]:  # seen without a process to find it out
+        raise _refusal("the PDF is damaged: it does not begin as one")
     with _places, contextlib.ExitStack() as stack:
         with stage("draw"):
             drawing = _Drawing(order, most, limits)
