@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Beyond this multiple of the body limit a refused client's body is not even read and thrown away.
 _DISCARD = 4
+#: Seconds between parts (64 kB) of such a body: others need not wait for it.
+_PAUSE = 0.004
 _CONTRACT_STATUS = {415: "112"}
 _FRAMED_NOWHERE = "default-src 'none'; frame-ancestors 'none'"
 
@@ -123,7 +126,7 @@ class Handler(web.RequestHandler):
             return self.take(chunk)
         if self.size > _DISCARD * limit:
             self.refuse(*self.refusal)
-        return None
+        return asyncio.sleep(_PAUSE)
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Take in a part of a body; here nobody needs it."""

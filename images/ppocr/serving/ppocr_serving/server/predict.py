@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from .bodies import BodyError, Structure
@@ -18,8 +21,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NICE = 10
 #: What stock never answers stays true also with stock_status.
 _ALWAYS_TRUE = {401, 403, 404, 405, 408, 503, 504}
+
+
+def _yield_to_others() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
+#: Where bodies are unpacked: a few bytes can be made to cost much, so it takes what CPU time is
+#: left over.
+_unpacking = ThreadPoolExecutor(1, "unpacking", _yield_to_others)
 
 
 def _is_json(content_type: str) -> bool:
@@ -69,11 +82,12 @@ class Predict(Handler):
             if self._unpacker is None:
                 self._keep(chunk)
                 return
-            for piece in self._unpacker.feed(chunk):
+            pieces = self._unpacker.feed(chunk)
+            loop = asyncio.get_running_loop()
+            while (piece := await loop.run_in_executor(_unpacking, next, pieces, None)) is not None:
                 self._keep(piece)
                 if self.refusal:
                     return
-                await asyncio.sleep(0)
         except BodyError as error:
             self.give_up((400, str(error), "request"))
 
