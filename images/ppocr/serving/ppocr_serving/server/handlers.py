@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Beyond this multiple of the body limit a refused client's body is not even read and thrown away.
 _DISCARD = 4
-#: Seconds between parts (64 kB) of such a body: others need not wait for it.
-_PAUSE = 0.004
+#: Bytes a second such a body is read at: others need not wait for it.
+_DISCARDED = 16_000_000
 _CONTRACT_STATUS = {415: "112"}
 _FRAMED_NOWHERE = "default-src 'none'; frame-ancestors 'none'"
 
@@ -126,7 +126,7 @@ class Handler(web.RequestHandler):
             return self.take(chunk)
         if self.size > _DISCARD * limit:
             self.refuse(*self.refusal)
-        return asyncio.sleep(_PAUSE)
+        return asyncio.sleep(len(chunk) / _DISCARDED)
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Take in a part of a body; here nobody needs it."""
@@ -137,9 +137,10 @@ class Handler(web.RequestHandler):
         self.refusal = refusal
 
     def broken(self, code: int, message: str, kind: str) -> None:
-        """No more can be read of the body."""
-        self.give_up((code, message, kind))
-        self.refuse(code, message, kind)
+        """No more can be read of the body; one that is refused anyway has no time to be late."""
+        refusal = (self.refusal if code == 408 else None) or (code, message, kind)
+        self.give_up(refusal)
+        self.refuse(*refusal)
 
     # The answer
 
