@@ -67,9 +67,9 @@ ppocr_place() {
 
 # A CPython this project's locks were made for.
 ppocr_find_python() {
-  for _py in "${PPOCR_PYTHON:-}" python3.11 python3.12 python3; do
+  for _py in "${PPOCR_PYTHON:-}" python3.11 python3.12 python3.13 python3.14 python3; do
     [ -n "$_py" ] && command -v "$_py" >/dev/null 2>&1 || continue
-    "$_py" -Ic 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null || continue
+    "$_py" -Ic 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null || continue
     printf '%s' "$_py"
     return 0
   done
@@ -85,7 +85,7 @@ ppocr_apt_install() {
 ppocr_make_venv() {
   _py=$(ppocr_find_python) || {
     ppocr_apt_install python3 python3-venv || true
-    _py=$(ppocr_find_python) || ppocr_die "CPython 3.11 or 3.12 is needed on the control node; install it, or name it in PPOCR_PYTHON"
+    _py=$(ppocr_find_python) || ppocr_die "CPython 3.11 to 3.14 is needed on the control node; install one, or name it in PPOCR_PYTHON"
   }
   if ! "$_py" -Ic 'import venv, ensurepip' 2>/dev/null; then
     ppocr_apt_install python3-venv || ppocr_die "$_py has no venv module: install python3-venv (or your distribution's equivalent)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ def test_the_parts_are_all_that_is_committed() -> None:
         ["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True
     ).stdout
     assert set(project.PARTS) == {name.split("/")[0] for name in listed.splitlines()}
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    first, last = (
+        int(version.split(".")[1]) for version in (project.PYTHONS[0], project.PYTHONS[-1])
+    )
+    asked = f">=3.{first},<3.{last + 1}"
+    assert (
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"] == asked
+    )
+    environment = (ROOT / "scripts/lib/env.sh").read_text()
+    assert f"(3, {first}) <= sys.version_info[:2] < (3, {last + 1})" in environment
+    assert f"CPython 3.{first} to 3.{last} is needed" in environment
 
 
 def test_outside_git_nothing_else_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

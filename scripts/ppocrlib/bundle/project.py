@@ -20,6 +20,8 @@ PARTS = (
     "deploy.yml", "docs", "images", "inventory", "playbooks", "plugins", "pyproject.toml",
     "requirements", "roles", "scripts", "smoke_tests", "tests",
 )  # fmt: skip
+#: CPython versions of control nodes, as in scripts/lib/env.sh and pyproject.toml.
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -53,8 +55,10 @@ def wheelhouse(
     """
     folder.mkdir(parents=True)
     for version in versions:
-        if version not in ("3.11", "3.12"):
-            raise Refused(f"bundle_python_versions: the lock is for 3.11 and 3.12, not {version}")
+        if version not in PYTHONS:
+            raise Refused(
+                f"bundle_python_versions: the lock is for {', '.join(PYTHONS)}, not {version}"
+            )
         progress.say(f"fetching Python packages for {version}")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
