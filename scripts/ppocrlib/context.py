@@ -10,14 +10,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from ppocr_serving.models import file_sha256
 
-from . import IMAGES, ROOT, hubmodules, imagename, models
+from . import IMAGES, git, hubmodules, imagename, models
 from .outcome import Refused
 
 #: The suite images/base bootstraps: its Python is the one the lock was made for.
@@ -126,13 +125,8 @@ def content_hash(settings: ImageSettings) -> str:
 
 def revision() -> str:
     """The commit of this repository, ``unknown`` outside git."""
-    result = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"
+    described = git.output("describe", "--always", "--dirty", "--abbrev=40")
+    return described.decode().strip() or "unknown"
 
 
 def write(settings: ImageSettings, target: Path, cache: Path) -> None:

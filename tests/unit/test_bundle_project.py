@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from ppocrlib import ROOT
+from ppocrlib import ROOT, context, git
 from ppocrlib.bundle import project
 
 
@@ -17,6 +17,11 @@ def test_the_parts_are_all_that_is_committed() -> None:
         ["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True
     ).stdout
     assert set(project.PARTS) == {name.split("/")[0] for name in listed.splitlines()}
+
+
+def test_git_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert context.revision() == "unknown" and git.output("archive", "HEAD") == b""
 
 
 def test_the_versions_of_python_are_the_same_everywhere() -> None:
@@ -38,6 +43,7 @@ def test_outside_git_nothing_else_is_taken(tmp_path: Path, monkeypatch: pytest.M
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     monkeypatch.setattr(project, "ROOT", root)
+    monkeypatch.setattr(git, "ROOT", root)
     project.copy_project(tmp_path / "copy")
     taken = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
     assert sorted(str(path.relative_to(tmp_path / "copy")) for path in taken) == [

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import ROOT
+from .. import ROOT, git
 from ..outcome import Refused, Trouble
 from ..progress import Progress
 
@@ -27,10 +27,9 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 def copy_project(folder: Path) -> None:
     """The project's files as committed; outside git, all in the folders it is made of."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", "HEAD"]
-    done = subprocess.run(command, capture_output=True, check=False)
+    committed = git.output("archive", "--format=tar", "HEAD")
     folder.mkdir(parents=True)
-    if done.returncode:
+    if not committed:
         for path in (ROOT / name for name in PARTS):
             if path.is_dir():
                 shutil.copytree(path, folder / path.name, ignore=_LEFT_OUT)
@@ -38,7 +37,7 @@ def copy_project(folder: Path) -> None:
                 shutil.copy2(path, folder)
         return
     archive = folder / ".project.tar"
-    archive.write_bytes(done.stdout)
+    archive.write_bytes(committed)
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     archive.unlink()
