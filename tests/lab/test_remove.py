@@ -84,7 +84,10 @@ def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) 
     serve(SETTINGS)
     serve({**SETTINGS, "hubserving_instances": [{"name": "second", "port": 8867}]})
     # An image committed from the service has its labels, and so has what runs from that image.
-    host.run("docker commit ppocr mine:1 && docker run -d --name mine mine:1 -m http.server")
+    host.run(
+        "docker commit ppocr mine:1 && docker run -d --name mine "
+        "-v /srv/mine/ppocr:/etc/ppocr mine:1 -m http.server"
+    )
     build(host, "derived:1", "ppocr:1.0.0")
     build(host, "ppocr:0.9")
     assert "theirs" in host.run("docker network inspect usernet").stdout

@@ -268,15 +268,13 @@ def hubserving_rollback(
 def hubserving_own(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The containers the role made, of those with its label.
 
-    An image committed from one has the label, too, and so has what somebody runs from that image.
+    An image committed from one has the label, too, and so has what somebody runs from that image,
+    under another name.
     """
 
     def is_own(container: dict[str, Any]) -> bool:
         name = container["Config"]["Labels"]["org.ppocr.instance"]
-        names = {name, f"{name}-candidate", f"{name}-previous"}
-        return container["Name"].lstrip("/") in names or any(
-            Path(folder).name == name for folder in hubserving_mounted([container], "/etc/ppocr")
-        )
+        return container["Name"].lstrip("/") in {name, f"{name}-candidate", f"{name}-previous"}
 
     return [container for container in containers if is_own(container)]
 
