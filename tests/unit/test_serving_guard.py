@@ -5,13 +5,14 @@ import logging
 from ipaddress import ip_network
 
 import pytest
-from ppocr_serving import logs, report, runtime
+from ppocr_serving import logs, report
 from ppocr_serving.report import RequestError
 from ppocr_serving.server import oom
 from ppocr_serving.server.access import Access, Tokens
 from ppocr_serving.server.guard import REPORT_HEADER, Guard
 from ppocr_serving.server.scoreboard import Scoreboard, resident_bytes
 from ppocr_serving.server.settings import Settings, SettingsError
+from ppocr_serving.threads import Threads
 
 
 def settings(**values):
@@ -132,7 +133,7 @@ def test_the_report_follows_work_to_the_inference_threads():
             return number * 2
 
     with report.of_request() as noted:
-        assert runtime.Threads(2).map(work, [1, 2, 3]) == [2, 4, 6]
+        assert Threads(2).map(work, [1, 2, 3]) == [2, 4, 6]
     assert noted.seconds["work"] >= 0
     assert report.current() is None
 

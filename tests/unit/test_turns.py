@@ -3,7 +3,8 @@
 import threading
 
 import pytest
-from ppocr_serving import report, runtime, turns
+from ppocr_serving import report, turns
+from ppocr_serving.threads import Threads
 from ppocr_serving.turns import Turns
 
 
@@ -81,7 +82,7 @@ def test_neither_side_waits_for_ever_after_it_had_all(clock):
 
 
 def test_a_small_request_passes_a_large_one_by():
-    threads, gate, begun = runtime.Threads(1), threading.Event(), threading.Event()
+    threads, gate, begun = Threads(1), threading.Event(), threading.Event()
     order = []
 
     def hold():
@@ -105,7 +106,7 @@ def test_a_small_request_passes_a_large_one_by():
 
 
 def test_an_error_reaches_who_asked_and_the_thread_goes_on():
-    threads = runtime.Threads(1)
+    threads = Threads(1)
     with pytest.raises(ZeroDivisionError):
         threads.run(lambda: 1 / 0)
     assert threads.map(abs, [-1, 2]) == [1, 2]

@@ -32,6 +32,7 @@ from .pipeline.frames import MOST
 from .pipeline.picture import Picture
 from .report import Report, RequestError, current, stage
 from .server.settings import Settings
+from .threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class OcrModule(RunModule):
         raise NotImplementedError
 
     @property
-    def threads(self) -> runtime.Threads:
+    def threads(self) -> Threads:
         """The inference threads of this module's engine."""
         return runtime.threads(self.options)
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
@@ -16,11 +15,9 @@ from ..engines import EngineOptions, load_predictor
 from ..models import ModelError
 from ..params import RecParams, image_shape
 from ..report import stage
+from ..threads import Threads
 from .batches import aspect, by_width, resize_and_pad
 from .ctc import best_characters
-
-if TYPE_CHECKING:
-    from ..runtime import Threads
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..report import stage
+from ..threads import Threads
 from .classifier import Classifier
 from .detector import Detector
 from .image import crop_line
 from .order import reading_order
 from .recognizer import Recognizer
-
-if TYPE_CHECKING:
-    from ..runtime import Threads
 
 
 @dataclasses.dataclass(frozen=True)
