@@ -159,6 +159,14 @@ def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     assert "make two, with --limit or ppocr_target" in output
 
 
+@pytest.mark.parametrize("playbook", ["build", "bundle"])
+def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str) -> None:
+    play = f"- import_playbook: {ROOT}/playbooks/{playbook}.yml"
+    hosts = {"h1": {"ansible_host": "host.invalid"}, "h2": {"ppocr_device": "gpu"}}
+    status, output = run_play(tmp_path, play, hosts)
+    assert status and "This run has hosts with ppocr_device cpu and gpu" in output
+
+
 def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
     source = {"url": "https://example.com/m.tar", "sha256": "abc"}
     status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})
