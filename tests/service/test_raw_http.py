@@ -425,7 +425,6 @@ def test_dripping_bodies_give_way(start):
             ),
             "hubserving_body_timeout",
         ),
-        (post(b"{", path="/nothing", length=9), "hubserving_body_timeout"),
     ],
 )
 def test_who_is_too_late_is_told(service, sent, setting):
@@ -436,8 +435,14 @@ def test_who_is_too_late_is_told(service, sent, setting):
         assert reply.code == 408 and setting in reply.said["msg"]
         client.send(b"t: x\r\n\r\n" + request())
         assert client.rest() == []
+
+
+def test_who_has_asked_nothing_or_is_refused_anyway_is_not_told_of_a_deadline(service):
     with Client(service.address) as silent:
-        assert silent.rest() == []  # nothing was asked
+        assert silent.rest() == []
+    reply = ask(service.address, post(b"{", path="/nothing", length=9))
+    assert_contract(reply)
+    assert reply.code == 404
 
 
 def test_beyond_the_bound_clients_are_told(start):
