@@ -166,6 +166,13 @@ def test_without_space_in_its_folder_it_comes_back_all_the_same(start, role):
         at_rest(service)
 
 
+def test_the_first_request_waits_for_workers_that_were_lost_before_it(start):
+    service = start().ready()
+    service.kill(*service.pids("gunicorn"))
+    service.logged("worker lost")
+    assert service.texts()
+
+
 def test_workers_killed_for_memory_are_told_from_others(start):
     service = start(memory_ceiling=0, memory="1g").ready()
     service.kill(*service.pids("worker"))

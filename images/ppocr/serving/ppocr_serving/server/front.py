@@ -97,8 +97,7 @@ class Front:
         if self._stopping.is_set():
             return Busy("the service is stopping", _STARTING_RETRY)
         # Once started, requests wait for a worker that is being replaced: none is refused.
-        self._was_ready = self._was_ready or self.workers.ready > 0
-        if not self._was_ready:
+        if not (self._was_ready or self.workers.devices):
             return Busy(_STARTING, _STARTING_RETRY)
         return self.upstream.refusal() if self.upstream.full else None
 
