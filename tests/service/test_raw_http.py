@@ -1,48 +1,24 @@
-"""The service's HTTP from a raw socket: heads, lengths, encodings, slow and greedy readers.
+"""The service's HTTP from a raw socket: heads, lengths, encodings, deadlines, pipelining.
 
 Whatever is sent: no 5xx but the intended, no worker lost, no memory taken, and a good request
 beside it is answered right.
 """
 
-import contextlib
 import gzip
-import json
-import threading
-import time
 import zlib
 
 import pytest
+from honest import GOOD, ROOM, assert_contract, assert_good, front_of, lost, nobody_harmed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import rawhttp
-from tests.containers import docker, encoded
+from tests.containers import docker
 from tests.rawhttp import Client, ask, post, request
 
 #: 600 MB of zeros.
 BOMB = rawhttp.zeros(600)
-GOOD = json.dumps({"images": [encoded("line.png")]}).encode()
-TEXT = "单行识别2026"
-#: A good request has its answer in so many seconds on a machine busy with other tests.
-SOON = 20
-#: MB the front may take beyond what it had, whatever is sent.
-ROOM = 120
 PATHS = ("/livez", "/readyz", "/metrics", "/", "/nothing", "/predict/ocr_rec", "/predict/none")
-
-_PROCESSES = """
-import json, pathlib
-found = {}
-for folder in pathlib.Path("/proc").glob("[0-9]*"):
-    try:
-        name = (folder / "cmdline").read_bytes().replace(b"\\0", b" ").decode()
-        status = (folder / "status").read_text()
-    except OSError:
-        continue
-    if name.rstrip().endswith("-m ppocr_serving run"):
-        found["front"] = {"pid": int(folder.name),
-                          "mb": int(status.split("VmRSS:")[1].split()[0]) / 1000}
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,61 +28,6 @@ def service(tmp_path_factory):
 
     with small_service(tmp_path_factory) as own:
         yield own
-
-
-def front_of(service):
-    """pid and megabytes of the front."""
-    return json.loads(service.execute("python", "-c", _PROCESSES).stdout)["front"]
-
-
-def lost(service):
-    return service.metric('ppocr_worker_restarts_total{reason="lost"}')
-
-
-def assert_contract(reply):
-    """An error in the contract's shape, which says something."""
-    assert reply is not None, "closed without a word"
-    assert reply.headers["content-type"] == "application/json", reply
-    assert set(reply.said) == {"status", "msg", "results"}, reply
-    assert reply.said["status"] != "000" and reply.said["msg"] and len(reply.body) < 9000, reply
-
-
-def assert_good(service, headers=None):
-    started = time.monotonic()
-    status, answer = service.predict("ocr_rec", GOOD, headers, timeout=SOON)
-    assert status == 200 and answer["results"][0][0]["text"].strip() == TEXT, answer
-    assert time.monotonic() - started < SOON
-
-
-@contextlib.contextmanager
-def nobody_harmed(service, headers=None):
-    """A block in which an honest client goes on asking; the service is as before when it ends."""
-    before, workers = front_of(service), lost(service) if not headers else 0
-    stop, failures, answered = threading.Event(), [], threading.Event()
-
-    def honest():
-        while not stop.is_set():
-            try:
-                assert_good(service, headers)
-                answered.set()
-            except (AssertionError, OSError) as error:
-                failures.append(error)
-                answered.set()
-                return
-
-    client = threading.Thread(target=honest)
-    client.start()
-    try:
-        answered.wait(SOON)
-        yield
-    finally:
-        stop.set()
-        client.join()
-    assert not failures, failures
-    after = front_of(service)
-    assert after["pid"] == before["pid"], "the front was lost"
-    assert after["mb"] < before["mb"] + ROOM, (before, after)
-    assert headers or lost(service) == workers
 
 
 # Heads
@@ -359,56 +280,7 @@ def test_requests_the_front_ends_before_are_told(start):
     assert not [event for event in service.events() if event.get("code") == 200]
 
 
-# Readers and connections
-
-
-def test_answers_nobody_takes_hold_nobody_up(start):
-    service = start(connections=16, body_timeout=5).ready()
-    greedy = [Client(service.address) for _ in range(16)]
-    flood = request("GET / HTTP/1.1") * 2000
-    for client in greedy:
-        client.socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while client.socket.send(flood):
-                pass
-    for _ in range(3):
-        assert service.is_ready()  # at once; others when the greedy count as slow
-        service.wait(lambda: service.predict("ocr_rec", GOOD)[0] == 200, 30)
-    assert service.execute("python", "-m", "ppocr_serving.healthcheck").returncode == 0
-    # What stands still is ended by its deadline also where nobody needs its place.
-    service.wait(lambda: service.metric("ppocr_connections") <= 1, 150)
-    for client in greedy:
-        client.socket.close()
-
-
-def test_idle_connections_give_way(start):
-    service = start(connections=32).ready()
-    idle = []
-    with nobody_harmed(service):
-        for number in range(400):
-            idle.append(Client(service.address))
-            if number % 3 == 0:
-                idle[-1].send(b"GET / HT")
-            if number % 50 == 0:
-                assert service.is_ready()
-        assert service.execute("python", "-m", "ppocr_serving.healthcheck").returncode == 0
-        service.wait(lambda: service.metric("ppocr_connections") <= 32, 30)
-    assert sum(client.closed() for client in idle) >= 400 - 32 - 1
-    for client in idle:
-        client.socket.close()
-
-
-def test_dripping_bodies_give_way(start):
-    service = start(connections=16, body_timeout=60).ready()
-    slow = [Client(service.address) for _ in range(16)]
-    for client in slow:
-        client.send(post(b"{", length=1_000_000))
-    service.wait(service.is_ready, 30)  # health beyond the bound, until they count as slow
-    service.wait(lambda: service.request("GET", "/")[0] == 200, 30)
-    assert_good(service)
-    assert any("too slow" in event["message"] for event in service.events())
-    for client in slow:
-        client.socket.close()
+# Deadlines and pipelines
 
 
 @pytest.mark.parametrize(
@@ -443,25 +315,6 @@ def test_who_has_asked_nothing_or_is_refused_anyway_is_not_told_of_a_deadline(se
     reply = ask(service.address, post(b"{", path="/nothing", length=9))
     assert_contract(reply)
     assert reply.code == 404
-
-
-def test_beyond_the_bound_clients_are_told(start):
-    service = start(connections=2, threads=2).ready()
-    working = [Client(service.address) for _ in range(2)]
-    body = b'{"gate": "go"}'
-    head = post(b"", "Expect: 100-continue", path="/predict/stuck", length=len(body))
-    for client in working:
-        client.send(head)
-        assert b" 100 " in client.socket.recv(100)
-        client.send(body)
-    reply = ask(service.address, post(GOOD))
-    assert_contract(reply)
-    assert reply.code == 503 and reply.headers["retry-after"] == "1"
-    assert ask(service.address, request()).code == 200
-    service.open_gate("go")
-    for client in working:
-        assert client.reply().code == 200
-    assert_good(service)
 
 
 def test_pipelined_requests_are_answered_in_turn(service):
