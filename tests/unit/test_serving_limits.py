@@ -29,7 +29,7 @@ def check(data, step=None):
 @pytest.mark.parametrize("step", [5, 64_000, None])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 def test_requests_pass_in_every_encoding(encoding, step):
-    picture = 'x,[{"\\' * 5_000  # whatever a string holds, it is one value
+    picture = 'x,[{"\\' * (50_000 if step != 5 else 500)  # whatever a string holds, it is one value
     order = {"data": picture, "pages": "1-3,7", "dpi": 200, "pictures": True}
     pictures = 32 if step != 5 else 1
     check(body({"images": [picture] * pictures, "pdfs": [order] * pictures}, encoding), step)
@@ -65,10 +65,10 @@ def test_depth():
 
 
 def test_what_is_no_json_is_left_to_the_parser():
-    for text in (b"", b"{", b"\xff\xfe\x00", b'"\\', b"{]", b" " * 99, b"{" + b"\xff" * 99):
+    for text in (b"", b"{", b"\xff\xfe\x00", b'"\\', b"{]", b" " * 99, b"\xff" * 99):
         check(text)
     with pytest.raises(bodies.BodyError, match="closes more"):
-        check(b"[" + b"]" * 99)
+        check(b"]" * 99)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -112,7 +112,7 @@ def waiting(room, size, order):
 
 def test_room_is_given_in_the_order_it_is_asked_for():
     room, order = memory.Room(800, 30), []
-    assert (room.total, room.small) == (700, 25)
+    assert room.total == 700 and room.is_large(26) and not room.is_large(25)
     room.take(600)
     threads = [waiting(room, 500, order)]
     assert not room.try_take(50)  # there is room, but another has waited longer

@@ -169,7 +169,7 @@ class OcrModule(RunModule):
         results: list[Any] = []
         seen = self.threads.map(self._look, files)
         cost = sum(picture.cost for picture in seen if isinstance(picture, Picture))
-        report.large = report.large or cost > self.room.small
+        report.large = report.large or self.room.is_large(cost)
         for group in self._groups(report, seen):
             numbers, pictures = zip(*group, strict=True)
             with self.room.held(sum(picture.cost for picture in pictures), until) as keep:

@@ -46,10 +46,15 @@ def passed_on(sockets: Sequence[socket.socket]) -> dict[str, str]:
     return {_VARIABLE: ",".join(str(one.fileno()) for one in sockets)}
 
 
-def inherited(backlog: int) -> list[socket.socket]:
-    """The sockets the supervisor passed on, with the front's backlog; none where it did not."""
+def for_front(port: int, backlog: int) -> list[socket.socket]:
+    """The sockets the supervisor passed on, or else new ones, with the front's backlog.
+
+    Raises:
+        OSError: the port is taken.
+    """
     numbers = os.environ.pop(_VARIABLE, "")
-    sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    inherited = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    sockets = inherited or open_sockets(port)
     for one in sockets:
         one.set_inheritable(False)
         one.setblocking(False)

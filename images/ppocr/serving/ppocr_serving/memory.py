@@ -66,26 +66,29 @@ class Room:
 
     Attributes:
         total: bytes one request may hold.
-        small: bytes up to which it is small.
     """
 
     def __init__(self, size: int, seconds: float) -> None:
         self._reserve = size // _RESERVE
         self.total = size - self._reserve
-        self.small = min(self._reserve // 4, _SMALL)
+        self._small = min(self._reserve // 4, _SMALL)
         self._seconds = seconds
         self._free = size
         #: Who waits, apart for large (True) and small sizes.
         self._waiting: dict[bool, deque[object]] = {True: deque(), False: deque()}
         self._changed = threading.Condition()
 
+    def is_large(self, size: int) -> bool:
+        """Whether so many bytes leave the reserve to smaller sizes."""
+        return size > self._small
+
     def _fits(self, size: int) -> bool:
-        return size <= self._free - (self._reserve if size > self.small else 0)
+        return size <= self._free - (self._reserve if self.is_large(size) else 0)
 
     def try_take(self, size: int) -> bool:
         """Take ``size`` bytes if they are free and nobody waits."""
         with self._changed:
-            if self._waiting[size > self.small] or not self._fits(size):
+            if self._waiting[self.is_large(size)] or not self._fits(size):
                 return False
             self._free -= size
             return True
@@ -107,7 +110,7 @@ class Room:
         ticket = object()
         seconds = max((until or self.patience()) - time.monotonic(), 0)
         with self._changed:
-            waiting = self._waiting[size > self.small]
+            waiting = self._waiting[self.is_large(size)]
             waiting.append(ticket)
             try:
                 if not self._changed.wait_for(

@@ -50,28 +50,28 @@ class Turns(Generic[W]):
     def __init__(self, threads: int) -> None:
         self._half = max(threads // 2, 1)
         self._threads = threads
-        self._small: _Queue[W] = _Queue()
-        self._large: _Queue[W] = _Queue()
-        self._running = {False: 0, True: 0}
+        #: Of large work (True) and of small work.
+        self._waiting: dict[bool, _Queue[W]] = {True: _Queue(), False: _Queue()}
+        self._running = {True: 0, False: 0}
         self._small_until = 0.0
         #: Seconds large work has had more than small work.
         self._ahead = 0.0
 
     def add(self, owner: object, large: bool, piece: W) -> None:
         """``owner`` has another piece of work."""
-        (self._large if large else self._small).add(owner, piece)
+        self._waiting[large].add(owner, piece)
 
     def take(self) -> tuple[W, bool] | None:
         """What to run now and whether it is large, or None; :meth:`done` ends it."""
-        wanted = self._small or self._running[False] or time.monotonic() < self._small_until
+        small = bool(self._waiting[False])
+        wanted = small or self._running[False] or time.monotonic() < self._small_until
         most = self._half if wanted else self._threads
-        large = bool(self._large) and self._running[True] < most
-        if self._small and (self._ahead >= 0 or not large):
-            large = False
-        elif not large:
+        large = bool(self._waiting[True]) and self._running[True] < most
+        if not small and not large:
             return None
+        large = large and (not small or self._ahead < 0)
         self._running[large] += 1
-        return (self._large if large else self._small).take(), large
+        return self._waiting[large].take(), large
 
     def done(self, large: bool, seconds: float) -> None:
         """A piece has ended, after so many seconds."""

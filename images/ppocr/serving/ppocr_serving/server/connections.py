@@ -138,7 +138,7 @@ class Exchange(http1connection.HTTP1Connection):
     def _parse_headers(self, data: bytes) -> tuple[str, httputil.HTTPHeaders]:
         if self.owner.state == LEAVING:  # it has been told that it is too late
             raise iostream.StreamClosedError
-        self.owner.has_head()
+        self.owner.end_head_deadline()
         if data.startswith(_TLS_RECORD):
             raise Malformed(400, TLS_TO_HTTP, "tls")
         if not _HEAD_END.search(data):
@@ -313,8 +313,8 @@ class Connection(http1connection.HTTP1ServerConnection):
         while True:
             await self.stream.read_bytes(1 << 16, partial=True)
 
-    def has_head(self) -> None:
-        """A head has come in, whatever it says."""
+    def end_head_deadline(self) -> None:
+        """A head has come in, whatever it says, or none is waited for any more."""
         if self._head_due is not None:
             self.stream.io_loop.remove_timeout(self._head_due)
             self._head_due = None
@@ -362,6 +362,6 @@ class Connection(http1connection.HTTP1ServerConnection):
         except Exception:
             log.exception("%s: a fault on its connection", self.client)
         finally:
-            self.has_head()
+            self.end_head_deadline()
             self.stream.close()
             delegate.on_close(self)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Protocol
 
 IDLE, RECEIVING, WORKING, ANSWERING, LEAVING = range(5)
@@ -62,8 +62,8 @@ class Crowd:
         self._bound = bound
         self._members: dict[Member, None] = {}
         self._sizes: Counter[str] = Counter()
-        #: Who is at rest of one address, and since when, the longest last.
-        self._at_rest: list[tuple[float, Member]] = []
+        #: Who goes first: all at rest of one address, and since when, the longest first.
+        self._leavers: deque[tuple[float, Member]] = deque()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -101,14 +101,14 @@ class Crowd:
 
     def _idle(self, seconds: float) -> Member | None:
         """Who has to go first, if idle for so long."""
-        if not self._at_rest or self._sizes[self._at_rest[-1][1].group] < max(self._sizes.values()):
+        if not self._leavers or self._sizes[self._leavers[0][1].group] < max(self._sizes.values()):
             self._look_for_idle()
         before = time.monotonic() - seconds
-        while self._at_rest:
-            since, one = self._at_rest[-1]
+        while self._leavers:
+            since, one = self._leavers[0]
             if one in self._members and one.state in _AT_REST and one.since == since:
                 return one if since <= before else None
-            self._at_rest.pop()
+            self._leavers.popleft()
         return None
 
     def _look_for_idle(self) -> None:
@@ -117,7 +117,7 @@ class Crowd:
         found = [one for one in self._members if one.state in _AT_REST]
         most = max((one.group for one in found), key=lambda group: self._sizes[group], default="")
         of_most = [(one.since, one) for one in found if one.group == most]
-        self._at_rest = sorted(of_most, key=lambda entry: entry[0])[::-1]
+        self._leavers = deque(sorted(of_most, key=lambda entry: entry[0]))
 
     def _dawdler(self, newcomer: Member) -> Member | None:
         now = time.monotonic()

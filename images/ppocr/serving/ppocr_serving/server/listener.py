@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from tornado import http1connection, httputil, netutil, web
+from tornado import http1connection, httputil, web
 
 from .. import listening
 from ..logs import event
@@ -64,7 +64,7 @@ class Listener(httputil.HTTPServerConnectionDelegate):
     def listen(self, port: int) -> None:
         """Take connections on a port of every address."""
         loop = asyncio.get_running_loop()
-        for one in listening.inherited(_BACKLOG) or netutil.bind_sockets(port, backlog=_BACKLOG):
+        for one in listening.for_front(port, _BACKLOG):
             loop.add_reader(one, self._accept, one)
             self._closers += [functools.partial(loop.remove_reader, one), one.close]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .bodies import BodyError
 
 _GZIP = 16 + zlib.MAX_WBITS
-#: Bytes unpacked at once. Whoever unpacks on an event loop lets others run in between.
+#: Bytes unpacked at once: what is asked for next may depend on what came out.
 PIECE = 256 * 1024
 #: Members of one gzip body. Tools that pack in blocks write one for each 64 kB.
 _MEMBERS = 4096

@@ -117,12 +117,11 @@ class Upstream:
             # The exchange goes on when the client leaves: the worker works on it all the same.
             begun.append(asyncio.ensure_future(self._tries(path, body, headers)))
             begun[0].add_done_callback(self._done)
+            begun[0].add_done_callback(lambda _: done())
             return await asyncio.shield(begun[0])
 
         answering = asyncio.ensure_future(asked())
-        answering.add_done_callback(
-            lambda _: begun[0].add_done_callback(lambda _: done()) if begun else done()
-        )
+        answering.add_done_callback(lambda _: None if begun else done())
         return answering
 
     def _done(self, exchange: asyncio.Future[Answer]) -> None:
