@@ -5,6 +5,7 @@ beside it is answered right.
 """
 
 import gzip
+import threading
 import zlib
 
 import pytest

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 _VARIABLE = "PPOCR_LISTEN_FDS"
 _BACKLOG = 128  # until the front sets its own
-#: Seconds the kernel keeps a connection to itself on which nothing has come: a client speaks first.
-_DEFERRED = 5
 
 
 def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
@@ -20,7 +18,6 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFERRED)
         one.bind((address, port))
         one.listen(_BACKLOG)
     except OSError:
