@@ -1,55 +1,6 @@
 #!/usr/bin/env -S python3 -IB
-"""Makes an image of a running container, as docker commit does, and says what it will not hold.
-
-What lies in volumes and bind mounts is left out; passwords in the environment are kept in the image
-for everybody to read. Both are named. The container's command, environment, ports and user stay.
-"""
-
-from __future__ import annotations
-
+import os
 import sys
-from argparse import Namespace
-from pathlib import Path
-from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parent))
-
-from ppocrlib import commandline, commit
-from ppocrlib.outcome import OK
-from ppocrlib.progress import megabytes
-
-EPILOG = """\
-examples:
-  scripts/commit_image.py ppocr ppocr:1.0.1
-  scripts/commit_image.py ppocr ppocr:1.0.1 --message "dictionary replaced" --strict
-"""
-
-
-def parse(arguments: list[str] | None = None) -> Namespace:
-    parser = commandline.parser(__doc__, EPILOG)
-    parser.add_argument("container", help="name or ID of a container on this machine")
-    parser.add_argument("image", help="name:tag of the image to make")
-    parser.add_argument("-m", "--message", default="", help="kept in the image's history")
-    parser.add_argument("-a", "--author", default="", help="kept in the image's history")
-    parser.add_argument("--no-pause", action="store_true", help="let the container run meanwhile")
-    parser.add_argument(
-        "--strict", action="store_true", help="refuse instead of warning about mounts and secrets"
-    )
-    return parser.parse_args(arguments)
-
-
-def work(args: Namespace) -> tuple[int, Any, str]:
-    made = commit.commit(
-        args.container, args.image, args.message, args.author, not args.no_pause, args.strict
-    )
-    for warning in made["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
-    return OK, made, f"{args.image}: {made['image_id'][7:19]}, new layer {megabytes(made['added'])}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return commandline.run(parse(arguments), work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+entry = os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib", "entry.py")
+os.execv(sys.executable, [sys.executable, "-IB", entry, "commit_image", *sys.argv[1:]])

@@ -1,51 +1,6 @@
 #!/usr/bin/env -S python3 -IB
-"""Loads a saved image into this machine's engine, once its content is proved.
-
-A truncated, altered or foreign-architecture file is refused before the engine sees it. A file whose
-image is here already is not loaded again.
-"""
-
-from __future__ import annotations
-
+import os
 import sys
-from argparse import Namespace
-from pathlib import Path
-from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parent))
-
-from ppocrlib import commandline, savedimage
-from ppocrlib.outcome import OK
-from ppocrlib.progress import Progress
-
-EPILOG = """\
-examples:
-  scripts/load_image.py ppocr_1.0.tar
-  scripts/load_image.py ppocr_1.0.tar --sha256 0a1b...   as written down when it was saved
-"""
-
-
-def parse(arguments: list[str] | None = None) -> Namespace:
-    parser = commandline.parser(__doc__, EPILOG)
-    parser.add_argument("file", type=Path, help="a file docker save or save_image.py wrote")
-    parser.add_argument("--sha256", help="what the whole file's sha256 has to be")
-    parser.add_argument("--tag", help="name to give the image (default: those in the file)")
-    return parser.parse_args(arguments)
-
-
-def work(args: Namespace) -> tuple[int, Any, str]:
-    progress = Progress("loading", quiet=args.quiet)
-    try:
-        loaded = savedimage.load(args.file, args.sha256, args.tag, progress)
-    finally:
-        progress.close()
-    verb = "loaded" if loaded["changed"] else "is here already"
-    return OK, loaded, f"{', '.join(loaded['tags']) or loaded['image_id']} {verb}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return commandline.run(parse(arguments), work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+entry = os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib", "entry.py")
+os.execv(sys.executable, [sys.executable, "-IB", entry, "load_image", *sys.argv[1:]])

@@ -99,7 +99,7 @@ def lab_steps() -> list[Step]:
     ]
 
 
-#: A run of these tests that was killed leaves its lock on this machine; one that lives keeps its own.
+#: A killed run of these tests leaves its lock on this machine; the lock of a live one stays.
 BREAK_STALE_LOCK = ["-e", "deploy_lock_break=true"]
 STEPS = [
     Step("deploy", script("deploy", *BREAK_STALE_LOCK)),
@@ -111,7 +111,7 @@ STEPS = [
     Step("types", ["mypy"]),
     Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
-    Step("audit", [sys.executable, "tests/audit.py"]),
+    Step("audit", [sys.executable, "-m", "tests.audit"]),
     Step("unit", pytest("tests/unit")),
     Step("deploy-again", script("deploy"), after=("deploy",)),
     Step("stock", pytest("tests/stock"), ("deploy",), environment={"PPOCR_STOCK_URL": SERVICE}),

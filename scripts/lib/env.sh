@@ -14,7 +14,7 @@ _lock=$PPOCR_ROOT/requirements/${PPOCR_LOCK:-control}.lock
 [ -r "$_lock" ] || ppocr_die "$_lock cannot be read: this copy of the project is not whole, copy it again"
 _sum=$(sha256sum <"$_lock" | cut -d' ' -f1)
 # dev holds all that control holds: a script that needs only control keeps a dev environment.
-_want="$_sum $(basename "$_lock")"
+_want="$_sum $(basename "$_lock") and src"
 
 # Modules that lie about in the working directory or in PYTHONPATH are nobody's business here.
 unset PYTHONPATH PYTHONHOME PYTHONSTARTUP
@@ -93,6 +93,16 @@ ppocr_make_venv() {
   "$_py" -Im venv --clear "$PPOCR_VENV" || ppocr_die "$_py could not make an environment in $PPOCR_VENV: name another folder in PPOCR_VENV"
 }
 
+# The project's own packages, from src/. An environment in the cache serves several copies of the project
+# that have the same lock: PPOCR_ROOT says which of them is meant.
+ppocr_install_src() {
+  "$PPOCR_VENV/bin/python" -Ic '
+import pathlib, sys, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "ppocr.pth").write_text(
+    f"import os, sys; sys.path.append(os.environ.get(\"PPOCR_ROOT\", {sys.argv[1]!a}) + \"/src\")\n")
+' "$PPOCR_ROOT"
+}
+
 ppocr_env() {
   ! ppocr_ready "$PPOCR_VENV" || return 0
   # A link leads to an environment others use: emptying that one is not this script's to do.
@@ -113,9 +123,10 @@ ppocr_env() {
   fi
   PIP_DISABLE_PIP_VERSION_CHECK=1 "$PPOCR_VENV/bin/python" -Im pip install --quiet --require-hashes --no-deps "$@" -r "$_lock" ||
     ppocr_die "pip could not install $_lock: $_remedy"
+  ppocr_install_src
   {
     echo "$_want"
-    [ "${PPOCR_LOCK:-control}" = dev ] && echo "$(sha256sum <"$PPOCR_ROOT/requirements/control.lock" | cut -d' ' -f1) control.lock"
+    [ "${PPOCR_LOCK:-control}" = dev ] && echo "$(sha256sum <"$PPOCR_ROOT/requirements/control.lock" | cut -d' ' -f1) control.lock and src"
   } >"$PPOCR_VENV/.lock.sha256" || true
 }
 

@@ -25,9 +25,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
-from ppocrlib import commandline, models
+from ppocr_control import command_line
+from ppocr_control.images import models
 
 from . import pages, plot
 from .services import (
@@ -146,7 +145,9 @@ def laid_out(name: str, stack: contextlib.ExitStack) -> Path:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ppocr-bench-")))
     folder.chmod(0o755)
     chosen = dict.fromkeys(models.NAMED[name], name)
-    models.lay_out(models.resolve(chosen), folder / "models", commandline.cache_folder() / "models")
+    models.lay_out(
+        models.resolve(chosen), folder / "models", command_line.cache_folder() / "models"
+    )
     return folder / "models"
 
 

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -18,10 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "stock"))
+from tests.stock.stock_environment import stock_python, stock_variables
 
-from stock_environment import stock_python, stock_variables  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 LOCK = HERE / "requirements.lock"
 _START_LIMIT = 180  # seconds

@@ -113,7 +113,7 @@ def prune(repository, keep, *options):
     done = subprocess.run(
         [*command, "-a", arguments, "-e", f"ansible_python_interpreter={sys.executable}"],
         capture_output=True, text=True, check=False, cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LIBRARY": str(ROOT / "roles/ppocr_image/library"),
+        env={**os.environ, "ANSIBLE_LIBRARY": str(ROOT / "plugins/modules"),
              "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "json"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,11 +15,9 @@ import parcel
 import pytest
 from hostlab import Host, Playbooks, inventory
 
-sys.path.insert(0, str(parcel.SCRIPTS))
-
-from ppocrlib.bundle.make import Order, make
-from ppocrlib.layerstore import LayerStore
-from ppocrlib.progress import Progress
+from ppocr_control.bundle.make import Order, make
+from ppocr_control.layers.store import LayerStore
+from ppocr_control.progress import Progress
 
 ONE, TWO = "parcel:b1", "parcel:b2"
 REAL = "ppocr:1.0.0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,10 @@ from hostlab import Host, HostSpec, Playbooks, link
 from hostlab.waiting import until
 from parcel import MB, STAGING, Shipper, image_id, noise, settled, staged
 
-sys.path.insert(0, str(parcel.SCRIPTS))
-
-from ppocrlib.layersource import open_source
-from ppocrlib.layerstore import LayerStore
-from ppocrlib.shipping import ship as ship_all
-from ppocrlib.sshhost import Login, SshHost
+from ppocr_control.layers.source import open_source
+from ppocr_control.layers.store import LayerStore
+from ppocr_control.shipping.delivery import ship as ship_all
+from ppocr_control.ssh.host import Login, SshHost
 
 SPECS = (
     HostSpec("ship1", suite="bookworm", user="root"),

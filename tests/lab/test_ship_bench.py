@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-
-import ship as bench
+from tests.bench import ship as bench
 
 # Times depend on what else this machine does; they are printed beside the others.
 STEADY = ("bytes", "peak extra disk")

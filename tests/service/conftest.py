@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.containers import PORT, Container, docker, encoded, require_image
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 
 

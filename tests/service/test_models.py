@@ -1,8 +1,9 @@
 """Models that ppocr_models names instead of the default."""
 
 import pytest
-from ppocrlib import commandline, models
 
+from ppocr_control import command_line
+from ppocr_control.images import models
 from smoke_tests.contract import normalise
 from smoke_tests.samples import load_samples
 from tests.containers import SAMPLES
@@ -13,7 +14,7 @@ def small(tmp_path_factory):
     """PP-OCRv6-small, laid out as the image's build does it."""
     folder = tmp_path_factory.mktemp("v6") / "models"
     chosen = {"det": "PP-OCRv6-small", "rec": "PP-OCRv6-small"}
-    models.lay_out(models.resolve(chosen), folder, commandline.cache_folder() / "models")
+    models.lay_out(models.resolve(chosen), folder, command_line.cache_folder() / "models")
     for path in (folder.parents[1], folder.parent):
         path.chmod(0o755)
     return folder

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ppocrlib.bundle import manifest
-from ppocrlib.progress import Progress
+from ppocr_control.bundle import manifest
+from ppocr_control.progress import Progress
 
 VERIFY = Path(__file__).parents[2] / "scripts/verify_bundle.py"
 ZEROS = "0" * 64

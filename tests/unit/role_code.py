@@ -1,4 +1,4 @@
-"""Load Python that lives in a role (modules, plugins) the way Ansible would find it."""
+"""Load modules and plugins the way Ansible would find them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def load(path: str) -> ModuleType:
     """Return the Python file at path (relative to the repository) as a module."""
     file = ROOT / path
-    utils = str(file.parent.parent / "module_utils")
+    utils = str(ROOT / "src")  # as in ansible.cfg
     if utils not in ansible.module_utils.__path__:
         ansible.module_utils.__path__.append(utils)
     spec = importlib.util.spec_from_file_location(f"role_code_{file.stem}", file)

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from bundles import HELD, VERIFY, described, new_key, signed, verify
-from ppocrlib.bundle import lists, manifest
-from ppocrlib.bundle.make import README, _tidy
-from ppocrlib.progress import Progress
+
+from ppocr_control.bundle import lists, manifest
+from ppocr_control.bundle.make import README, _tidy
+from ppocr_control.progress import Progress
 
 
 @pytest.fixture(scope="module")

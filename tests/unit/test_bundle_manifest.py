@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from bundles import VERIFY, ZEROS, new_key, signed, verify
-from ppocrlib.bundle import signature
+
+from ppocr_control.bundle import signature
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from ppocrlib import ROOT, context, git
-from ppocrlib.bundle import project
+
+from ppocr_control import ROOT, git
+from ppocr_control.bundle import project
+from ppocr_control.images import context
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the list is compared with git's")

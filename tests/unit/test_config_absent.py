@@ -10,7 +10,7 @@ from tests.unit import role_code
 
 NAMES = ["config.json", "params.json", "tokens", "tls.crt", "tls.key"]
 MARK = ".made-by-ppocr"
-module = role_code.load("roles/hubserving/library/hubserving_config_absent.py")
+module = role_code.load("plugins/modules/hubserving_config_absent.py")
 
 
 def rendered(folder: Path, mark: bool = True) -> Path:

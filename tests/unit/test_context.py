@@ -5,7 +5,8 @@ import shutil
 import tarfile
 
 import pytest
-from ppocrlib import context
+
+from ppocr_control.images import context
 
 DEFAULT = context.ImageSettings()
 
@@ -66,7 +67,7 @@ def modules_of(tmp_path, monkeypatch):
 
 def test_a_changed_copy_of_ocr_system_takes_its_place(modules_of, tmp_path):
     mine = tmp_path / "mine/ocr_system"
-    shutil.copytree(context.hubmodules.OURS / "ocr_system", mine)
+    shutil.copytree(context.hub_modules.OURS / "ocr_system", mine)
     (mine / "params.py").write_text("# mine\n" + (mine / "params.py").read_text())
     (mine / "extra.txt").write_text("mine")
     found = modules_of(str(mine))

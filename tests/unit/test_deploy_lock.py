@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def lock(load_plugin):
-    return load_plugin("deploy_lock/action_plugins/deploy_lock.py")
+    return load_plugin("plugins/action/deploy_lock.py")
 
 
 def test_a_process_is_alive_until_it_has_ended(lock):

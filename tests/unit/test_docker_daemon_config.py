@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from role_code import load
 
-module = load("roles/docker_engine/library/docker_daemon_config.py")
-content = load("roles/docker_engine/module_utils/docker_daemon_json.py")
+module = load("plugins/modules/docker_daemon_config.py")
+content = load("src/ppocr_hosts/docker_daemon_json.py")
 BadConfig = module.BadConfig  # the class the module knows, not that of a second import
 LOGS = {"log-driver": "json-file", "log-opts": {"max-size": "50m", "max-file": "3"}}
 

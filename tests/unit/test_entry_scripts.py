@@ -16,7 +16,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements/control.lock"
 SUM = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-COPIED = ("ansible.cfg", "inventory", "playbooks", "requirements", "roles", "scripts", "images")
+COPIED = (
+    "ansible.cfg",
+    "inventory",
+    "playbooks",
+    "plugins",
+    "requirements",
+    "roles",
+    "scripts",
+    "src",
+    "images",
+)
 # One host that refuses at once: a run gets as far as Ansible and SSH, and changes nothing.
 NOBODY = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_retries": 0}
 
@@ -45,7 +55,7 @@ def environment(folder: Path, made_in: Path | None = None) -> Path:
     kept = [line for line in config if not line.startswith("command")]
     command = f"command = python -m venv --clear {made_in or folder}"
     (folder / "pyvenv.cfg").write_text("\n".join([*kept, command]) + "\n")
-    (folder / ".lock.sha256").write_text(f"{SUM} control.lock\n")
+    (folder / ".lock.sha256").write_text(f"{SUM} control.lock and src\n")
     return folder
 
 
@@ -260,3 +270,20 @@ def test_a_folder_with_other_files_is_not_emptied(
     assert done.returncode == 1
     assert "holds files this project did not make" in done.stderr
     assert list(folder.iterdir()) == before
+
+
+def test_a_command_finds_its_environment_from_any_python(tmp_path: Path, cache: Path) -> None:
+    script = copy(tmp_path / "project dir") / "scripts/ship_image.py"
+    done = start(sys._base_executable, script, "--help", PPOCR_CACHE=cache)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ship_image.py [-h]")
+
+
+def test_a_command_in_an_environment_that_lacks_packages_says_so(tmp_path: Path) -> None:
+    folder = environment(tmp_path / "venv")
+    (folder / "lib").unlink()
+    (folder / "lib").mkdir()
+    script = copy(tmp_path / "project") / "scripts/ship_image.py"
+    done = start(sys._base_executable, script, "--help", PPOCR_VENV=folder)
+    assert done.returncode == 1
+    assert done.stderr == f"error: the Python environment {folder} is not complete: remove it\n"

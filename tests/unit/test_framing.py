@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from ppocrlib.framing import Frame
+
+from ppocr_control.ssh.framing import Frame
 
 NOISE = b"Welcome to the host\nuid=0\nno line end"
 

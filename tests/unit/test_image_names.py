@@ -8,8 +8,10 @@ import stat
 import threading
 
 import pytest
-from ppocrlib import engine, enginessh, imagename
-from ppocrlib.outcome import Refused, Trouble
+
+from ppocr_control.docker_engine import engine, over_ssh
+from ppocr_control.errors import Refused, Trouble
+from ppocr_control.images import image_name
 
 ID = "4bf74f3865d2" + "0" * 52
 NAMES = {
@@ -41,22 +43,22 @@ ONLY_FOUND_BY = [ID, f"sha256:{ID}", ID[:12], f"ppocr@sha256:{ID}", f"ppocr:1@sh
 
 @pytest.mark.parametrize(("name", "parts"), NAMES.items())
 def test_names_docker_takes(name, parts):
-    assert imagename.for_new(name) == parts
-    assert imagename.to_find(name) == name
+    assert image_name.for_new(name) == parts
+    assert image_name.to_find(name) == name
 
 
 @pytest.mark.parametrize(("name", "said"), WRONG.items())
 def test_names_docker_refuses_are_refused_with_a_sentence(name, said):
-    for check in (imagename.for_new, imagename.to_find):
+    for check in (image_name.for_new, image_name.to_find):
         with pytest.raises(Refused, match=said):
             check(name)
 
 
 @pytest.mark.parametrize("name", ONLY_FOUND_BY)
 def test_an_id_finds_an_image_and_names_none(name):
-    assert imagename.to_find(name) == name
+    assert image_name.to_find(name) == name
     with pytest.raises(Refused, match="a name is needed"):
-        imagename.for_new(name)
+        image_name.for_new(name)
 
 
 @pytest.fixture
@@ -190,10 +192,10 @@ def test_what_ssh_says_is_passed_on(ssh, monkeypatch):
 @pytest.mark.parametrize("url", ["ssh://", "ssh://-oProxyCommand=x", "ssh://a@-x:22"])
 def test_no_option_is_smuggled_to_ssh(url, monkeypatch):
     with pytest.raises(ValueError, match="names no host"):
-        enginessh.command(url)
+        over_ssh.command(url)
 
 
 def test_a_socket_of_the_other_side_may_be_named():
-    assert enginessh.command("ssh://h/run/d.sock")[-6:] == [
+    assert over_ssh.command("ssh://h/run/d.sock")[-6:] == [
         "h", "docker", "--host", "unix:///run/d.sock", "system", "dial-stdio",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.role_code import load
 
-prune = load("roles/ppocr_image/library/ppocr_image_prune.py")
+prune = load("plugins/modules/ppocr_image_prune.py")
 HASH = "a" * 64
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from role_code import ROOT, load
 
-settings = load("roles/inventory_check/action_plugins/inventory_check_settings.py")
+settings = load("plugins/action/inventory_check_settings.py")
 PLAY = """
 - name: Check
   hosts: ppocr_hosts

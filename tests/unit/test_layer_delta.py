@@ -15,17 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ppocrlib import layerdelta, shipping
-from ppocrlib.hostimage import HostState, Shipment
-from ppocrlib.hostpython import program
-from ppocrlib.imagearchive import Image, chain_ids
-from ppocrlib.layerdelta import HeldFiles
-from ppocrlib.layerstore import Blob, LayerStore
-from ppocrlib.onhost import layer_delta
-from ppocrlib.outcome import Trouble
-from ppocrlib.progress import Progress
-from ppocrlib.relay import Lack
-from ppocrlib.transport import Answer
+
+from ppocr_control.errors import Trouble
+from ppocr_control.layers.image_archive import Image, chain_ids
+from ppocr_control.layers.store import Blob, LayerStore
+from ppocr_control.progress import Progress
+from ppocr_control.shipping import delivery, file_delta
+from ppocr_control.shipping.file_delta import HeldFiles
+from ppocr_control.shipping.host_image import HostState, Shipment
+from ppocr_control.shipping.on_host import layer_delta
+from ppocr_control.shipping.relay import Lack
+from ppocr_control.ssh.python import program
+from ppocr_control.ssh.transport import Answer
 
 QUIET = Progress("testing", quiet=True)
 CHAIN = "sha256:" + "ab" * 32
@@ -94,7 +95,7 @@ def store(tmp_path: Path) -> LayerStore:
 def delta_of(data: bytes, held: HeldFiles) -> bytes:
     # Blocks of an odd size, so that nothing leans on where they end.
     blocks = [data[n : n + 7001] for n in range(0, len(data), 7001)]
-    return b"".join(layerdelta.records(blocks, len(data), held.copies(blocks)))
+    return b"".join(file_delta.records(blocks, len(data), held.copies(blocks)))
 
 
 def keep(store: LayerStore, data: bytes) -> Blob:
@@ -201,15 +202,15 @@ def test_a_delta_is_made_once_for_hosts_with_the_same_files(
         each.put("one", noise(50_000))
     data = tar(files(one=noise(50_000), two=b"new"))
     layer = keep(store, data)
-    first = layerdelta.make(layer, host.held(), store)
+    first = file_delta.make(layer, host.held(), store)
     assert first and first.size < 1000
-    assert layerdelta.make(layer, other.held(), store) == first
+    assert file_delta.make(layer, other.held(), store) == first
     assert host.rebuild(gzip.decompress(store.path(first).read_bytes())) == data
     other.put("one", noise(50_000, 9))
-    assert layerdelta.make(layer, other.held(), store) is None  # too much differs to pay
+    assert file_delta.make(layer, other.held(), store) is None  # too much differs to pay
     monkeypatch.setattr(HeldFiles, "copies", lambda *_: pytest.fail("compared again"))
-    assert layerdelta.make(layer, other.held(), store) is None
-    assert layerdelta.make(layer, host.held(), store) == first
+    assert file_delta.make(layer, other.held(), store) is None
+    assert file_delta.make(layer, host.held(), store) == first
 
 
 def test_what_is_no_index_and_no_tar_is_trouble(host: HostFolder) -> None:
@@ -230,18 +231,18 @@ def test_the_nearest_image_is_compared_with() -> None:
     first = image_there("ppocr:1", ["sha256:base", "sha256:a"], "2026-01")
     second = image_there("ppocr:2", ["sha256:base", "sha256:b"], "2026-02")
     apart = image_there("stranger:1", ["sha256:y"])
-    near = layerdelta.neighbour([other, first, second, apart], new, ["ppocr:3"])
-    assert near == layerdelta.Neighbour("ppocr:2", (chain_ids(second["layers"])[1],))
-    assert layerdelta.neighbour([other, apart], new, ["ppocr:3"]).name == "other:1"
-    assert layerdelta.neighbour([apart], new, ["ppocr:3"]) is None
+    near = file_delta.neighbour([other, first, second, apart], new, ["ppocr:3"])
+    assert near == file_delta.Neighbour("ppocr:2", (chain_ids(second["layers"])[1],))
+    assert file_delta.neighbour([other, apart], new, ["ppocr:3"]).name == "other:1"
+    assert file_delta.neighbour([apart], new, ["ppocr:3"]) is None
     # Nothing of its own, so nothing to compare with.
-    assert layerdelta.neighbour([image_there("base:1", new[:1])], new, ["ppocr:3"]) is None
+    assert file_delta.neighbour([image_there("base:1", new[:1])], new, ["ppocr:3"]) is None
     nameless = {
         "id": "sha256:0123456789abcdef",
         "tags": None,
         "layers": ["sha256:base", "sha256:x"],
     }
-    assert layerdelta.neighbour([nameless | {"created": ""}], new, []).name == "0123456789ab"
+    assert file_delta.neighbour([nameless | {"created": ""}], new, []).name == "0123456789ab"
 
 
 class LocalHost:
@@ -279,8 +280,8 @@ def shipment(
     image = Image(json.dumps(config).encode())
     staging = str(there.folder / "staging")
     made = Shipment(there, state(host, free), image, {blob.diff_id: blob}, store, staging, QUIET)
-    near = layerdelta.Neighbour("ppocr:1", (CHAIN,))
-    made.deltas = layerdelta.find(there, str(host.root), near, [blob], store, made.left)
+    near = file_delta.Neighbour("ppocr:1", (CHAIN,))
+    made.deltas = file_delta.find(there, str(host.root), near, [blob], store, made.left)
     return made
 
 
@@ -321,7 +322,7 @@ def test_where_room_is_short_the_layer_is_sent_as_it_is(
 def test_a_relay_hears_what_a_host_can_rebuild(
     host: HostFolder, store: LayerStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layerdelta, "SMALLEST", 1000)
+    monkeypatch.setattr(file_delta, "SMALLEST", 1000)
     host.put("one", noise(400_000))
     made = shipment(
         LocalHost(tmp_path), host, store, tar(files(one=noise(400_000), two=b"new")), 1 << 40
@@ -329,7 +330,7 @@ def test_a_relay_hears_what_a_host_can_rebuild(
     old = image_there("ppocr:1", [CHAIN])
 
     def lack(free: int, mode: str = "auto", consume: bool | None = None) -> Lack:
-        return shipping.lacks(
+        return delivery.lacks(
             made.host, made.image, ["ppocr:2"], store, "gzip", made.staging, mode, QUIET, consume,
             replace(state(host, free), images=(old,)),
         )  # fmt: skip

@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ppocr_serving.models import ModelError, check_model, verify_manifest
-from ppocrlib import models, onnxmodel, unpack
+
+from ppocr_contract.models import ModelError, check_model, verify_manifest
+from ppocr_control.images import models, onnx_model, unpack
 
 FILES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
 
@@ -153,10 +154,10 @@ def onnx(metadata):
 def test_what_an_onnx_model_says_of_itself():
     said = {"character": "甲\n乙\n" * 100, "x": ""}
     whole = onnx(said)
-    assert onnxmodel.metadata(whole) == said
+    assert onnx_model.metadata(whole) == said
     for wrong in (whole[:-3], b"\x0f" + whole, b"\x80" * 30, b"\xff"):
-        with pytest.raises(onnxmodel.NotOnnx):
-            onnxmodel.metadata(wrong)
+        with pytest.raises(onnx_model.NotOnnx):
+            onnx_model.metadata(wrong)
 
 
 def test_onnx_models_bring_their_dictionary(own, tmp_path):

@@ -19,7 +19,7 @@ from role_code import ROOT, load
 from tests.lab.hostlab import nvidia
 
 ROLE = "roles/nvidia_container_toolkit"
-probe = load(f"{ROLE}/library/nvidia_driver_probe.py")
+probe = load("plugins/modules/nvidia_driver_probe.py")
 OLDEST = yaml.safe_load((ROOT / ROLE / "defaults/main.yml").read_text())[
     "nvidia_container_toolkit_min_driver"
 ]

@@ -9,10 +9,10 @@ import pytest
 from role_code import load
 
 ROLE = "roles/nvidia_container_toolkit"
-gpu = load(f"{ROLE}/module_utils/nvidia_gpu.py")
-probe = load(f"{ROLE}/library/nvidia_driver_probe.py")
-filters = load(f"{ROLE}/filter_plugins/nvidia_container_toolkit.py")
-engine = load("roles/docker_engine/module_utils/docker_engine_socket.py")
+gpu = load("src/ppocr_hosts/nvidia_gpu.py")
+probe = load("plugins/modules/nvidia_driver_probe.py")
+filters = load("plugins/filter/nvidia_container_toolkit.py")
+engine = load("src/ppocr_hosts/docker_engine_socket.py")
 
 LISTING = """\
 GPU 0: NVIDIA A100-PCIE-40GB (UUID: GPU-aaaa)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ppocrlib.openssh import Connection, Login, split_host
-from ppocrlib.outcome import LinkLost, Refused, Trouble, Unreachable
-from ppocrlib.sshhost import SshHost
+
+from ppocr_control.errors import LinkLost, Refused, Trouble, Unreachable
+from ppocr_control.ssh.host import SshHost
+from ppocr_control.ssh.openssh import Connection, Login, split_host
 
 COPY = Path(__file__).parents[2] / "scripts/copy_files.py"
 #: Logs in to a folder: a command runs in it, with what the test put into bin/ first on its PATH.

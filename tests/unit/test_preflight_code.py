@@ -10,9 +10,9 @@ import sys
 import pytest
 from role_code import load
 
-access = load("roles/preflight/action_plugins/preflight_access.py")
-ports = load("roles/preflight/library/preflight_ports.py")
-resources = load("roles/preflight/library/preflight_resources.py")
+access = load("plugins/action/preflight_access.py")
+ports = load("plugins/modules/preflight_ports.py")
+resources = load("plugins/modules/preflight_resources.py")
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ppocr_serving import resources
-from ppocr_serving.server.settings import Settings
 from role_code import load
 
-hubserving = load("roles/hubserving/filter_plugins/hubserving.py")
+from ppocr_contract import resources
+from ppocr_contract.settings import Settings
+
+hubserving = load("plugins/filter/hubserving.py")
 INSTANCE = {"memory_limit": ""}
 GUNICORN = {"PPOCR_SERVER": "gunicorn"}
 

@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from ppocrlib import room
+
+from ppocr_control.shipping import room
 
 
 @pytest.fixture(scope="module")
 def hubserving(load_plugin):
-    return load_plugin("hubserving/filter_plugins/hubserving.py")
+    return load_plugin("plugins/filter/hubserving.py")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from ppocr_serving.config import ConfigError, check
+
+from ppocr_contract.config import ConfigError, check
 
 
 def config(**changes):

@@ -8,8 +8,9 @@ import pytest
 from ppocr_serving.server import crowd
 from ppocr_serving.server.access import Access
 from ppocr_serving.server.answers import MESSAGE, capped, encode, failure
-from ppocr_serving.server.settings import Settings, SettingsError
 from ppocr_serving.server.unpack import PIECE, BodyError, Unpacker, packed
+
+from ppocr_contract.settings import Settings, SettingsError
 
 DATA = bytes(range(256)) * 5000
 

@@ -4,12 +4,14 @@ import ctypes
 from types import SimpleNamespace
 
 import pytest
-from ppocr_serving import config, cuda, gpu
+from ppocr_serving import cuda, gpu
 from ppocr_serving.engines import EngineError
 from ppocr_serving.server import lanes
 from ppocr_serving.server.gpuwatch import GpuWatch
-from ppocr_serving.server.settings import Settings
 from ppocr_serving.server.trouble import Trouble
+
+from ppocr_contract import config
+from ppocr_contract.settings import Settings
 
 
 class Driver:

@@ -11,8 +11,9 @@ from ppocr_serving.server import oom
 from ppocr_serving.server.access import Access, Tokens
 from ppocr_serving.server.guard import REPORT_HEADER, Guard
 from ppocr_serving.server.scoreboard import Scoreboard, resident_bytes
-from ppocr_serving.server.settings import Settings, SettingsError
 from ppocr_serving.threads import Threads
+
+from ppocr_contract.settings import Settings, SettingsError
 
 
 def settings(**values):

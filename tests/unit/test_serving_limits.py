@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ppocr_serving import memory
 from ppocr_serving.report import RequestError
 from ppocr_serving.server import bodies
-from ppocr_serving.server.settings import Settings
+
+from ppocr_contract.settings import Settings
 
 MANY = bodies.MOST_VALUES + 1
 

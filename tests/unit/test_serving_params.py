@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from ppocr_serving import params
+
+from ppocr_contract import params
 
 
 def test_defaults_are_the_stock_pipelines():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ppocr_serving.pdf import documents, pages, ranges
 from ppocr_serving.report import Report, RequestError
-from ppocr_serving.server.settings import Settings
 
+from ppocr_contract.settings import Settings
 from tests import pdfs
 
 LIMITS = Settings(pixels_limit=4)

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from ppocr_serving import absent, config, cpus, hubhome
-from ppocr_serving.server.settings import Settings, SettingsError
+from ppocr_serving import absent, cpus, hubhome
+
+from ppocr_contract import config
+from ppocr_contract.settings import Settings, SettingsError
 
 SERVING = Path(__file__).parents[2] / "images/ppocr/serving"
 

@@ -8,7 +8,8 @@ from unittest.mock import MagicMock
 import pytest
 from ppocr_serving.server import upstream
 from ppocr_serving.server.lanes import Lanes
-from ppocr_serving.server.settings import Settings
+
+from ppocr_contract.settings import Settings
 
 BODY = b'{"status":"000","msg":"","results":[]}'
 REPORT = b'X-Ppocr-Report: {"pid": 7}'

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from role_code import ROOT, load
 from test_inventory_check import PLAY, run_play
 
-settings = load("roles/inventory_check/action_plugins/inventory_check_settings.py")
+settings = load("plugins/action/inventory_check_settings.py")
 values = settings.setting_values
 SHARED = yaml.safe_load((ROOT / "roles/inventory_check/vars/main.yml").read_text())
 RANGES = {name: tuple(pair) for name, pair in SHARED["_inventory_check_ranges"].items()}

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ppocrlib import relay
-from ppocrlib.hostpython import program
-from ppocrlib.imagearchive import Image
-from ppocrlib.layerstore import Blob, LayerStore
-from ppocrlib.onhost import relay_serve
-from ppocrlib.transport import Answer
+
+from ppocr_control.layers.image_archive import Image
+from ppocr_control.layers.store import Blob, LayerStore
+from ppocr_control.shipping import relay
+from ppocr_control.shipping.on_host import relay_serve
+from ppocr_control.ssh.python import program
+from ppocr_control.ssh.transport import Answer
 
 DATA = os.urandom(3_000_000)
 NAME = hashlib.sha256(DATA).hexdigest()

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ppocrlib import staging
-from ppocrlib.imagearchive import Image
-from ppocrlib.outcome import Refused
-from ppocrlib.transport import Answer
+
+from ppocr_control.errors import Refused
+from ppocr_control.layers.image_archive import Image
+from ppocr_control.shipping import staging
+from ppocr_control.ssh.transport import Answer
 
 IMAGE, OTHER = (
     Image(json.dumps({"rootfs": {"diff_ids": [f"sha256:{name}"]}}).encode()) for name in "ab"

@@ -6,8 +6,9 @@ import tracemalloc
 import zipfile
 
 import pytest
-from ppocr_serving.models import ModelError
-from ppocrlib import models, onnxmodel, unpack
+
+from ppocr_contract.models import ModelError
+from ppocr_control.images import models, onnx_model, unpack
 
 MB = 1_000_000
 NAMES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
@@ -144,10 +145,10 @@ def test_an_onnx_file_is_not_read_whole(tmp_path):
         file.truncate(file.tell() + 1_500_000_000)
     tracemalloc.start()
     try:
-        assert onnxmodel.metadata_of(path) == {}
+        assert onnx_model.metadata_of(path) == {}
         assert tracemalloc.get_traced_memory()[1] < MB
     finally:
         tracemalloc.stop()
     path.write_bytes(b"")
-    with pytest.raises(onnxmodel.NotOnnx):
-        onnxmodel.metadata_of(path)
+    with pytest.raises(onnx_model.NotOnnx):
+        onnx_model.metadata_of(path)

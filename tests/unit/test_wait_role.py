@@ -99,12 +99,12 @@ def test_what_it_said_before_it_was_started_again_is_over(tmp_path):
     ids=range(6),
 )
 def test_what_a_container_says_of_giving_up(load_plugin, told, sentence):
-    plugin = load_plugin("hubserving/filter_plugins/hubserving.py")
+    plugin = load_plugin("plugins/filter/hubserving.py")
     said = plugin.hubserving_gave_up(json.dumps(told))
     assert said.startswith(sentence) and bool(said) is bool(sentence)
 
 
 @pytest.mark.parametrize("text", ["", "Error: No such container", "[]", "null"])
 def test_what_is_no_state_has_not_given_up(load_plugin, text):
-    plugin = load_plugin("hubserving/filter_plugins/hubserving.py")
+    plugin = load_plugin("plugins/filter/hubserving.py")
     assert plugin.hubserving_gave_up(text) == ""

@@ -4,7 +4,7 @@ To change one for every host of an inventory set hubserving_params; to change on
 module folder of your own pass it to read() below.
 """
 
-from ppocr_serving.params import DetParams, read
+from ppocr_contract.params import DetParams, read
 
 
 def read_params() -> DetParams:

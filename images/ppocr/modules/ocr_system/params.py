@@ -4,7 +4,7 @@ To change one for every host of an inventory set hubserving_params; to change on
 module folder of your own pass it below, for example read("ocr_system", use_angle_cls=False).
 """
 
-from ppocr_serving.params import SystemParams, read
+from ppocr_contract.params import SystemParams, read
 
 
 def read_params() -> SystemParams:

@@ -17,14 +17,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppocr_contract.config import load
+
 from . import hubhome, listening, logs, processes
 from .checks import StartError, config_file, preflight
-from .config import load
 from .server.trouble import Trouble
 from .supervisor import Supervisor, max_failures
 
 if TYPE_CHECKING:
-    from .server.settings import Settings
+    from ppocr_contract.settings import Settings
 
 log = logging.getLogger(__package__)
 
@@ -64,9 +65,10 @@ def _run_server() -> int:
         os.execvp(command[0], command)  # noqa: S606 - no shell wanted
     if server != "gunicorn":
         raise StartError(f"PPOCR_SERVER={server}: use gunicorn or hub (hubserving_server)")
+    from ppocr_contract.settings import Settings, SettingsError
+
     from .server.front import serve
     from .server.lanes import cards_of_lanes
-    from .server.settings import Settings, SettingsError
 
     try:
         settings = Settings.from_environment()
@@ -85,7 +87,7 @@ def _run_server() -> int:
 
 def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
     """Warn where the memory there is cannot hold what the settings allow."""
-    from . import resources
+    from ppocr_contract import resources
 
     limit = resources.available()
     for said in (
@@ -97,8 +99,9 @@ def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
 
 
 def _run_workers() -> None:
+    from ppocr_contract.settings import Settings
+
     from .server.gunicorn import serve
-    from .server.settings import Settings
 
     serve(load(config_file()), Settings.from_environment())
 

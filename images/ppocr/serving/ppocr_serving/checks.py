@@ -6,7 +6,9 @@ import logging
 import os
 from pathlib import Path
 
-from . import config, cuda, hubhome, models, params
+from ppocr_contract import config, models, params
+
+from . import cuda, hubhome
 from .gpu import require_visible_device
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from ppocr_contract.config import OUR_MODULES, load
+
 from .checks import config_file
-from .config import OUR_MODULES, load
 from .supervisor import gave_up
 
 TIMEOUT = 10  # seconds; the image's HEALTHCHECK allows a little more

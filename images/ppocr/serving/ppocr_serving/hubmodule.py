@@ -20,18 +20,19 @@ import cv2
 import numpy as np
 from paddlehub.module.module import RunModule
 
+from ppocr_contract.models import ModelError, check_model
+from ppocr_contract.settings import Settings
+
 from . import runtime
 from .cpus import available_cpus
 from .engines import EngineError, EngineOptions
 from .files import from_base64
 from .gpu import require_visible_device, visible_devices
 from .memory import Room, forget_room, inferences, room
-from .models import ModelError, check_model
 from .pdf import documents
 from .pipeline.frames import MOST
 from .pipeline.picture import Picture
 from .report import Report, RequestError, current, stage
-from .server.settings import Settings
 from .threads import Threads
 
 log = logging.getLogger(__name__)

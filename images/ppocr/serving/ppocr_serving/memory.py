@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ppocr_contract.settings import Settings
+
 from .report import RequestError
 from .server.scoreboard import resident_bytes
-from .server.settings import Settings
 
 _MEGA = 1_000_000
 #: Bytes beside the workers: the front and gunicorn's master.

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from ppocr_contract.params import SystemParams
+
 from .engines import EngineOptions
-from .params import SystemParams
 from .threads import Threads
 
 #: Held while something is loaded: two requests must not load it twice.

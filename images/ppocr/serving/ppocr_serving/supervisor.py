@@ -21,8 +21,9 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from ppocr_contract.settings import RUN_DIR
+
 from . import listening, processes
-from .server.settings import RUN_DIR
 from .server.trouble import Trouble
 
 log = logging.getLogger(__name__)

@@ -77,7 +77,7 @@ def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
 
     Raises:
         EngineError: unknown engine, or it cannot serve this model on this device.
-        ppocr_serving.models.ModelError: the model folder is incomplete.
+        ModelError: the model folder is incomplete.
     """
     if options.precision not in PRECISIONS:
         raise EngineError(f"unknown precision {options.precision!r}: use {', '.join(PRECISIONS)}")

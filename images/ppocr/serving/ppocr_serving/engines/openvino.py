@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import openvino as ov
 
-from ..models import check_model
+from ppocr_contract.models import check_model
+
 from . import EngineError, EngineOptions
 from .mixed import mostly_bf16
 

@@ -8,8 +8,9 @@ import numpy as np
 import paddle
 from paddle import inference
 
+from ppocr_contract.models import check_model
+
 from .. import gpu
-from ..models import check_model
 from . import EngineError, EngineOptions
 
 #: Shapes whose oneDNN primitives are kept; without a cap each new image size grows the process.

@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ppocr_contract.settings import Settings
+
 from ..memory import Room
 from ..report import Report, RequestError
-from ..server.settings import Settings
 from .pages import PIXEL_BYTES, Coming, Order, Page, announced, read_order
 
 #: Pages read side by side; fewer where they are large.

@@ -17,9 +17,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from ppocr_contract.settings import Settings
+
 from ..files import MAX_SIDE, from_base64
 from ..report import RequestError, stage
-from ..server.settings import Settings
 from . import ranges
 
 #: MB of address space of a drawing process; PDFium with the largest page allowed takes half of it.

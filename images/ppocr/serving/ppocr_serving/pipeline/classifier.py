@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from rapidocr.ch_ppocr_cls.utils import ClsPostProcess
 
+from ppocr_contract.params import ClsParams, image_shape
+
 from ..engines import EngineOptions, load_predictor
-from ..params import ClsParams, image_shape
 from ..report import stage
 from .batches import by_width, resize_and_pad
 

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from rapidocr.ch_ppocr_det.utils import DBPostProcess, DetPreProcess
 
+from ppocr_contract.params import DetParams
+
 from ..engines import EngineOptions, load_predictor
-from ..params import DetParams
 from ..report import stage
 
 _MEAN = [0.485, 0.456, 0.406]

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
+from ppocr_contract.models import ModelError
+from ppocr_contract.params import RecParams, image_shape
+
 from ..engines import EngineOptions, load_predictor
-from ..models import ModelError
-from ..params import RecParams, image_shape
 from ..report import stage
 from ..threads import Threads
 from .batches import aspect, by_width, resize_and_pad

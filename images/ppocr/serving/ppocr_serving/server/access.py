@@ -8,7 +8,7 @@ import logging
 import time
 from pathlib import Path
 
-from .settings import Settings, SettingsError, bare_name
+from ppocr_contract.settings import Settings, SettingsError, bare_name
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from paddlehub.commands.serving import ServingCommand
 from paddlehub.serving import app_compat
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from ..config import ServingConfig
+from ppocr_contract.config import ServingConfig
+
 from ..hubmodule import OcrModule
 
 

@@ -14,15 +14,16 @@ from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
+from ppocr_contract.config import ServingConfig
+from ppocr_contract.settings import Settings
+
 from .. import hubhome, hublog
-from ..config import ServingConfig
 from ..engines import EngineError
 from ..processes import end_with_parent
 from .guard import Guard, WsgiApp
 from .lanes import Assignment, cards_of_lanes, socket_of
 from .lean import spare_paddle
 from .scoreboard import Scoreboard
-from .settings import Settings
 from .signals import take_back
 from .trouble import Trouble
 from .watchdog import Watchdog

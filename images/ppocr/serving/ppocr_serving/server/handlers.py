@@ -9,16 +9,14 @@ import time
 import uuid
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado import httputil, web
 
 from ..logs import event
 from .answers import ECHO, capped, encode, failure
 from .metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    from .front import Front
+from .service import Service
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +45,12 @@ class Handler(web.RequestHandler):
         quiet: good answers are not logged.
     """
 
-    front: Front
+    service: Service
     methods: tuple[str, ...] = ("GET", "HEAD")
     open_to_all = health = quiet = False
 
-    def initialize(self, front: Front) -> None:
-        self.front = front
+    def initialize(self, service: Service) -> None:
+        self.service = service
         self.started = time.monotonic()
         given = self.request.headers.get("X-Request-Id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16]
@@ -73,7 +71,7 @@ class Handler(web.RequestHandler):
 
     def judge(self) -> Refusal | None:
         """HTTP status, message and kind of error, when the head is enough to refuse a request."""
-        access, headers = self.front.access, self.request.headers
+        access, headers = self.service.access, self.request.headers
         client = self.request.remote_ip or ""
         if not access.from_allowed_network(client):
             return 403, access.NETWORK, "access"
@@ -88,7 +86,7 @@ class Handler(web.RequestHandler):
         if self.request.method not in self.methods:
             self.set_header("Allow", ", ".join(self.methods))
             return 405, f"use {' or '.join(self.methods)}", "method"
-        if self.declared > self.front.settings.body_bytes:
+        if self.declared > self.service.settings.body_bytes:
             return self.too_large()
         return None
 
@@ -98,7 +96,7 @@ class Handler(web.RequestHandler):
         return int(self.request.headers.get("Content-Length", 0))
 
     def too_large(self) -> Refusal:
-        limit = self.front.settings.body_limit
+        limit = self.service.settings.body_limit
         return 413, f"the body is larger than {limit} MB (hubserving_body_limit)", "body_size"
 
     def busy(self, why: str, retry_after: int) -> Refusal:
@@ -108,7 +106,7 @@ class Handler(web.RequestHandler):
     def prepare(self) -> None:
         self.request.connection.on_broken = self.broken  # type: ignore[union-attr]
         self.refusal = self.judge()
-        most = _DISCARD * self.front.settings.body_bytes
+        most = _DISCARD * self.service.settings.body_bytes
         if self.refusal and (self.declared > most or "Expect" in self.request.headers):
             self.refuse(*self.refusal)
         # Else the client sends its body, and looks for an answer then.
@@ -117,7 +115,7 @@ class Handler(web.RequestHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.size += len(chunk)
-        limit = self.front.settings.body_bytes
+        limit = self.service.settings.body_bytes
         if self._finished:
             return None
         if not self.refusal and self.size > limit:
@@ -168,7 +166,7 @@ class Handler(web.RequestHandler):
         """Answer an error in the contract's shape, unless there was an answer already."""
         if self._finished:
             return
-        self.front.metrics.errors.labels(kind).inc()
+        self.service.metrics.errors.labels(kind).inc()
         self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}
         self.send_json(self.told(code), failure(message, _CONTRACT_STATUS.get(code, "101")))
 
@@ -180,7 +178,7 @@ class Handler(web.RequestHandler):
         # Only what Tornado itself refuses or a fault of ours comes here: say no more than its name.
         self.set_header("X-Request-Id", self.request_id)
         self.fields["error"] = "internal" if status_code >= 500 else "http"
-        self.front.metrics.errors.labels(self.fields["error"]).inc()
+        self.service.metrics.errors.labels(self.fields["error"]).inc()
         self.send_json(status_code, failure(HTTPStatus(status_code).phrase))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
@@ -222,7 +220,7 @@ class Ready(Handler):
     open_to_all = health = quiet = True
 
     async def answer(self) -> None:
-        state = self.front.state()
+        state = self.service.state()
         self.send_json(200 if state["ready"] else 503, state)
 
 
@@ -232,7 +230,7 @@ class MetricsPage(Handler):
     quiet = True
 
     async def answer(self) -> None:
-        self.send(200, self.front.metrics.text(), CONTENT_TYPE)
+        self.send(200, self.service.metrics.text(), CONTENT_TYPE)
 
 
 class Page(Handler):
@@ -248,7 +246,7 @@ class Page(Handler):
         )
         self.set_header("X-Frame-Options", "DENY")
         self.set_header("Cache-Control", "no-cache")
-        self.send(200, self.front.page, "text/html; charset=utf-8")
+        self.send(200, self.service.page, "text/html; charset=utf-8")
 
 
 class Unknown(Handler):

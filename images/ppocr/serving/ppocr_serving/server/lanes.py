@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..config import ServingConfig
+from ppocr_contract.config import ServingConfig
+from ppocr_contract.settings import RUN_DIR, Settings
+
 from ..gpu import VISIBLE, visible_devices
-from .settings import RUN_DIR, Settings
 
 
 def cards_of_lanes(serving: ServingConfig, settings: Settings) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tornado import http1connection, httputil, web
 
+from ppocr_contract.settings import Settings
+
 from .. import listening
 from ..logs import event
 from .access import Access
@@ -19,7 +21,6 @@ from .answers import ECHO, capped
 from .connections import Connection, Deadlines, Malformed, Stream, TlsStream
 from .crowd import Crowd
 from .metrics import Metrics
-from .settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,12 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from .bodies import BodyError, Structure
 from .handlers import Handler, Refusal
+from .service import Service
 from .unpack import Unpacker, packed
 from .upstream import Answer, Busy, TimedOut, WorkerLost
-
-if TYPE_CHECKING:
-    from .front import Front
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +47,15 @@ class Predict(Handler):
 
     methods = ("POST",)
 
-    def initialize(self, front: Front) -> None:
-        super().initialize(front)
+    def initialize(self, service: Service) -> None:
+        super().initialize(service)
         self._parts: list[bytes] = []
         self._held = 0
         self._unpacker: Unpacker | None = None
         self._structure = Structure()
         self._counted = True
         self._answering: asyncio.Future[Answer] | None = None
-        front.in_flight.add(self)
+        service.in_flight.add(self)
 
     def judge(self) -> Refusal | None:
         return super().judge() or self._judge_type() or self._judge_load()
@@ -76,7 +73,7 @@ class Predict(Handler):
         return None
 
     def _judge_load(self) -> Refusal | None:
-        busy = self.front.busy()
+        busy = self.service.busy()
         return self.busy(str(busy), busy.retry_after) if busy else None
 
     async def take(self, chunk: bytes) -> None:
@@ -96,9 +93,9 @@ class Predict(Handler):
     def _keep(self, piece: bytes) -> None:
         if not self._counted:
             return  # the client has left
-        if self._held + len(piece) > self.front.settings.body_bytes:
+        if self._held + len(piece) > self.service.settings.body_bytes:
             self.give_up(self.too_large())
-        elif not self.front.hold(len(piece)):
+        elif not self.service.hold(len(piece)):
             self.give_up(self.busy("the service holds as many requests as it can", 1))
         else:
             self._held += len(piece)
@@ -110,7 +107,7 @@ class Predict(Handler):
         self._drop()
 
     def _drop(self) -> None:
-        self.front.release(self._held)
+        self.service.release(self._held)
         self._held = 0
         self._parts = []
 
@@ -126,9 +123,9 @@ class Predict(Handler):
         self.fields |= {"module": module, "bytes": self._held}
         try:
             # The body is counted for as long as a worker may need it.
-            release = functools.partial(self.front.release, self._held)
+            release = functools.partial(self.service.release, self._held)
             self._held = 0
-            self._answering = self.front.upstream.ask(
+            self._answering = self.service.upstream.ask(
                 f"/predict/{module}", self._parts, headers, release
             )
             self._parts = []
@@ -139,7 +136,7 @@ class Predict(Handler):
         except Busy as busy:
             self.refuse(*self.busy(str(busy), busy.retry_after))
         except TimedOut:
-            seconds = self.front.settings.timeout
+            seconds = self.service.settings.timeout
             self.refuse(504, f"no answer within {seconds} s (hubserving_timeout)", "timeout")
         except WorkerLost:
             self.refuse(500, "the service lost its workers on this request", "worker_lost")
@@ -154,19 +151,19 @@ class Predict(Handler):
         self.send(answer.code, answer.body, answer.content_type)
 
     def told(self, code: int) -> int:
-        stock = self.front.settings.stock_status and code not in _ALWAYS_TRUE
+        stock = self.service.settings.stock_status and code not in _ALWAYS_TRUE
         return 200 if stock else code
 
     @property
     def _label(self) -> str:
         """The module in metrics: only those served, since the path is the client's to choose."""
         module = self.path_args[0] if self.path_args else ""
-        return module if module in self.front.modules else "unknown"
+        return module if module in self.service.modules else "unknown"
 
     def _note(self, answer: Answer) -> None:
         report = answer.report
-        self.front.workers.count(report.get("pid"))
-        metrics = self.front.metrics
+        self.service.workers.count(report.get("pid"))
+        metrics = self.service.metrics
         if report.get("kind"):
             metrics.errors.labels(report["kind"]).inc()
             self.fields["error"] = report["kind"]
@@ -190,11 +187,11 @@ class Predict(Handler):
     def _uncount(self) -> None:
         self._drop()
         self._counted = False
-        self.front.in_flight.discard(self)
+        self.service.in_flight.discard(self)
 
     def on_finish(self) -> None:
         self._uncount()
-        metrics = self.front.metrics
+        metrics = self.service.metrics
         metrics.requests.labels(self._label, str(self.get_status())).inc()
         metrics.duration.labels(self._label).observe(time.monotonic() - self.started)
         metrics.body_bytes.inc(self.size)
@@ -206,6 +203,6 @@ class Predict(Handler):
             self._uncount()
             if self._answering is not None:
                 self._answering.cancel()
-            self.front.metrics.errors.labels("client_gone").inc()
+            self.service.metrics.errors.labels("client_gone").inc()
             self.fields["error"] = "client_gone"
             self.log_request(499)

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .settings import RUN_DIR
+from ppocr_contract.settings import RUN_DIR
 
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _LANE, _MODULE = "lane", "module."

@@ -10,8 +10,9 @@ import logging
 import os
 from pathlib import Path
 
+from ppocr_contract.settings import RUN_DIR
+
 from ..logs import shortened
-from .settings import RUN_DIR
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ppocr_contract.settings import Settings
+
 from .guard import REPORT_HEADER
 from .lanes import Lanes, socket_of
-from .settings import Settings
 
 if TYPE_CHECKING:
     from .metrics import Metrics

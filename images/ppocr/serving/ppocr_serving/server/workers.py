@@ -11,6 +11,8 @@ import sys
 from collections import Counter
 from typing import Any
 
+from ppocr_contract.settings import Settings
+
 from .. import processes
 from ..logs import event
 from ..supervisor import SERVED
@@ -18,7 +20,6 @@ from .lanes import Lanes, remove_sockets
 from .metrics import Metrics
 from .oom import OomWatch
 from .scoreboard import Scoreboard, resident_bytes
-from .settings import Settings
 
 log = logging.getLogger(__name__)
 

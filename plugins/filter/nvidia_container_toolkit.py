@@ -1,0 +1,34 @@
+"""Filters of the role nvidia_container_toolkit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ppocr_hosts import nvidia_gpu
+
+
+def nvidia_container_toolkit_choice_error(setting: Any) -> str:
+    """What is wrong with the form of ``ppocr_cuda_visible_devices``, whatever the host; or ''."""
+    try:
+        nvidia_gpu.wanted(setting)
+    except nvidia_gpu.ChoiceError as error:
+        return str(error)
+    return ""
+
+
+def nvidia_container_toolkit_cdi_name(device: dict[str, str], known: Iterable[str]) -> str:
+    """The CDI name of a chosen card: by its UUID where it was chosen so and that name is known."""
+    names = [f"nvidia.com/gpu={device['uuid']}", f"nvidia.com/gpu={device['index']}"]
+    by_uuid = device["name"] == device["uuid"] and names[0] in set(known)
+    return names[0] if by_uuid else names[1]
+
+
+class FilterModule:
+    """Filters of the role nvidia_container_toolkit."""
+
+    def filters(self) -> dict[str, object]:
+        return {
+            "nvidia_container_toolkit_choice_error": nvidia_container_toolkit_choice_error,
+            "nvidia_container_toolkit_cdi_name": nvidia_container_toolkit_cdi_name,
+        }

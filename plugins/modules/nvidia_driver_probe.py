@@ -1,0 +1,153 @@
+#!/usr/bin/python
+"""Ansible module: does this host's NVIDIA driver work, and which of its cards are chosen?"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.ppocr_hosts.nvidia_gpu import (
+    ChoiceError,
+    choose,
+    explain,
+    kernel_version,
+    older,
+    parse_cards,
+)
+
+DOCUMENTATION = r"""
+module: nvidia_driver_probe
+short_description: Tell whether the NVIDIA driver works, and which cards a setting chooses
+description:
+  - Runs nvidia-smi and reads /proc/driver/nvidia. Changes nothing.
+options:
+  visible:
+    description: Cards to choose, as ppocr_cuda_visible_devices has them.
+    type: raw
+    required: true
+  min_driver:
+    description: Oldest driver that will do.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Choose two cards
+  nvidia_driver_probe:
+    visible: "0,1"
+    min_driver: 450.80.02
+"""
+
+RETURN = r"""
+problem:
+  description: What is wrong and what to do, in one message; empty when all is well.
+  type: str
+  returned: always
+driver:
+  description: The driver's version as nvidia-smi tells it.
+  type: str
+  returned: always
+cards:
+  description: The cards of the host, each with index, name, uuid and instances (MIG).
+  type: list
+  returned: always
+chosen:
+  description: The cards that are chosen, each with index, uuid and the name it was given.
+  type: list
+  returned: always
+"""
+
+_SECONDS = 60
+_INSTALL = (
+    "Install NVIDIA's driver with its tools (the package with nvidia-smi) and reboot, or set "
+    "ppocr_device: cpu for this host"
+)
+
+
+def ask(*arguments):
+    """Return (exit status, output) of nvidia-smi; raises OSError where there is none.
+
+    The output is what it answers, without warnings; of a failure, all it says.
+    """
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"nvidia-smi gave no answer within {_SECONDS} s"
+    answer = done.stdout.strip()
+    if done.returncode == 0 and answer:
+        return 0, answer
+    return done.returncode, f"{answer}\n{done.stderr.strip()}".strip()
+
+
+def loaded_version(proc="/proc"):
+    """Return the version of the kernel module that is loaded, '' when there is none."""
+    try:
+        return kernel_version(Path(proc, "driver/nvidia/version").read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+
+
+def look(visible, min_driver):
+    """Return one look at driver and cards, as RETURN describes it."""
+    result = {"problem": "", "driver": "", "cards": [], "chosen": []}
+    loaded = loaded_version()
+    try:
+        status, said = ask("-L")
+        cards = parse_cards(said)
+        if status == 0 and cards:
+            status, version = ask("--query-gpu=driver_version", "--format=csv,noheader")
+            result["driver"] = version.splitlines()[0].strip() if status == 0 and version else ""
+    except OSError:
+        kernel = f" (kernel module {loaded} is loaded)" if loaded else ""
+        result["problem"] = (
+            f"ppocr_device is gpu and the host has no nvidia-smi{kernel}. {_INSTALL}"
+        )
+        return result
+    result["cards"] = cards
+    if status != 0 or not cards:
+        words = " ".join(said.split())[:300] or f"exit status {status}"
+        cause = explain(said) or _INSTALL[0].lower() + _INSTALL[1:]
+        kernel = f" Loaded is kernel module {loaded}." if loaded else ""
+        result["problem"] = f'nvidia-smi says "{words}".{kernel} Cause and remedy: {cause}'
+    elif not result["driver"]:
+        result["problem"] = f"nvidia-smi does not tell the driver's version. {_INSTALL}"
+    elif loaded and loaded != result["driver"]:
+        result["problem"] = (
+            f"the driver's library is {result['driver']} and its loaded kernel module {loaded}: "
+            + explain("Driver/library version mismatch")
+        )
+    elif older(result["driver"], min_driver):
+        result["problem"] = (
+            f"the NVIDIA driver {result['driver']} is too old: the image's CUDA 11.8 wants "
+            f"{min_driver} or newer (nvidia_container_toolkit_min_driver). Install a newer one, "
+            "and reboot"
+        )
+    else:
+        try:
+            result["chosen"] = choose(visible, cards)
+        except ChoiceError as error:
+            result["problem"] = str(error)
+    return result
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "visible": {"type": "raw", "required": True},
+            "min_driver": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(changed=False, **look(module.params["visible"], module.params["min_driver"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Runs a command of scripts/ in the control environment, which is made at its first use.
+
+usage: entry.py COMMAND [ARGUMENT...]; the commands are in src/ppocr_control/commands. Any Python 3
+starts it; isolated (-I), so that nothing is imported from a working directory or PYTHONPATH.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+#: Set for the environment's Python, so that an incomplete one does not start itself for ever.
+ENTERED = "PPOCR_ENTERED"
+ENTER = '. "$PPOCR_ROOT/scripts/lib/env.sh"; exec "$PPOCR_VENV/bin/python" -IB "$@"'
+
+
+def main():
+    """Never returns: the command ends this program, or takes its place."""
+    command = sys.argv[1]
+    needed = ("ppocr_control", "docker", "requests", "isal")
+    if all(map(importlib.util.find_spec, needed)):
+        os.environ.pop(ENTERED, None)
+        sys.argv[:2] = [os.path.join(ROOT, "scripts", command + ".py")]
+        sys.exit(importlib.import_module("ppocr_control.commands." + command).main())
+    if ENTERED in os.environ:
+        sys.exit("error: the Python environment " + sys.prefix + " is not complete: remove it")
+    os.environ.update({ENTERED: "1", "PPOCR_ROOT": ROOT})
+    os.execv("/bin/sh", ["sh", "-euc", ENTER, "sh", __file__, *sys.argv[1:]])
+
+
+main()

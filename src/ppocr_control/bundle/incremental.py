@@ -1,0 +1,160 @@
+"""Bundles that leave out what an earlier one holds, and putting both together again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..errors import Refused
+from ..layers import image_archive
+from ..layers.image_archive import Image
+from ..layers.source import ArchiveSource, read_blocks
+from ..layers.store import Blob, LayerStore, hexdigest
+from ..progress import Progress
+from . import lists, manifest, tree
+
+
+def layers(image: Image, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
+    """An image's compressed layers, lowest first, for a manifest."""
+    return [asdict(blobs[diff_id]) for diff_id in dict.fromkeys(image.diff_ids)]
+
+
+def _blobs(described: dict[str, Any]) -> dict[str, Blob]:
+    return {layer["diff_id"]: Blob(**layer) for layer in described["image"]["layers"]}
+
+
+def leave_out(
+    folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore
+) -> dict[str, Any]:
+    """Remove from a new bundle what an earlier one holds; returns what the manifest says of it."""
+    known = {entry["sha256"] for entry in old["files"].values()}
+    absent = [name for name, entry in described["files"].items() if entry["sha256"] in known]
+    path = described["image"]["path"]
+    delta = None
+    if path not in absent:
+        delta = f"{path}.layers"
+        _write_delta(folder, described, old, store, delta)
+        absent.append(path)
+    for name in absent:
+        (folder / name).unlink()
+    described["files"] |= (
+        manifest.describe(folder, [delta], Progress("hashing", quiet=True)) if delta else {}
+    )
+    return {"created": old["created"], "image_delta": delta, "absent": sorted(absent)}
+
+
+def _write_delta(
+    folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore, delta: str
+) -> None:
+    held = {layer["digest"] for layer in old["image"]["layers"]}
+    source = ArchiveSource(folder / described["image"]["path"])
+    try:
+        with (folder / delta).open("wb") as file:
+            config = source.image.config
+            file.write(image_archive.header("config", len(config)) + config)
+            file.write(image_archive.padding(len(config)))
+            for blob in _blobs(described).values():
+                if blob.digest not in held:
+                    file.write(image_archive.layer_header(blob))
+                    with store.path(blob).open("rb") as layer:
+                        shutil.copyfileobj(layer, file)
+                    file.write(image_archive.padding(blob.size))
+            file.write(image_archive.TRAILER)
+    finally:
+        source.close()
+
+
+def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str, Any]:
+    """Put an incremental bundle and the one it builds on together; returns the manifest.
+
+    Raises:
+        Refused: they do not belong together, or a file is altered.
+    """
+    described, before = manifest.read(new), manifest.read(old)
+    since = described.get("since")
+    if not since:
+        raise Refused(f"{new} is whole: it needs no other bundle")
+    if os.path.lexists(output):
+        raise Refused(f"{output} is there already: name a new folder")
+    by_digest = {entry["sha256"]: name for name, entry in before["files"].items()}
+    output.mkdir(parents=True)
+    try:
+        for name, entry in described["files"].items():
+            if name == since["image_delta"]:
+                continue
+            if name == described["image"]["path"] and since["image_delta"]:
+                _join(new, old, output, described, before)
+                continue
+            if name not in since["absent"]:
+                _link(new, name, output / name)
+                continue
+            if entry["sha256"] not in by_digest:
+                raise Refused(f"{old} is not the bundle {new} builds on: it lacks {name}")
+            _link(old, by_digest[entry["sha256"]], output / name)
+        for name in lists.OWN:
+            if (new / name).is_file():
+                _link(new, name, output / name)
+        told = manifest.problems(output, described, progress)
+        if told:
+            raise Refused("; ".join(told[:5]))
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+    return described
+
+
+def _link(folder: Path, name: str, target: Path) -> None:
+    """Give a file of a bundle a second name; a copy where that cannot be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tree.opened(folder, name) as origin:
+        try:
+            os.link(folder / name, target, follow_symlinks=False)
+            if os.path.samestat(target.lstat(), os.fstat(origin.fileno())):
+                return
+            target.unlink()
+        except OSError:
+            target.unlink(missing_ok=True)
+        with target.open("xb") as copy:
+            shutil.copyfileobj(origin, copy)
+
+
+def _join(
+    new: Path, old: Path, output: Path, described: dict[str, Any], before: dict[str, Any]
+) -> None:
+    """Write the new image's archive from the layers of both."""
+    target = output / described["image"]["path"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    blobs = _blobs(described)
+    with (
+        tree.opened(new, described["since"]["image_delta"]) as added_file,
+        tree.opened(old, before["image"]["path"]) as held_file,
+        tarfile.open(fileobj=added_file) as added,
+        tarfile.open(fileobj=held_file) as held,
+        target.open("wb") as file,
+    ):
+        config = added.extractfile("config")
+        image = Image(config.read() if config else b"{}")
+
+        def blocks(blob: Blob) -> Iterator[bytes]:
+            name = f"blobs/sha256/{hexdigest(blob.digest)}"
+            for archive in (added, held):
+                if name in archive.getnames():
+                    stream = archive.extractfile(name)
+                    if stream:
+                        yield from read_blocks(stream)
+                        return
+            raise Refused(f"neither bundle holds layer {blob.digest[7:19]}")
+
+        parts = ((blob, blocks(blob)) for blob in blobs.values())
+        for block in image_archive.write(image, blobs, [described["image"]["tag"]], parts):
+            file.write(block)
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != described["files"][described["image"]["path"]]["sha256"]:
+        raise Refused(f"{target.name} put together from both bundles is not what it should be")

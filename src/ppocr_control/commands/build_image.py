@@ -1,0 +1,70 @@
+"""Builds the ppocr image on this machine, from packages and hash-pinned models; no registry needed.
+
+playbooks/build.yml does the same on a builder host of the inventory, with the inventory's settings.
+An image whose sources have not changed is not built again.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from .. import command_line
+from ..errors import OK, Refused
+from ..images import build, context, image_name
+from ..images.models import ModelError
+from ..progress import Progress, megabytes
+
+EPILOG = """\
+examples:
+  scripts/build_image.py                             ppocr:1.0.0
+  scripts/build_image.py --device gpu --tag ppocr:1.0.0-gpu
+  scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
+  scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
+"""
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = command_line.parser(__doc__, EPILOG)
+    parser.add_argument("--tag", default="ppocr:1.0.0", help="name:version (default: %(default)s)")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument(
+        "--base", default="", help="image to build on (default: one made of packages)"
+    )
+    parser.add_argument("--ca-bundle", default="", help="PEM file trusted while building")
+    parser.add_argument("--pip-index-url", default="", help="default: what pip is configured with")
+    parser.add_argument("--apt-mirror", default="", help="default: the bootstrapping tool's own")
+    parser.add_argument(
+        "--settings", default="{}", help="JSON: see src/ppocr_control/images/context.py"
+    )
+    parser.add_argument("--force", action="store_true", help="build though nothing changed")
+    return parser.parse_args(arguments)
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    progress = Progress("building", quiet=args.quiet)
+    name, version = image_name.for_new(args.tag)
+    values = {
+        "device": args.device,
+        "name": name,
+        "version": version,
+        "base": args.base and image_name.to_find(args.base),
+    }
+    try:
+        given = json.loads(args.settings)
+        settings = context.ImageSettings.from_dict({**values, "ca_bundle": args.ca_bundle, **given})
+        sources = build.Sources(args.pip_index_url, args.apt_mirror)
+        made = build.build(
+            args.tag, settings, sources, command_line.cache_folder(), progress, args.force
+        )
+    except (context.ContextError, ModelError, ValueError) as error:
+        raise Refused(str(error)) from error
+    finally:
+        progress.close()
+    verb = f"built, {megabytes(made['size'])}" if made["changed"] else "is up to date"
+    return OK, made, f"{args.tag} {verb}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return command_line.run(parse(arguments), work)

@@ -1,0 +1,145 @@
+"""Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
+
+It goes on where an interrupted run ended, proves every byte before loading, and compares what the
+host's engine has afterwards with what it has here. A host needs sshd, Docker and coreutils; with
+root and python3 there, a big layer of which little changed is sent as what changed.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from .. import command_line
+from ..errors import OK, Refused
+from ..images import image_name
+from ..layers.source import open_source
+from ..layers.store import LayerStore
+from ..progress import Progress, megabytes
+from ..shipping import relay, staging
+from ..shipping.delivery import MODES, Result, ship
+from ..ssh import login_options
+from ..ssh.host import SshHost
+from ..ssh.transport import Transport
+
+EPILOG = """\
+examples:
+  scripts/ship_image.py ppocr:1.0.0 web1 ops@web2:2222
+  scripts/ship_image.py ppocr_1.0.tar web1 web2 web3 -P 2222 -J jump.example
+  scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
+  scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
+"""
+
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = command_line.parser(__doc__, EPILOG)
+    parser.add_argument(
+        "image", help="name of an image on this machine, or a file docker save wrote"
+    )
+    parser.add_argument(
+        "hosts", nargs="+", metavar="HOST", help="[user@]host[:port], or a name of your SSH config"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="auto",
+        help="delta: what the host lacks; whole: everything, for any engine; registry: push once, "
+        "hosts pull by digest; auto: registry where one is named, else delta",
+    )
+    parser.add_argument(
+        "--registry", default="", metavar="HOST[:PORT][/PATH]", help="a registry of your own"
+    )
+    parser.add_argument(
+        "--relay", default="", metavar="HOST",
+        help="one of the hosts: what others lack crosses the link to it once, and they fetch it "
+        "there (plain HTTP, a token of this run, sha256); they need python3",
+    )  # fmt: skip
+    parser.add_argument(
+        "--relay-address", default="", metavar="ADDRESS",
+        help="where the others reach it (default: where it is reached from here)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--relay-port", type=int, default=relay.PORT, metavar="PORT",
+        help="it serves them on (default: %(default)s; 0: any that is free)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tag", action="append",
+        help="name to give it there (default: IMAGE, or the names in the file)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--staging",
+        metavar="FOLDER",
+        help="folder on hosts for layers on their way, which wait in one of their own below it, "
+        f"{staging.NAME} (default: {staging.ROOTS}; without root ~{staging.USERS})",
+    )
+    parser.add_argument(
+        "--little-room",
+        action="store_true",
+        help="remove staged layers while they load, as is done by itself where room is short; "
+        "a failure then sends them again",
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=20, metavar="N", help="hosts at a time (default: 20)"
+    )
+    parser.add_argument("--cache-limit", type=float, default=20, metavar="GB",
+                        help="size of the store of compressed layers (default: 20)")  # fmt: skip
+    command_line.add_store(parser)
+    login_options.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def staging_of(host: Transport, given: str | None) -> str:
+    """Where layers wait on a host."""
+    assert isinstance(host, SshHost)
+    return given or (staging.ROOTS if host.is_root else f"{host.home}{staging.USERS}")
+
+
+def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:
+    """The relay the options name; raises Refused where it is none of the hosts."""
+    if not args.relay:
+        return None
+    host = next((host for host in hosts if host.name == args.relay), None)
+    if host is None:
+        raise Refused(f"--relay {args.relay} is none of the hosts of this command: name it, too")
+    return relay.Choice(host.name, args.relay_address or host.address, args.relay_port)
+
+
+def summary(results: list[Result]) -> str:
+    lines = [result.words() for result in results]
+    sent = sum(result.sent for result in results)
+    relayed = sum(result.relayed for result in results)
+    total = f"{len(results)} hosts, {megabytes(sent)} sent"
+    return "\n".join([*lines, f"{total}, {megabytes(relayed)} relayed" if relayed else total])
+
+
+def work(args: Namespace) -> tuple[int, Any, str]:
+    login = login_options.from_arguments(args)
+    progress = Progress("sending", quiet=args.quiet)
+    store = LayerStore(args.store)
+    hosts = [SshHost(name, login) for name in dict.fromkeys(args.hosts)]
+    try:
+        with open_source(args.image) as source:
+            names = args.tag or list(source.image.tags)
+            for name in names:
+                image_name.for_new(name)
+            if not names:
+                raise Refused(f"{args.image} has no name: give one with --tag")
+            if args.mode == "registry" and not args.registry:
+                raise Refused("--mode registry needs a registry: name it with --registry")
+            results = ship(
+                hosts, source, names, store, lambda host: staging_of(host, args.staging),
+                args.mode, progress, args.at_once, True if args.little_room else None,
+                args.registry, relay_of(args, hosts),
+            )  # fmt: skip
+            store.prune(int(args.cache_limit * 1e9))
+    finally:
+        progress.close()
+        for host in hosts:
+            host.close()
+    status = max((result.status for result in results), default=OK)
+    return status, {"hosts": [result.as_dict() for result in results]}, summary(results)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    return command_line.run(args, work)

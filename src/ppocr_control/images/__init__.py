@@ -1,0 +1,1 @@
+"""What an image is made of, built, or committed from a container."""

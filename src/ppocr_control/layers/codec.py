@@ -1,0 +1,156 @@
+"""Compressing layers: gzip on every core, for any engine, or zstd where it is understood."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from isal import isal_zlib
+
+from ..errors import Trouble
+
+BLOCK = 1 << 20
+#: zstd layers load from this engine on; gzip layers load everywhere.
+ZSTD_SINCE = (23, 0)
+MEDIA_TYPES = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# Measured on the image's Python packages, one core: isal's level 3 makes 37.7 % of them at
+# 242 MB/s, zlib's level 4 35.3 % at 46 MB/s, whose seconds cost more than the bytes they save.
+_GZIP_LEVEL, _ZSTD_LEVEL = 3, 6
+
+
+def detect(head: bytes) -> str:
+    """gzip, zstd, or none by the first bytes."""
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
+
+
+def choose(engine_versions: Iterable[str]) -> str:
+    """The one codec that every engine of a shipment reads, so that a layer is compressed once."""
+    oldest = min((_version(text) for text in engine_versions), default=(0, 0))
+    return "zstd" if oldest >= ZSTD_SINCE and shutil.which("zstd") else "gzip"
+
+
+def _version(text: str) -> tuple[int, int]:
+    numbers = [int(part) if part.isdigit() else 0 for part in text.split("+")[0].split(".")[:2]]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+
+
+def compress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
+    """Compressed blocks; the same input gives the same bytes again."""
+    return (
+        _gzip(blocks)
+        if codec == "gzip"
+        else _through("zstd", f"-{_ZSTD_LEVEL}", "-T0", blocks=blocks)
+    )
+
+
+def decompress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
+    """The layer's own bytes.
+
+    Raises:
+        Trouble: truncated or no such format.
+    """
+    if codec == "zstd":
+        return _through("zstd", "-d", blocks=blocks)
+    return _gunzip(blocks) if codec == "gzip" else iter(blocks)
+
+
+def _member(block: bytes) -> bytes:
+    # Members one after another are one gzip file; each can be made on a core of its own.
+    packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
+    return packer.compress(block) + packer.flush()
+
+
+def _blocks_of(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    held = bytearray()
+    for block in blocks:
+        held += block
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)
+
+
+def _gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    cores = os.cpu_count() or 1
+    waiting: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        for block in _blocks_of(blocks, BLOCK):
+            waiting.append(pool.submit(_member, block))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    unpacker = isal_zlib.decompressobj(31)
+    try:
+        for block in blocks:
+            rest = block
+            while rest:
+                if unpacker.eof:
+                    unpacker = isal_zlib.decompressobj(31)
+                plain = unpacker.decompress(rest)
+                rest = unpacker.unused_data
+                if plain:
+                    yield plain
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub lacks the base
+        raise Trouble(f"a gzip layer is damaged: {error}") from error
+    if not unpacker.eof:
+        raise Trouble("a gzip layer is damaged: it ends too early")
+
+
+def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pipe blocks through a command that reads standard input and writes standard output."""
+    if not shutil.which(command[0]):
+        raise Trouble(
+            f"{command[0]} is needed for this and not installed: apt-get install {command[0]}"
+        )
+    process = subprocess.Popen(
+        [*command, "-q", "-c"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+    assert stdin and stdout and stderr
+    failures: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            for block in blocks:
+                stdin.write(block)
+        except BrokenPipeError:
+            pass  # the command's own words say why it stopped reading
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                stdin.close()
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        while block := stdout.read(BLOCK):
+            yield block
+        feeder.join()
+        said = stderr.read().decode(errors="replace").strip()
+        if failures:
+            raise failures[0]
+        if process.wait():
+            raise Trouble(f"{command[0]} failed: {said}")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

@@ -1,0 +1,1 @@
+"""An image brought to hosts: only what each lacks."""

@@ -1,0 +1,1 @@
+"""Hosts over SSH: connections, scripts that run there, files copied."""
