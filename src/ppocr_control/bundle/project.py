@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import ROOT, git
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..progress import Progress
 
 #: What the project is made of; an operator keeps other things beside it.
@@ -50,7 +50,7 @@ def wheelhouse(
 
     Raises:
         Refused: a version the lock is not made for.
-        Trouble: pip could not fetch them.
+        Error: pip could not fetch them.
     """
     folder.mkdir(parents=True)
     for version in versions:
@@ -67,5 +67,5 @@ def wheelhouse(
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Trouble(f"pip could not fetch the wheels: {done.stderr.strip()[-1200:]}")
+            raise Error(f"pip could not fetch the wheels: {done.stderr.strip()[-1200:]}")
     return sorted(path.name for path in folder.glob("*.whl"))
