@@ -20,7 +20,7 @@ def in_the_environment():
     ours = importlib.util.find_spec("ppocr_control")
     return (
         ours is not None
-        and os.path.realpath(ours.origin).startswith(os.path.join(ROOT, ""))  # noqa: PTH118
+        and os.path.realpath(ours.origin).startswith(os.path.join(ROOT, ""))
         and all(map(importlib.util.find_spec, ("docker", "requests", "isal")))
     )
 
