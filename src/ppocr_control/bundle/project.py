@@ -16,7 +16,6 @@ from ..progress import Progress
 #: What the project is made of; an operator keeps other things beside it.
 PARTS = (
     ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".yamllint", "CHANGELOG.md",
-    ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".yamllint", "CHANGELOG.md",
     "CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md", "LICENSE", "README.md", "README.zh-CN.md",
     "SECURITY.md", "SECURITY.zh-CN.md", "ansible.cfg", "deploy.yml", "docs", "images",
     "inventory", "playbooks", "plugins", "pyproject.toml", "requirements", "roles", "scripts",
