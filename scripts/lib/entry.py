@@ -18,10 +18,9 @@ ENTER = '. "$PPOCR_ROOT/scripts/lib/env.sh"; exec "$PPOCR_VENV/bin/python" -IB "
 def in_the_environment():
     """Whether this Python has what the lock names, and finds the packages of this very project."""
     ours = importlib.util.find_spec("ppocr_control")
-    return (
-        ours is not None
-        and os.path.realpath(ours.origin).startswith(os.path.join(ROOT, ""))
-        and all(map(importlib.util.find_spec, ("docker", "requests", "isal")))
+    origin = os.path.realpath((ours and ours.origin) or "/")
+    return origin.startswith(os.path.join(ROOT, "")) and all(
+        map(importlib.util.find_spec, ("docker", "requests", "isal"))
     )
 
 
