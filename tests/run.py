@@ -109,7 +109,7 @@ STEPS = [
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
     Step("types", ["mypy"]),
-    Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
+    Step("settings", [sys.executable, "scripts/settings.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
     Step("audit", [sys.executable, "-m", "tests.audit"]),
     Step("unit", pytest("tests/unit")),
@@ -281,7 +281,7 @@ def main() -> int:
     unknown = set(args.steps) - {"lab", *(step.name for step in STEPS)}
     if unknown:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
-    quick = {"ruff", "format", "yamllint", "types", "role-docs", "ansible-lint", "unit"}
+    quick = {"ruff", "format", "yamllint", "types", "settings", "ansible-lint", "unit"}
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
