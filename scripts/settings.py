@@ -158,6 +158,8 @@ class Role:
             *("summary", "about", "settings", "entry_points", "shared"),
         }:
             raise SourceError(f"{self.name}: settings.yml has keys that are not known")
+        if not isinstance(data.get("summary"), dict):
+            raise SourceError(f"{self.name}: summary has no en and zh")
         children = _children(node)
         self.summary: dict[str, str] = data["summary"]
         self.settings = _settings(text, children.get("settings"), data.get("settings"))
@@ -185,6 +187,8 @@ def _settings(text: str, node: yaml.Node | None, items: list[Any] | None) -> lis
     """The settings of a list in settings.yml; headings become their group."""
     found, group = [], None
     for child, item in zip(node.value if node else [], items or [], strict=True):
+        if not isinstance(item, dict) or not {"name", "group"} & set(item):
+            raise SourceError(f"{item!r} has no name")
         if "group" in item:
             group = item["group"]
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from role_code import ROOT, load
+
+from ppocr_contract.settings import Settings
 
 _SPEC = importlib.util.spec_from_file_location("settings_source", ROOT / "scripts/settings.py")
 assert _SPEC and _SPEC.loader
@@ -153,6 +156,15 @@ def test_a_role_that_falls_back_on_another_s_default_has_the_same() -> None:
     assert other == []
 
 
+def test_the_container_takes_every_setting_and_has_the_same_defaults() -> None:
+    passed = (ROOT / "roles/hubserving/vars/main.yml").read_text()
+    for field in dataclasses.fields(Settings):
+        assert f"'PPOCR_{field.name.upper()}':" in passed
+        if field.name != "token_file":
+            default = SETTINGS[f"hubserving_{field.name}"].data["default"]
+            assert field.default == (",".join(default) if isinstance(default, list) else default)
+
+
 def test_writes_what_check_then_accepts(tree: Path) -> None:
     assert source.main(["--check"], root=tree) == 1
     assert source.main([], root=tree) == 0
@@ -219,6 +231,8 @@ def test_names_a_file_of_the_example_that_nothing_writes(tree: Path, capsys) -> 
         ("type: int", "type: number", "tea_cups has no type, or one that is not known"),
         ("type: int", "tpye: int", "tea_cups has keys that are not known: tpye"),
         ("range: [1, 9]", "as: tea_pots", "as names tea_pots, no such setting"),
+        ("- name: tea_cups\n    type", "- type", "has no name"),
+        ("summary: {en: Makes tea, zh: 沏茶}", "summary: Makes tea", "summary has no en and zh"),
         ("about:", "abuot:", "settings.yml has keys that are not known"),
     ],
 )
