@@ -21,6 +21,7 @@ COPIED = (
     "inventory",
     "playbooks",
     "plugins",
+    "pyproject.toml",
     "requirements",
     "roles",
     "scripts",
