@@ -168,9 +168,11 @@ def metrics() -> Iterator[str]:
             continue
         kind = node.func.attr
         if kind in ("_counter", "_gauge", "_histogram"):
-            name, _, *labels = (each.value for each in node.args if isinstance(each, ast.Constant))
+            name, _, *labels = (
+                str(each.value) for each in node.args if isinstance(each, ast.Constant)
+            )
             total = "_total" if kind == "_counter" else ""
-            yield f"ppocr_{name}{total}{{{','.join(map(str, labels))}}}"
+            yield f"ppocr_{name}{total}{{{','.join(labels)}}}"
 
 
 def host_files() -> Iterator[str]:
