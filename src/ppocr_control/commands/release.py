@@ -19,7 +19,7 @@ from ..errors import OK, Error, Refused
 
 EPILOG = """\
 examples:
-  scripts/release 1.1.0 --dry-run                    check, and say what would be done
+  scripts/release 1.1.0 --dry-run --no-bundle        check, and say what would be done
   scripts/release 1.1.0 --sign ~/.ssh/release        release from main, with a signed bundle
   scripts/release 1.0.1 --branch fixes-1.0 --no-bundle
 """
