@@ -73,9 +73,7 @@ def _bool_problem(name: str, value: Any) -> str:
 def _number_problem(name: str, value: Any, kind: str, ranges: Mapping[str, tuple[int, int]]) -> str:
     if kind == "float":
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        text = isinstance(value, str) and re.fullmatch(
-            r"(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?", value
-        )
+        text = isinstance(value, str) and _FLOAT.fullmatch(value)
         if text or (number and 0 <= value <= DEFAULT_RANGE[1]):
             return ""
         return f"{name} is {_a(value)} and not a number: write it in digits, such as 2.5"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Refused
+from ..files import file_sha256, read_blocks
 from ..layers import image_archive
 from ..layers.image_archive import Image
-from ..layers.source import ArchiveSource, read_blocks
+from ..layers.source import ArchiveSource
 from ..layers.store import Blob, LayerStore, hexdigest
 from ..progress import Progress
 from . import lists, manifest, tree
@@ -154,7 +154,5 @@ def _join(
         parts = ((blob, blocks(blob)) for blob in blobs.values())
         for block in image_archive.write(image, blobs, [described["image"]["tag"]], parts):
             file.write(block)
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != described["files"][described["image"]["path"]]["sha256"]:
+    if file_sha256(target) != described["files"][described["image"]["path"]]["sha256"]:
         raise Refused(f"{target.name} put together from both bundles is not what it should be")

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Refused
-from ..images.context import BASE_SUITE, revision
+from ..images.context import BASE_SUITE, CONTENT_LABEL, revision
 from ..layers import image_archive, saved_image
 from ..layers.source import blobs_of, open_source
 from ..layers.store import LayerStore
 from ..progress import Progress
 from . import incremental, manifest, packages, project, sbom
-
-CONTENT_LABEL = "org.ppocr.content"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Refused
+from ..files import read_blocks
 from ..progress import Progress
 from . import lists, shape, signature, tree
 
@@ -21,7 +22,7 @@ _THREADS = 4
 def _digest(folder: Path, name: str, progress: Progress, part: str) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     with tree.opened(folder, name) as file:
-        while block := file.read(1 << 20):
+        for block in read_blocks(file):
             digest.update(block)
             size += len(block)
             progress.add(part, len(block))

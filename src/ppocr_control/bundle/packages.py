@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -13,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import Error, Refused
-from ..images.context import _plain
+from ..files import file_sha256
 from ..progress import Progress
+from ..tarfiles import without_owner_and_time
 
 #: What the roles install on a host, what Ansible needs there, and what a control node needs.
 WANTED = (
@@ -75,7 +75,7 @@ def fetch(
         with tarfile.open(part, "w") as tar:
             for path in sorted(folder.iterdir()):
                 if path.is_file() and path.name != "lock":
-                    tar.add(path, path.name, filter=_plain)
+                    tar.add(path, path.name, filter=without_owner_and_time)
         part.rename(output)
     return fields
 
@@ -114,11 +114,9 @@ def _index(folder: Path) -> list[dict[str, str]]:
         )
         if done.returncode:
             raise Refused(f"{deb.name} is no package: {done.stderr.strip()}")
-        with deb.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         entries.append(
             f"{done.stdout.strip()}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
-            f"SHA256: {digest}\n"
+            f"SHA256: {file_sha256(deb)}\n"
         )
     if not entries:
         raise Error("no package was fetched")

@@ -7,12 +7,12 @@ import tarfile
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import quote
 
+from ..files import BlockReader, read_blocks
 from ..layers.codec import decompress
 from ..layers.image_archive import Image
-from ..layers.source import read_blocks
 from ..layers.store import Blob, LayerStore
 
 _STATUS = "var/lib/dpkg/status"
@@ -40,20 +40,6 @@ def wheel(file_name: str) -> dict[str, Any]:
     return python_package(name, version)
 
 
-class _Pieces:
-    """A file over blocks, as tarfile reads a stream."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks, self._held = blocks, bytearray()
-
-    def read(self, size: int) -> bytes:
-        while len(self._held) < size and (block := next(self._blocks, b"")):
-            self._held += block
-        taken = bytes(self._held[:size])
-        del self._held[:size]
-        return taken
-
-
 def image_components(
     image: Image, blobs: dict[str, Blob], store: LayerStore, distribution: str
 ) -> list[dict[str, Any]]:
@@ -74,7 +60,7 @@ def image_components(
 
 
 def _interesting(blocks: Iterable[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(fileobj=_Pieces(iter(blocks)), mode="r|") as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=cast(IO[bytes], BlockReader(blocks)), mode="r|") as tar:
         for member in tar:
             path = PurePosixPath(member.name.lstrip("./")).as_posix()
             wanted = path == _STATUS or (path.endswith("/METADATA") and ".dist-info" in path)

@@ -14,9 +14,9 @@ from typing import Any
 from .. import command_line
 from ..bundle.make import Order, make
 from ..errors import OK
-from ..images.context import _plain
 from ..layers.store import LayerStore
 from ..progress import Progress, megabytes
+from ..tarfiles import without_owner_and_time
 
 EPILOG = """\
 examples:
@@ -57,7 +57,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         made = make(order, LayerStore(args.store), progress)
         if args.tar:
             with tarfile.open(args.out.with_name(f"{args.out.name}.tar"), "w") as tar:
-                tar.add(args.out, args.out.name, filter=_plain)
+                tar.add(args.out, args.out.name, filter=without_owner_and_time)
     finally:
         progress.close()
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())

@@ -18,7 +18,6 @@ from ..errors import Error
 from ..progress import Progress
 from . import context, image_name
 
-_LABEL = "org.ppocr.content"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -48,12 +47,13 @@ def build(
     tag = f"{repository}:{name_tag}"
     client = local_engine()
     content = context.content_hash(settings)
-    there = _inspect(client, tag)
-    if there and not force and (there["Config"].get("Labels") or {}).get(_LABEL) == content:
+    existing = _inspect(client, tag)
+    labels = (existing["Config"].get("Labels") or {}) if existing else {}
+    if existing and not force and labels.get(context.CONTENT_LABEL) == content:
         return {
-            "image_id": there["Id"],
+            "image_id": existing["Id"],
             "content": content,
-            "size": there["Size"],
+            "size": existing["Size"],
             "changed": False,
         }
     _ensure_base(client, settings, sources, progress)

@@ -10,10 +10,9 @@ import docker
 from ..docker_engine.engine import local_engine
 from ..errors import Error, Refused
 from . import image_name
+from .context import CONTENT_LABEL
 
 _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api_?key|credential|private)", re.IGNORECASE)
-#: Says which sources an image was built from; a committed one holds more than those.
-_CONTENT_LABEL = "org.ppocr.content"
 
 
 def warnings_about(container: dict[str, Any]) -> list[str]:
@@ -68,7 +67,7 @@ def commit(
         # A different label, since the image is no longer what its sources say.
         made = client.api.commit(
             name, repository=repository, tag=tag, message=message, author=author, pause=pause,
-            changes=[f'LABEL {_CONTENT_LABEL}="committed-{container["Id"][:12]}"'],
+            changes=[f'LABEL {CONTENT_LABEL}="committed-{container["Id"][:12]}"'],
         )  # fmt: skip
         found = client.api.inspect_image(made["Id"])
         before = client.api.inspect_image(container["Image"])

@@ -14,15 +14,17 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract.models import file_sha256
-
 from .. import IMAGES, ROOT, git
 from .. import version as project_version
 from ..errors import Refused
+from ..files import file_sha256
+from ..tarfiles import without_owner_and_time
 from . import hub_modules, image_name, models
 
 #: The package the image shares with this one.
 CONTRACT = ROOT / "src/ppocr_contract"
+#: The image label with the hash of its sources.
+CONTENT_LABEL = "org.ppocr.content"
 #: The suite images/base bootstraps: its Python is the one the lock was made for.
 BASE_SUITE = "bookworm"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
@@ -161,17 +163,9 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    # Owner and time of whoever builds are not content: with them left out an unchanged file is an
-    # unchanged layer.
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mtime = 0
-    return info
-
-
 def pack(folder: Path, archive: Path) -> None:
     """Write ``folder`` as a tar whose bytes depend on its files alone."""
     with tarfile.open(archive, "w") as tar:
         for path in sorted(folder.rglob("*")):
-            tar.add(path, path.relative_to(folder).as_posix(), recursive=False, filter=_plain)
+            name = path.relative_to(folder).as_posix()
+            tar.add(path, name, recursive=False, filter=without_owner_and_time)

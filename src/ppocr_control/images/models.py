@@ -35,10 +35,10 @@ from ppocr_contract.models import (
     STAGES,
     ModelError,
     check_model,
-    file_sha256,
     write_manifest,
 )
 
+from ..files import CHUNK, file_sha256
 from . import onnx_model, unpack
 
 _PACKAGE = {
@@ -203,7 +203,7 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
             part.open("wb") as file,
         ):
             response.raise_for_status()
-            for block in response.iter_content(1 << 20):
+            for block in response.iter_content(CHUNK):
                 file.write(block)
     except requests.RequestException as error:
         raise ModelError(f"cannot fetch {source['url']}: {error}") from error

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from ..files import CHUNK
+
 #: What an archive may hold, unpacked, in bytes and files: several times the largest models.
 BYTES_LIMIT = 4_000_000_000
 FILES_LIMIT = 20_000
-_BLOCK = 1 << 20
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
@@ -47,7 +48,7 @@ class Member:
             UnsafeArchive: it is damaged, or has more in it than it declares.
         """
         left = self.size
-        while block := _reading(self._archive, self._stream.read, _BLOCK):
+        while block := _reading(self._archive, self._stream.read, CHUNK):
             left -= len(block)
             if left < 0:
                 raise UnsafeArchive(f"{self._archive}: {self.path} is larger than it declares")
@@ -67,7 +68,7 @@ class _Bounded(io.RawIOBase):
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _BLOCK:
+        if not 0 <= size <= CHUNK:
             raise tarfile.ReadError(f"it has a header of {size} bytes")
         return self._stream.read(size)
 

@@ -14,8 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from isal import isal_zlib
 
 from ..errors import Error
+from ..files import read_blocks
 
-BLOCK = 1 << 20
+#: Bytes of a layer in each gzip member, so that the same layer gives the same bytes again.
+_MEMBER = 1 << 20
 #: zstd layers load from this engine on; gzip layers load everywhere.
 ZSTD_SINCE = (23, 0)
 MEDIA_TYPES = {
@@ -85,7 +87,7 @@ def _gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
     cores = os.cpu_count() or 1
     waiting: deque[Future[bytes]] = deque()
     with ThreadPoolExecutor(cores) as pool:
-        for block in _blocks_of(blocks, BLOCK):
+        for block in _blocks_of(blocks, _MEMBER):
             waiting.append(pool.submit(_member, block))
             if len(waiting) > 2 * cores:
                 yield waiting.popleft().result()
@@ -142,8 +144,7 @@ def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     try:
-        while block := stdout.read(BLOCK):
-            yield block
+        yield from read_blocks(stdout)
         feeder.join()
         said = stderr.read().decode(errors="replace").strip()
         if failures:

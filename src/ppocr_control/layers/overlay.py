@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ..docker_engine.engine import is_local
+from ..files import read_blocks
 from .image_archive import chain_ids
 
 _FILE, _SEGMENT = 1, 2
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class Layer:
             name = base64.b64decode(raw) if raw else entry["name"].encode()
             handle = os.open(name.lstrip(b"/"), os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
             with os.fdopen(handle, "rb") as file:
-                while block := file.read(_BLOCK):
-                    yield block
+                yield from read_blocks(file)
 
 
 def _root(info: dict[str, Any]) -> Path | None:

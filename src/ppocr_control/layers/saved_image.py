@@ -13,15 +13,14 @@ import docker
 
 from ..docker_engine.engine import local_engine
 from ..errors import Error, Refused
+from ..files import CHUNK, file_sha256, read_blocks
 from ..images import image_name
 from ..progress import Progress
 from . import image_archive
 from .codec import detect
 from .image_archive import ARCHITECTURES, Image
-from .source import ArchiveSource, EngineSource, Source, blobs_of, names_of, read_blocks
+from .source import ArchiveSource, EngineSource, Source, blobs_of, names_of
 from .store import LayerStore
-
-_BLOCK = 1 << 20
 
 
 def _write(blocks: Iterable[bytes], output: Path) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
         url = f"{client.api.base_url}/v{client.api.api_version}/images/get"
         with client.api.get(url, params={"names": wanted}, stream=True) as answer:
             answer.raise_for_status()
-            for block in answer.iter_content(_BLOCK):
+            for block in answer.iter_content(CHUNK):
                 progress.add(name, len(block))
                 yield block
 
@@ -146,8 +145,7 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
 
 
 def _compare(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != sha256.lower().strip():
         raise Refused(f"{path} has sha256 {found}, expected {sha256}: truncated or altered")
 

@@ -15,14 +15,13 @@ import docker
 
 from ..docker_engine.engine import local_engine
 from ..errors import Error, Refused
+from ..files import CHUNK, read_blocks
 from ..images import image_name
 from ..progress import Progress
 from . import codec as codecs
 from . import overlay
 from .image_archive import Image
 from .store import Blob, LayerStore
-
-_BLOCK = 1 << 20
 
 
 class Source(Protocol):
@@ -34,12 +33,6 @@ class Source(Protocol):
         self, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress
     ) -> None:
         """Bring layers into the store, compressed with ``codec`` (or another they have already)."""
-
-
-def read_blocks(file: Any) -> Iterator[bytes]:
-    """A file's bytes, 1 MiB at a time."""
-    while block := file.read(_BLOCK):
-        yield block
 
 
 def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[bytes]:
@@ -135,7 +128,7 @@ class SavedLayers:
         folder = tempfile.TemporaryDirectory(prefix="ppocr-save.", dir=_roomy())
         path = Path(folder.name) / "image.tar"
         with path.open("wb") as file:
-            for block in client.api.get_image(name, chunk_size=_BLOCK):
+            for block in client.api.get_image(name, chunk_size=CHUNK):
                 file.write(block)
         return cls(folder, ArchiveSource(path))
 
@@ -277,9 +270,3 @@ def blobs_of(store: LayerStore, image: Image, codec: str) -> dict[str, Blob]:
     """What the store holds of an image, in the codec asked for or another."""
     found = {d: store.blob(d, codec) or store.blob(d) for d in image.diff_ids}
     return {diff_id: blob for diff_id, blob in found.items() if blob}
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ..errors import Error, LinkLost, Refused
-from ..ssh.retry import despite_lost_links
+from ..ssh.retry import retry
 from ..ssh.transport import Transport
 from .job import Job
 from .result import Result
@@ -46,7 +46,7 @@ def deliver(
             way.finish(delivery)
         result.image_id = found
 
-    despite_lost_links(attempt, job.progress)
+    retry(attempt, job.progress)
     result.seconds = round(time.monotonic() - started, 2)
     return result
 

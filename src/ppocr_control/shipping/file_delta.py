@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from ..errors import Error
+from ..files import BlockReader, read_blocks
 from ..layers import codec as codecs
 from ..layers.image_archive import chain_ids, split_name
 from ..layers.store import Blob, LayerStore
 from ..ssh.python import program
-from ..ssh.transport import CHUNK, Transport
+from ..ssh.transport import Transport
 from .on_host import layer_delta
 
 #: Layers below this many bytes, unpacked, are sent faster than they are compared.
@@ -149,7 +150,7 @@ class HeldFiles:
             Error: it is no tar.
         """
         found: list[Copy] = []
-        stream = cast(IO[bytes], _Reader(blocks))
+        stream = cast(IO[bytes], BlockReader(blocks))
         try:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_TAR_BLOCK) as tar:
                 for member in tar:
@@ -172,34 +173,9 @@ class HeldFiles:
             start += len(piece)
 
 
-class _Reader:
-    """Blocks read as a file."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks, self._held = iter(blocks), memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
-        parts = []
-        while size:
-            self._held = self._held or memoryview(next(self._blocks, b""))
-            if not self._held:
-                break
-            parts.append(self._held[:size])
-            size -= len(parts[-1])
-            self._held = self._held[len(parts[-1]) :]
-        return b"".join(parts)
-
-    def parts(self, size: int) -> Iterator[bytes]:
-        """The next ``size`` bytes, in blocks."""
-        while size and (block := self.read(min(size, CHUNK))):
-            size -= len(block)
-            yield block
-
-
 def records(blocks: Iterable[bytes], size: int, copies: Iterable[Copy]) -> Iterator[bytes]:
     """The delta of a layer of ``size`` bytes, not compressed; layer_delta.rebuilt reads it."""
-    stream, at = _Reader(blocks), 0
+    stream, at = BlockReader(blocks), 0
     for copy in copies:
         yield from _literal(stream, copy.start - at)
         for _ in stream.parts(copy.size):
@@ -209,7 +185,7 @@ def records(blocks: Iterable[bytes], size: int, copies: Iterable[Copy]) -> Itera
     yield from _literal(stream, size - at)
 
 
-def _literal(stream: _Reader, size: int) -> Iterator[bytes]:
+def _literal(stream: BlockReader, size: int) -> Iterator[bytes]:
     for block in stream.parts(size):
         yield b"= %d\n" % len(block)
         yield block
@@ -224,7 +200,7 @@ def make(layer: Blob, held: HeldFiles, store: LayerStore) -> Blob | None:
 
     def raw() -> Iterator[bytes]:
         with store.path(layer).open("rb") as file:
-            yield from codecs.decompress(iter(lambda: file.read(CHUNK), b""), layer.codec)
+            yield from codecs.decompress(read_blocks(file), layer.codec)
 
     def delta() -> Iterator[bytes]:
         copies = held.copies(raw())

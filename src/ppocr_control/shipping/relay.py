@@ -24,7 +24,7 @@ from ..layers.image_archive import Image
 from ..layers.store import Blob, hexdigest
 from ..progress import megabytes
 from ..ssh.python import program
-from ..ssh.retry import despite_lost_links
+from ..ssh.retry import retry
 from ..ssh.transport import Transport
 from . import room
 from . import staging as stagings
@@ -171,7 +171,7 @@ class Relay:
         try:
             self._run(self._end())  # of a run that was killed
             serve(trial=True)  # what would fail is known before the layers are sent
-            despite_lost_links(stock, self.job.progress)
+            retry(stock, self.job.progress)
             if own:
                 self._run(self._lend([blobs[diff_id] for diff_id in own]))
             pid, port = (int(number) for number in serve(trial=False).split())

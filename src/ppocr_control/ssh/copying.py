@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import posixpath
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +16,9 @@ from ..progress import Progress
 from .host import SshHost
 from .openssh import Login
 from .places import FILE, FOLDER, NOTHING, Entry, Full, Here, Place, There
+from .retry import retry
 from .transport import shown
 
-_RETRIES, _PAUSE = 4, 3.0
 #: Bytes of a file's name in that of its part: a name has 255 at most.
 _NAME = 200
 
@@ -68,23 +68,14 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
             return places[host]
 
         done = Copied()
-        to_host, to_path = split(destination)
+
+        def copy_one(source: str) -> None:
+            (from_host, from_path), (to_host, to_path) = split(source), split(destination)
+            pair = place(from_host), place(to_host)
+            _Copying(*pair, progress, done).copy(from_path, to_path, len(sources) > 1, source)
+
         for source in sources:
-            from_host, from_path = split(source)
-            tries = 0
-            while True:
-                try:
-                    pair = place(from_host), place(to_host)
-                    _Copying(*pair, progress, done).copy(
-                        from_path, to_path, len(sources) > 1, source
-                    )
-                    break
-                except LinkLost as error:
-                    tries += 1
-                    if tries > _RETRIES:
-                        raise
-                    progress.say(f"{error}; trying again")
-                    time.sleep(_PAUSE * tries)
+            retry(functools.partial(copy_one, source), progress)
         return done.as_dict()
 
 

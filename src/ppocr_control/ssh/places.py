@@ -6,7 +6,6 @@ What a place is asked it answers or says why not: nothing unreadable counts as e
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import posixpath
 import re
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import Error, Refused
+from ..files import file_sha256, read_blocks
 from .host import SshHost
-from .transport import CHUNK, shown
+from .transport import shown
 
 FILE, FOLDER, NOTHING = "file", "folder", "nothing"
 #: What else there is, by find's letters.
@@ -139,8 +139,8 @@ class Here:
         return os.path.realpath(path)
 
     def sha256(self, path: str) -> str:
-        with _telling(path), Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with _telling(path):
+            return file_sha256(Path(path))
 
     def size(self, path: str) -> int:
         with _telling(path):
@@ -149,8 +149,7 @@ class Here:
     def read(self, path: str, offset: int) -> Iterator[bytes]:
         with _telling(path), Path(path).open("rb") as file:
             file.seek(offset)
-            while block := file.read(CHUNK):
-                yield block
+            yield from read_blocks(file)
 
     def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
         with _telling(path):  # what the origin cannot read is Error already

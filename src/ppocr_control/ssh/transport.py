@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import Error
-
-CHUNK = 1 << 20
+from ..files import read_blocks
 
 
 def shown(text: str) -> str:
@@ -69,6 +68,6 @@ def blocks_from(path: Path, offset: int, count: Callable[[int], None]) -> Iterat
     """A local file from ``offset`` on; ``count`` is told of each block once it is taken."""
     with path.open("rb") as file:
         file.seek(offset)
-        while block := file.read(CHUNK):
+        for block in read_blocks(file):
             yield block
             count(len(block))
