@@ -1,7 +1,7 @@
-"""Action plugin: one run at a time changes a host.
+"""Action plugin: only one run at a time changes a host.
 
-The lock is a file on the host that names its holder. It appears whole or not at all (a hard link),
-so of two runs that come at the same moment one gets it and the other reads who did.
+The lock is a file on the host that names its holder. It is created atomically (by a hard link): of
+two simultaneous runs one gets it and the other reads whose it is.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ansible.plugins.action import ActionBase
 
 # Prints "taken", or "held" and the holder's record.
 _TAKE = r"""
-path=@PATH@ own=@PATH@.$$
+path=@PATH@ new=@PATH@.$$
 umask 022
-printf '%s\n' @RECORD@ >"$own" || exit 3
+printf '%s\n' @RECORD@ >"$new" || exit 3
 for try in 1 2 3; do
-  if ln "$own" "$path" 2>/dev/null; then rm -f "$own"; echo taken; exit 0; fi
-  if there=$(cat "$path" 2>/dev/null); then rm -f "$own"; printf 'held %s\n' "$there"; exit 0; fi
+  if ln "$new" "$path" 2>/dev/null; then rm -f "$new"; echo taken; exit 0; fi
+  if holder=$(cat "$path" 2>/dev/null); then rm -f "$new"; printf 'held %s\n' "$holder"; exit 0; fi
 done
-rm -f "$own"; echo "cannot make $path" >&2; exit 3
+rm -f "$new"; echo "cannot create $path" >&2; exit 3
 """
-# Takes away the very lock that was looked at; one that somebody took since is put back.
+# Removes the lock only if it is unchanged; a new lock of another run is put back.
 _BREAK = r"""
 path=@PATH@ old=@PATH@.$$.old
 mv "$path" "$old" 2>/dev/null || exit 0
@@ -42,7 +42,7 @@ if grep -qsF -- @PROCESS@ @PATH@; then rm -f @PATH@; fi
 
 
 def _machine() -> str:
-    """This machine since it was started, and its numbering of processes."""
+    """Identify this machine since its last boot, and its PID namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
@@ -51,7 +51,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks: numbers are used again."""
+    """Return when a process started, in the kernel's ticks, because PIDs are reused."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -59,12 +59,12 @@ def _started(pid: int) -> str:
 
 
 def process(pid: int) -> str:
-    """What tells a process of some machine from all others."""
+    """Return a name of a process that is unique among all machines."""
     return f"{_machine()} {pid} {_started(pid)}"
 
 
 def is_alive(name: str) -> bool | None:
-    """Whether a process runs; None when it is on another machine."""
+    """Return whether a process runs; None if it is on another machine."""
     machine, pid, started = name.rsplit(" ", 2)
     if machine != _machine():
         return None
@@ -73,13 +73,13 @@ def is_alive(name: str) -> bool | None:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it is another user's, and alive
+        pass  # alive, but of another user
     return _started(int(pid)) == started
 
 
 def record(what: str) -> dict[str, Any]:
-    """Who holds the lock: the run this worker belongs to."""
-    pid = os.getppid()  # tasks run in workers; the run is their parent
+    """Return the lock's content, which identifies the run this worker belongs to."""
+    pid = os.getppid()  # tasks run in workers, whose parent is the run
     return {
         "what": what,
         "who": f"{getpass.getuser()}@{socket.gethostname()}",
@@ -89,8 +89,8 @@ def record(what: str) -> dict[str, Any]:
     }
 
 
-def words(holder: dict[str, Any], alive: bool | None, breaking: bool) -> str:
-    """One sentence on whose lock it is, and the remedy."""
+def locked_message(holder: dict[str, Any], alive: bool | None, breaking: bool) -> str:
+    """Return whose lock it is, and the remedy."""
     text = (
         f"This host is locked by {holder['who']}, process {holder['pid']} ({holder['what']}), "
         f"since {holder['since']}; nothing was changed. "
@@ -100,7 +100,7 @@ def words(holder: dict[str, Any], alive: bool | None, breaking: bool) -> str:
         return text + (" deploy_lock_break does not break its lock." if breaking else "")
     remedy = "run again with -e deploy_lock_break=true."
     if alive is None:
-        return f"{text}Whether it still runs cannot be told from here: if it does not, {remedy}"
+        return f"{text}Whether it still runs cannot be checked from here: if it does not, {remedy}"
     return f"{text}That process is gone and its lock is stale: {remedy}"
 
 
@@ -108,46 +108,46 @@ class ActionModule(ActionBase):
     """``deploy_lock``: step (take or release), path, break."""
 
     TRANSFERS_FILES = False
-    _supports_check_mode = False  # skipped there: what changes nothing needs no lock
+    _supports_check_mode = False  # check mode changes nothing and needs no lock
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Take or release the lock; failed, naming the holder, where another run has it."""
+        """Take or release the lock; fails with the holder's name if another run has it."""
         variables = task_vars or {}
         result = {**super().run(tmp, variables), "changed": False}
-        mine = record(str(variables.get("ansible_play_name") or "a playbook"))
+        current = record(str(variables.get("ansible_play_name") or "a playbook"))
         if self._task.args["step"] == "release":
-            self._call(_RELEASE, PROCESS=mine["process"])
+            self._call(_RELEASE, PROCESS=current["process"])
             return result
         breaking = bool(self._task.args.get("break"))
-        holder = self._take(mine)
+        holder = self._take(current)
         if holder and breaking and not is_alive(holder["process"]):
             self._call(_BREAK, RECORD=json.dumps(holder))
             result["broken"] = holder
-            holder = self._take(mine)
+            holder = self._take(current)
         if holder:
-            text = words(holder, is_alive(holder["process"]), breaking)
+            text = locked_message(holder, is_alive(holder["process"]), breaking)
             result.update(failed=True, msg=text, holder=holder)
         return result
 
-    def _take(self, mine: dict[str, Any]) -> dict[str, Any] | None:
-        """Whose lock is in the way, or None once we have it."""
-        answer = self._call(_TAKE, RECORD=json.dumps(mine))
-        said = answer["stdout"].strip().splitlines()[-1:] or [""]
-        if said[0] == "taken":
+    def _take(self, current: dict[str, Any]) -> dict[str, Any] | None:
+        """Take the lock; return the holder if another run has it."""
+        answer = self._call(_TAKE, RECORD=json.dumps(current))
+        line = (answer["stdout"].strip().splitlines() or [""])[-1]
+        if line == "taken":
             return None
         path = self._task.args["path"]
-        if not said[0].startswith("held "):
-            why = answer["stderr"].strip() or said[0] or "no answer"
+        if not line.startswith("held "):
+            why = answer["stderr"].strip() or line or "no answer"
             raise AnsibleActionFail(
                 f"The lock {path} cannot be taken ({why}). Set deploy_lock_path"
             )
         try:
-            holder: dict[str, Any] = json.loads(said[0].removeprefix("held "))
+            holder: dict[str, Any] = json.loads(line.removeprefix("held "))
         except ValueError:
-            raise AnsibleActionFail(f"{path} is there and is no lock: remove it") from None
-        return None if holder["process"] == mine["process"] else holder
+            raise AnsibleActionFail(f"{path} exists and is not a lock: remove it") from None
+        return None if holder["process"] == current["process"] else holder
 
     def _call(self, script: str, **values: str) -> dict[str, Any]:
         for name, value in {"PATH": str(self._task.args["path"]), **values}.items():

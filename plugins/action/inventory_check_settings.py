@@ -1,7 +1,7 @@
 """Action plugin: check the name and type of every setting of every role, on the control node.
 
-It reads the argument specs of all roles, so a misspelt or ill-typed setting is refused before
-the first connection, and not when its role's turn comes. It needs no host and no facts.
+It reads the argument specs of all roles, so a setting with a wrong name or type is refused before
+the first connection, not only when its role runs. It needs no host and no facts.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ansible.plugins.action import ActionBase
 
 from ppocr_control import setting_values
 
-# Keys of an option that say whether it must be given, not what it may be.
+# Keys of an option that do not restrict its value.
 _PRESENCE_KEYS = frozenset({"required", "default", "description", "version_added"})
-_SECRET_WORDS = ("password", "token", "secret", "proxy", "_key")
+_SECRET_PARTS = ("password", "token", "secret", "proxy", "_key")
 
 
 def role_options(roles_dir: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -43,18 +43,18 @@ def role_options(roles_dir: Path) -> dict[str, dict[str, dict[str, Any]]]:
 def unknown_names(
     names: Iterable[str], known: Iterable[str], prefixes: Iterable[str], allowed: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Return {name: nearest known name or ''} for names with one of our prefixes nobody defines."""
-    known_list, starts, let_through = sorted(known), tuple(prefixes), set(allowed)
+    """Return {name: nearest known name or ''} for unknown names with one of the prefixes."""
+    known_names, starts, exceptions = sorted(known), tuple(prefixes), set(allowed)
     unknown = {}
     for name in sorted(names):
-        if name.startswith(starts) and name not in known_list and name not in let_through:
-            near = difflib.get_close_matches(name, known_list, n=1, cutoff=0.75)
-            unknown[name] = near[0] if near else ""
+        if name.startswith(starts) and name not in known_names and name not in exceptions:
+            nearest = difflib.get_close_matches(name, known_names, n=1, cutoff=0.75)
+            unknown[name] = nearest[0] if nearest else ""
     return unknown
 
 
 def type_error(name: str, value: Any, option: Mapping[str, Any]) -> str:
-    """Return what Ansible itself finds wrong with value (choices, unknown keys), or ''."""
+    """Return Ansible's own errors about value (choices, unknown keys), or ''."""
     if value is None:
         return ""
     spec = {name: {key: item for key, item in option.items() if key not in _PRESENCE_KEYS}}
@@ -63,8 +63,8 @@ def type_error(name: str, value: Any, option: Mapping[str, Any]) -> str:
 
 
 def shown(name: str, value: Any, secret: bool = False) -> str:
-    """Return value as text for a message, hidden where it is or the name promises a secret."""
-    if secret or any(word in name for word in _SECRET_WORDS):
+    """Return value as text for a message, hidden if it is, or by its name may be, a secret."""
+    if secret or any(part in name for part in _SECRET_PARTS):
         return "(hidden)"
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
@@ -94,16 +94,17 @@ class ActionModule(ActionBase):
             if name not in variables:
                 continue
             if name.endswith("_instances") and not spec.get("options"):
-                spec = {**spec, "options": entries}  # made of the service's own where unset
+                # Its default is derived from the service's instances.
+                spec = {**spec, "options": entries}
             try:
                 value = self._templar.template(variables[name])
             except AnsibleError as error:
                 if "vault secrets" in str(error):
                     problems.append(
-                        f"{name} is encrypted, and no password given opens it: give the right one "
-                        "with --ask-vault-pass or --vault-password-file FILE"
+                        f"{name} is encrypted, and none of the given passwords opens it: give the "
+                        "right one with --ask-vault-pass or --vault-password-file FILE"
                     )
-                continue  # it hangs on a fact: its role checks it once facts are there
+                continue  # it depends on a fact: its role checks it later
             secret = bool(spec.get("no_log"))
             see = f"See roles/{role}/README.md"
             if found := setting_values.problem(name, value, spec, ranges):
@@ -125,7 +126,7 @@ class ActionModule(ActionBase):
         if name in self._task.args.get("host_paths", ()) and not re.match("/[^/]", str(value)):
             return (
                 f"{name} is {value}, and is a path on the hosts: give the full path, which begins "
-                "with / (~ would be the home of whoever becomes root there)"
+                "with / (~ would be the home of the user who becomes root)"
             )
         return ""
 
@@ -135,15 +136,15 @@ class ActionModule(ActionBase):
         prefixes = ["ppocr_", *(f"{role}_" for role in roles)]
         unknown = unknown_names(variables, owners, prefixes, self._task.args.get("allowed") or ())
         problems = []
-        for name, near in unknown.items():
-            hint = f"did you mean {near}?" if near else "no setting has a name like it."
+        for name, nearest in unknown.items():
+            hint = f"did you mean {nearest}?" if nearest else "no setting has a similar name."
             try:
                 value = shown(name, self._templar.template(variables[name]))
             except AnsibleError:
                 value = "(a template)"
             problems.append(
                 f"{name} (set to {value}) is not a setting of this project: {hint} "
-                "Correct or remove it; if it belongs to something else of yours, "
+                "Correct or remove it; if it is a variable of your own, "
                 "list it in inventory_check_allowed_names"
             )
         return problems

@@ -1,7 +1,7 @@
-"""Action plugin: who are we on the host, may we become root, and is there a Python for modules?
+"""Action plugin: which user logs in, whether it can become root, and which Python modules can use.
 
-Plain commands over the connection, no module: a module would already need become and Python,
-and its failure would be a traceback. A host that cannot be reached is left to Ansible to report.
+It runs plain commands, no modules: a module already needs become and Python, and fails without them
+with a traceback. Unreachable hosts are reported by Ansible.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ppocr_control.ssh import sudo_errors
 from ppocr_control.ssh.framing import Frame
 
-# Where a host keeps its Pythons, the one Ansible would be told to use first.
+# Candidates for Ansible's Python on a host, preferred first.
 _PYTHONS = (
     "/usr/bin/python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 "
     "/usr/libexec/platform-python"
@@ -48,16 +48,16 @@ def parse_probe(text: str) -> dict[str, Any]:
     return found
 
 
-def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
-    """Return one sentence with its remedy for a failed become; `said` is what the host answered."""
-    cause = sudo_errors.refusal(said, has_password)
+def become_remedy(user: str, method: str, output: str, has_password: bool) -> str:
+    """Return cause and remedy of a failed become; ``output`` is that of the host."""
+    cause = sudo_errors.refusal(output, has_password)
     remedies = {
         sudo_errors.MISSING: (
             f"{method} is not installed on the host",
             f"install {method} there, or connect as root (ansible_user: root)",
         ),
         sudo_errors.WRONG_PASSWORD: (
-            f"{method} refused the password given",
+            f"{method} refused the given password",
             "correct ansible_become_password, or type it with --ask-become-pass",
         ),
         sudo_errors.NOT_ALLOWED: (
@@ -77,25 +77,25 @@ def become_remedy(user: str, method: str, said: str, has_password: bool) -> str:
     if cause:
         cause, remedy = remedies[cause]
     else:
-        last = said.strip().splitlines()[-1] if said.strip() else "no answer"
+        last = output.strip().splitlines()[-1] if output.strip() else "no answer"
         cause, remedy = (
             f"{method} failed ({last[:200]})",
             f"try `{method} id` as {user} on the host, or connect as root",
         )
-    return f"User {user} cannot become root on this host: {cause}. To go on, {remedy}."
+    return f"User {user} cannot become root on this host: {cause}. To continue, {remedy}."
 
 
 def noise_problem(user: str, noise: str) -> tuple[str, bool]:
-    """Return a sentence about what a login shell prints unasked, and whether Ansible fails over it.
+    """Return a sentence about output of a login shell, and whether Ansible fails because of it.
 
-    Ansible copes with whole lines; a last one without its end becomes part of its next answer.
+    Ansible ignores complete lines; an incomplete last line becomes part of its next answer.
     """
     if not noise.strip():
         return "", False
-    said = " ".join(noise.split())[:100]
+    output = " ".join(noise.split())[:100]
     return (
-        f'The login shell of {user} prints "{said}" when a command is run, which gets between '
-        "Ansible and its file transfers. To go on, let ~/.bashrc (or the shell's own start-up "
+        f'The login shell of {user} prints "{output}" when a command is run, which disturbs '
+        "Ansible's file transfers. To continue, let ~/.bashrc (or the shell's own start-up "
         "file) on the host print only at a terminal: [ -t 1 ] || return"
     ), not noise.endswith("\n")
 
@@ -114,17 +114,17 @@ class ActionModule(ActionBase):
         wanted = "" if wanted.startswith("auto") else wanted
         pythons = f"{wanted} {_PYTHONS}".strip()
         probe = _PROBE.replace("{pythons}", pythons).replace("{code}", _VERSION_CODE)
-        # Without become: a host out of reach fails here, as unreachable.
-        answer, said, noise = self._shell(probe, become=False)
-        found = parse_probe(said)
+        # Without become, so that an unreachable host fails here and is reported as unreachable.
+        answer, output, noise = self._shell(probe, become=False)
+        found = parse_probe(output)
         result.update(
             changed=False,
             user=found["user"],
             pythons=[f"{path} {major}.{minor}" for path, (major, minor) in found["pythons"]],
         )
         if found["uid"] < 0:
-            said = (answer["stderr"] or answer["stdout"]).strip()[-300:]
-            result.update(failed=True, msg=f"The host does not run plain shell commands: {said}")
+            output = (answer["stderr"] or answer["stdout"]).strip()[-300:]
+            result.update(failed=True, msg=f"The host does not run plain shell commands: {output}")
             return result
         noisy, fatal = noise_problem(found["user"], noise)
         problem = (
@@ -137,8 +137,8 @@ class ActionModule(ActionBase):
         if problem:
             result.update(failed=True, msg=problem)
         elif not wanted:
-            # The system's own Python has the package manager's bindings; Ansible's discovery takes
-            # the newest it sees on PATH, which may be a version manager's empty shell.
+            # The system's Python has the package manager's bindings; Ansible's discovery takes the
+            # newest on PATH, which may be a version manager's stub.
             low = self._lowest()
             path = next(path for path, version in found["pythons"] if version >= low)
             result["ansible_facts"] = {"discovered_interpreter_python": path}
@@ -155,29 +155,29 @@ class ActionModule(ActionBase):
                 return ""
             return (
                 f"User {user} is not root and the play has no become. "
-                "Set become: true (the playbooks here do), or connect as root."
+                "Set become: true (this project's playbooks do), or connect as root."
             )
         has_password = bool(become.get_option("become_pass", playcontext=self._play_context))
         try:
-            answer, said, _ = self._shell("id -u", become=True)
+            answer, output, _ = self._shell("id -u", become=True)
         except AnsibleError as error:
             return become_remedy(user, become.name, str(error), has_password)
-        if said.strip() == "0":
+        if output.strip() == "0":
             return ""
-        # A terminal puts sudo's words into stdout, and ssh adds a farewell.
+        # With a terminal sudo's messages are in stdout, and ssh appends "Shared connection closed".
         lines = (answer["stdout"] + "\n" + answer["stderr"]).splitlines()
-        words = "\n".join(
+        messages = "\n".join(
             line for line in lines if not re.match(r"Shared connection to .*closed", line)
         )
-        return become_remedy(user, become.name, words, has_password)
+        return become_remedy(user, become.name, messages, has_password)
 
     def _shell(self, script: str, become: bool) -> tuple[dict[str, Any], str, str]:
-        """Run a one-line script as modules will run.
+        """Run a one-line script in the way modules will run.
 
-        Returns the answer, what the script printed, and what was printed before it.
+        Returns the answer, the script's output, and output before it.
         """
         frame = Frame()
-        # Modules come over the standard input (pipelining), where sudo has no terminal.
+        # With pipelining modules come over standard input, where sudo has no terminal.
         if self._is_pipelining_enabled("new"):
             answer = self._low_level_execute_command(
                 "sh -s", in_data=frame.script(script), sudoable=become
@@ -185,8 +185,8 @@ class ActionModule(ActionBase):
         else:
             line = frame.script(script).strip().replace("(\n", "(").replace("\n", "; ")
             answer = self._low_level_execute_command(line, sudoable=become)
-        said = frame.answer(answer["stdout"], answer["stderr"])
-        return answer, said.out if said else "", frame.noise.decode() if said else ""
+        framed = frame.answer(answer["stdout"], answer["stderr"])
+        return answer, framed.out if framed else "", frame.noise.decode() if framed else ""
 
     def _python_problem(self, found: dict[str, Any], wanted: str) -> str:
         low = self._lowest()

@@ -1,4 +1,4 @@
-"""Callback plugin: says at the end of a run why hosts were out of reach and what to do."""
+"""Callback plugin: prints after a run why hosts were unreachable, and what to do."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: ppocr_remedies
 type: notification
-short_description: Says what to do about hosts that could not be reached
-description: One sentence a cause, with its remedy and the hosts, after the recap.
+short_description: Prints remedies for hosts that could not be reached
+description: One sentence per cause, with its remedy and the hosts, after the recap.
 """
 
-#: What ssh says, the cause, the remedy; the first that fits counts.
+#: A pattern of ssh's output, the cause, the remedy; the first match counts.
 _CAUSES = (
     (
         r"IDENTIFICATION HAS CHANGED|[Hh]ost key for \S+ has changed",
         "the key the host shows is not the one known for its address",
-        "make sure it is the right host; if it was installed anew, remove the old key with "
+        "make sure it is the right host; if it was reinstalled, remove the old key with "
         "ssh-keygen -R ADDRESS and log in once with ssh",
     ),
     (
@@ -42,21 +42,21 @@ _CAUSES = (
     (
         r"timed out|No route to host|Connection refused|Network is unreachable",
         "nothing answers at the address",
-        "check that the host is up and reached from here, ansible_host and ansible_port",
+        "check that the host is up and reachable from this machine, ansible_host and ansible_port",
     ),
 )
 
 
-def remedy(said: str) -> str:
-    """Return cause and remedy for what ssh said of a host, '' where it is nothing known."""
+def remedy(output: str) -> str:
+    """Return cause and remedy for ssh's output, '' if it is unknown."""
     for pattern, cause, what in _CAUSES:
-        if re.search(pattern, said):
+        if re.search(pattern, output):
             return f"{cause}: {what}"
     return ""
 
 
 class CallbackModule(CallbackBase):
-    """Collects hosts by cause while the run goes on."""
+    """Collects unreachable hosts by cause during the run."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -68,14 +68,14 @@ class CallbackModule(CallbackBase):
         self._hosts: dict[str, list[str]] = {}
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Keep the cause of a host that was not reached."""
+        """Record the cause for an unreachable host."""
         if found := remedy(str(result._result.get("msg", ""))):
             hosts = self._hosts.setdefault(found, [])
             if result._host.get_name() not in hosts:
                 hosts.append(result._host.get_name())
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Say what was kept."""
+        """Print the recorded causes."""
         for found, hosts in self._hosts.items():
             names = ", ".join(sorted(hosts))
             self._display.display(f"{names}: {found}.", color=constants.COLOR_ERROR)

@@ -1,4 +1,4 @@
-"""Lookup plugin: the names of all time zones the control node knows."""
+"""Lookup plugin: the names of all time zones known to the control node."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class LookupModule(LookupBase):
     """inventory_check_zones: takes no terms."""
 
     def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[Any]:
-        """Return one sorted list of zone names, empty where there is no tz database."""
+        """Return one sorted list of zone names, empty without a tz database."""
         return [sorted(zoneinfo.available_timezones())]

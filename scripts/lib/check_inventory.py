@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Reads the inventory ansible-playbook is about to read, and names what is wrong with it.
+"""Checks the inventory that ansible-playbook is about to read.
 
     scripts/lib/check_inventory.py [options of ansible-playbook]
 
-Ansible passes over an inventory that is not there, and names neither file nor line of some errors.
-Exit status 1, with one sentence for each error on standard error, where it cannot be used.
+Ansible ignores a missing inventory, and reports some errors without file or line. For an unusable
+inventory this exits with status 1 and prints one sentence for each error on standard error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VAULT = "$ANSIBLE_VAULT;"
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    """Those of ansible-playbook's options that say where settings come from."""
+    """Parse the options of ansible-playbook that name sources of settings."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-i", "--inventory", "--inventory-file", action="append", default=[])
     parser.add_argument("-e", "--extra-vars", action="append", default=[])
@@ -33,13 +33,13 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "-J", "--ask-vault-password", "--ask-vault-pass", dest="ask", action="store_true"
     )
-    for switch in "bCDKkv":  # may stand in one word with others: -KJ, -Ki
+    for switch in "bCDKkv":  # may be combined with others: -KJ, -Ki
         parser.add_argument(f"-{switch}", action="store_true")
     return parser.parse_known_args(arguments)[0]
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """Files below a folder that Ansible would read, sorted."""
+    """Yield the files below a folder that Ansible would read, sorted."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.endswith(("~", ".orig", ".bak", ".retry")):
             continue
@@ -50,7 +50,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def _files(source: Path) -> Iterator[Path]:
-    """Files of an inventory and of the variables beside it."""
+    """Yield the files of an inventory and of the variables beside it."""
     if source.is_dir():
         yield from _inside(source)
         return
@@ -61,7 +61,7 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _sources(inventories: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """The paths among inventories, and one sentence for each that is not there or is empty."""
+    """Return the paths among inventories, and one sentence for each that is missing or empty."""
     paths, problems = [], []
     for name in inventories:
         if "," in name:  # a list of hosts
@@ -69,14 +69,14 @@ def _sources(inventories: Iterable[str]) -> tuple[list[Path], list[str]]:
         path = Path(name).expanduser()
         if not path.exists():
             problems.append(
-                f"the inventory {name} is not there (looked in {Path.cwd()}): correct -i, or copy "
+                f"the inventory {name} does not exist (in {Path.cwd()}): correct -i, or copy "
                 "inventory/example and name your hosts in it"
             )
         elif path.is_dir() and not any(
             file.relative_to(path).parts[0] not in _VARIABLES for file in _inside(path)
         ):
             problems.append(
-                f"the inventory folder {name} holds no file that names hosts: give another folder "
+                f"the inventory folder {name} has no file with hosts: give another folder "
                 "with -i, or copy inventory/example/hosts.yml into it"
             )
         else:
@@ -85,7 +85,7 @@ def _sources(inventories: Iterable[str]) -> tuple[list[Path], list[str]]:
 
 
 def _yaml_problem(path: Path, text: str) -> str:
-    """Where and why a file is not YAML, as a sentence; '' if it is."""
+    """Return a sentence on where and why a file is not YAML; '' if it is."""
     try:
         for _ in yaml.compose_all(text, Loader=yaml.SafeLoader):
             pass
@@ -101,12 +101,12 @@ def _yaml_problem(path: Path, text: str) -> str:
 
 
 def problems(arguments: list[str], environment: dict[str, str], root: Path) -> list[str]:
-    """What is wrong with the inventory and variable files, one sentence each.
+    """Return one sentence for each error in the inventory and variable files.
 
     Args:
         arguments: those of ansible-playbook.
         environment: its environment.
-        root: the repository, with ansible.cfg and the inventory that is read without -i.
+        root: the repository, with ansible.cfg and the default inventory.
     """
     options = _options(arguments)
     named = options.inventory or list(
@@ -119,7 +119,7 @@ def problems(arguments: list[str], environment: dict[str, str], root: Path) -> l
             path = Path(extra[1:]).expanduser()
             files.append(path)
             if not path.is_file():
-                found.append(f"-e {extra}: there is no such file: correct its path")
+                found.append(f"-e {extra}: the file does not exist: correct its path")
     config = Path(environment.get("ANSIBLE_CONFIG") or root / "ansible.cfg")
     opened = (
         options.ask
@@ -128,7 +128,7 @@ def problems(arguments: list[str], environment: dict[str, str], root: Path) -> l
         or environment.get("ANSIBLE_ASK_VAULT_PASS", "").lower() in _YES
         or environment.get("ANSIBLE_VAULT_PASSWORD_FILE")
         or environment.get("ANSIBLE_VAULT_IDENTITY_LIST")
-        or config != root / "ansible.cfg"  # which may name one, as the project's does not
+        or config != root / "ansible.cfg"  # another ansible.cfg may set one
     )
     for file in files:
         try:
@@ -144,8 +144,8 @@ def problems(arguments: list[str], environment: dict[str, str], root: Path) -> l
         encrypted = text.startswith(_VAULT)
         if not opened and (encrypted or (": !vault" in text and _VAULT in text)):
             found.append(
-                f"{file} holds a vault, and no password for it is given: add --ask-vault-pass or "
-                "--vault-password-file FILE"
+                f"{file} contains a vault, and no password for it is given: add --ask-vault-pass "
+                "or --vault-password-file FILE"
             )
         variables = not file.suffix and set(file.parts) & set(_VARIABLES)
         if not encrypted and (file.suffix in _YAML or variables):

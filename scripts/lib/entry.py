@@ -1,4 +1,4 @@
-"""Runs a command of scripts/ in the control environment, which is made at its first use.
+"""Runs a command of scripts/ in the control environment, which is created at its first use.
 
 usage: entry.py COMMAND [ARGUMENT...]; the commands are in src/ppocr_control/commands. Any Python 3
 starts it; isolated (-I), so that nothing is imported from a working directory or PYTHONPATH.
@@ -10,22 +10,22 @@ import os
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-#: Set for the environment's Python, so that an incomplete one does not start itself for ever.
+#: Set for the environment's Python, so that an incomplete environment does not loop forever.
 ENTERED = "PPOCR_ENTERED"
 ENTER = '. "$PPOCR_ROOT/scripts/lib/env.sh"; exec "$PPOCR_VENV/bin/python" -IB "$@"'
 
 
 def in_the_environment():
-    """Whether this Python has what the lock names, and finds the packages of this very project."""
-    ours = importlib.util.find_spec("ppocr_control")
-    origin = os.path.realpath((ours and ours.origin) or "/")
+    """Return whether this Python has the locked packages, and those of this project."""
+    spec = importlib.util.find_spec("ppocr_control")
+    origin = os.path.realpath((spec and spec.origin) or "/")
     return origin.startswith(os.path.join(ROOT, "")) and all(
         map(importlib.util.find_spec, ("docker", "requests", "isal"))
     )
 
 
 def main():
-    """Never returns: the command ends this program, or takes its place."""
+    """Run the command and exit, or replace this process; never returns."""
     command = sys.argv[1]
     if in_the_environment():
         os.environ.pop(ENTERED, None)

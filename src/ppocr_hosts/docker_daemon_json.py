@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-# Lists that only ever add up: an entry of the host's is kept and a new one appended. Any other
-# list is one value (exec-opts with two cgroup drivers would contradict itself) and is replaced.
+# Lists that are merged: the host's entries stay and new ones are appended. Any other list is one
+# value (exec-opts with two cgroup drivers would contradict itself) and is replaced.
 UNION_LISTS = frozenset(
     {
         "allow-nondistributable-artifacts",
@@ -48,7 +48,7 @@ _TYPES = {
 KNOWN_TYPES = {key: kind for kind, keys in _TYPES.items() for key in keys.split()}
 _TYPE_NAMES = {bool: "true or false", int: "a number", str: "a text", list: "a list"}
 
-# Command-line flags of dockerd whose name is not that of the key in daemon.json.
+# Command-line flags of dockerd whose name differs from the key in daemon.json.
 _FLAG_KEYS = {
     "add-runtime": "runtimes",
     "authorization-plugin": "authorization-plugins",
@@ -77,13 +77,13 @@ _MERGED_FLAGS = frozenset({"runtimes"})
 
 
 class BadConfig(ValueError):
-    """A configuration that must not be written; the text says why and what to do."""
+    """A configuration that must not be written; the message contains cause and remedy."""
 
 
 def parse(text, path):
-    """Return the dict in text ({} when it is empty, which dockerd accepts too).
+    """Return the dict in text ({} if it is empty, which dockerd also accepts).
 
-    Raises BadConfig naming path, line and column.
+    Raises BadConfig with path, line and column.
     """
     text = text.lstrip("\ufeff")
     if not text.strip():
@@ -109,14 +109,14 @@ def parse(text, path):
             f"{line.strip()[:120]}. Correct it on the host; it was left as it is"
         ) from error
     if not isinstance(config, dict):
-        raise BadConfig(f"{path} holds no JSON object ({{...}}). Correct it on the host")
+        raise BadConfig(f"{path} is not a JSON object ({{...}}). Correct it on the host")
     return config
 
 
 def merge(base, over, key=""):
-    """Return base with over merged into it recursively; neither is altered.
+    """Return base with over merged into it recursively; neither is changed.
 
-    Dicts are merged, lists named in UNION_LISTS united (base's entries first), everything else
+    Dicts are merged, lists in UNION_LISTS joined (entries of base first), everything else is
     replaced. null in over removes the key.
     """
     if isinstance(base, dict) and isinstance(over, dict):
@@ -137,10 +137,10 @@ def merge(base, over, key=""):
 
 
 def desired(host, fragments, operator, defaults, use_defaults):
-    """Return the whole configuration: host's, then each fragment, the operator's last.
+    """Return the complete configuration: the host's, then each fragment, then the operator's.
 
-    Each of defaults goes in only where nobody set any of its top-level keys, and only when
-    something else changes as well or use_defaults is true.
+    Each of defaults is merged only if none of its top-level keys is set, and only if something else
+    changes as well or use_defaults is true.
     """
     result = host
     for fragment in [*fragments, operator]:
@@ -155,7 +155,7 @@ def desired(host, fragments, operator, defaults, use_defaults):
 
 
 def type_errors(config):
-    """Return one sentence for each key whose value dockerd could not take."""
+    """Return one sentence for each key whose value has the wrong type for dockerd."""
     errors = []
     for key, value in sorted(config.items()):
         kind = KNOWN_TYPES.get(key)
@@ -176,17 +176,17 @@ def type_errors(config):
 def flag_keys(argv):
     """Return {key of daemon.json: flag} for the flags in dockerd's command line."""
     found = {}
-    for word in argv[1:]:
-        if word.startswith("--"):
-            name = word[2:].partition("=")[0]
+    for argument in argv[1:]:
+        if argument.startswith("--"):
+            name = argument[2:].partition("=")[0]
             found[_FLAG_KEYS.get(name, name)] = "--" + name
-        elif word[:2] in _SHORT_FLAGS:
-            found[_SHORT_FLAGS[word[:2]]] = word[:2]
+        elif argument[:2] in _SHORT_FLAGS:
+            found[_SHORT_FLAGS[argument[:2]]] = argument[:2]
     return found
 
 
 def flag_conflicts(config, argv):
-    """Return one sentence for each key dockerd is also given on its command line."""
+    """Return one sentence for each key that is also set on dockerd's command line."""
     return [
         f"{key} is also given to dockerd as the flag {flag}, and dockerd refuses to start with both"
         for key, flag in sorted(flag_keys(argv).items())

@@ -1,6 +1,6 @@
-"""What the modules of this role know of a Docker engine: its socket, process and service.
+"""Access to a Docker engine on a host: its socket, process and service.
 
-Standard library only: it runs on hosts before anything is installed.
+Standard library only, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BIN_DIRS = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbi
 def engine_get(path, url, timeout=15):
     """Return the engine's parsed answer to GET url over the socket at path.
 
-    Raises OSError or ValueError when no engine answers there, or none that speaks this API.
+    Raises OSError or ValueError if no engine answers there, or one with another API.
     """
     connection = http.client.HTTPConnection("localhost", timeout=timeout)
     connection.sock = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM)
@@ -56,12 +56,12 @@ def dockerd_processes():
         except OSError:
             continue
         if Path(argv[0]).name == "dockerd":
-            found.append((int(folder.name), [word for word in argv if word]))
+            found.append((int(folder.name), [part for part in argv if part]))
     return sorted(found)
 
 
 def process_path(pid, proc="/proc"):
-    """Return the PATH process pid was started with, or the system's folders when it has none."""
+    """Return the PATH of process pid, or the system's folders if it has none."""
     try:
         environ = Path(proc, str(pid), "environ").read_bytes().decode("utf-8", "replace")
     except OSError:
@@ -73,9 +73,9 @@ def process_path(pid, proc="/proc"):
 
 
 def process_start(pid, proc="/proc"):
-    """Return when process pid started, in seconds since the epoch; 0 when it cannot be seen."""
+    """Return when process pid started, in seconds since the epoch; 0 if unknown."""
     try:
-        # The name of the process, in brackets, may hold blanks.
+        # The process name, in brackets, may contain blanks.
         ticks = int(Path(proc, str(pid), "stat").read_text().rpartition(")")[2].split()[19])
         boot = re.search(r"^btime (\d+)", Path(proc, "stat").read_text(), re.MULTILINE)
     except (OSError, IndexError, ValueError):
@@ -84,7 +84,7 @@ def process_start(pid, proc="/proc"):
 
 
 def service_kind(name="docker"):
-    """Return 'systemd', 'init' or '': how this host would start the service."""
+    """Return 'systemd', 'init' or '': how this host starts the service."""
     if Path("/run/systemd/system").is_dir():
         units = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
         for folder in (*units, "/run/systemd/system", "/usr/local/lib/systemd/system"):

@@ -1,4 +1,4 @@
-"""What nvidia-smi says, which cards a setting chooses, and what NVIDIA's errors mean.
+"""Parses nvidia-smi, chooses the cards of a setting, and explains NVIDIA's errors.
 
 Pure functions, standard library only: they run on hosts and on the control node.
 """
@@ -11,7 +11,7 @@ _CARD = re.compile(r"^GPU (\d+): (.*?) \(UUID: (GPU-[^)]+)\)")
 _INSTANCE = re.compile(r"^\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: (MIG-[^)]+)\)")
 _KERNEL_MODULE = re.compile(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 
-# Where several patterns fit, the first one counts.
+# If several patterns match, the first one counts.
 _ERRORS = (
     (
         r"could not select device driver \\?[\"']+cdi",
@@ -28,7 +28,7 @@ _ERRORS = (
     (
         r"unresolvable CDI devices",
         "the CDI specification of the host does not name this card. Run playbooks/deploy.yml "
-        "without --tags, which writes it anew from the cards there are",
+        "without --tags, which rewrites it from the existing cards",
     ),
     (
         r"unknown device",
@@ -67,7 +67,7 @@ _ERRORS = (
     ),
     (
         r"/dev/nvidia\S*: no such file|no such file or directory.*?/dev/nvidia",
-        "the driver was not ready yet. The container is started again as soon as it is "
+        "the driver was not ready yet. The container is started again as soon as it is ready "
         "(ppocr-gpu reconcile)",
     ),
     (
@@ -85,11 +85,11 @@ _ERRORS = (
 
 
 class ChoiceError(ValueError):
-    """A choice of cards this host cannot give; the text says why and lists what it has."""
+    """A setting chooses cards the host does not have; the message lists those it has."""
 
 
 def explain(text):
-    """Return cause and remedy of the first NVIDIA error in text that is known, or ''."""
+    """Return cause and remedy of the first known NVIDIA error in text, or ''."""
     for pattern, remedy in _ERRORS:
         if re.search(pattern, text):
             return remedy
@@ -99,7 +99,7 @@ def explain(text):
 def parse_cards(listing):
     """Return the cards of ``nvidia-smi -L``: [{index, name, uuid, instances: [{id, name, uuid}]}].
 
-    index is an int; the id of a MIG instance is its place in the form "card:instance".
+    index is an int; the id of a MIG instance has the form "card:instance".
     """
     cards: list[dict] = []
     for line in listing.splitlines():
@@ -113,7 +113,7 @@ def parse_cards(listing):
 
 
 def kernel_version(text):
-    """Return the version /proc/driver/nvidia/version names, or ''."""
+    """Return the version in /proc/driver/nvidia/version, or ''."""
     found = _KERNEL_MODULE.search(text)
     return found[1] if found else ""
 
@@ -128,9 +128,9 @@ def _numbers(version):
 
 
 def wanted(setting):
-    """Return the names a setting lists: a number, a text with commas, or a list of either.
+    """Return the names in a setting: a number, a text with commas, or a list of either.
 
-    Raises ChoiceError when there are none, or one of them cannot be a card's.
+    Raises ChoiceError if there are none, or one cannot be a card.
     """
     parts = setting if isinstance(setting, (list, tuple)) else str(setting).split(",")
     names = [str(part).strip() for part in parts]
@@ -142,7 +142,7 @@ def wanted(setting):
     for name in names:
         if not re.fullmatch(r"all|\d+(:\d+)?|GPU-\S+|MIG-\S+", name):
             raise ChoiceError(
-                f"ppocr_cuda_visible_devices names {name!r}, which is no card. Use all, indexes "
+                f"ppocr_cuda_visible_devices names {name!r}, which is not a card. Use all, indexes "
                 "(0 or 0,1), GPU-UUIDs or MIG ids, as nvidia-smi -L shows them"
             )
     if "all" in names and len(names) > 1:
@@ -151,7 +151,7 @@ def wanted(setting):
 
 
 def _devices(cards):
-    """Return {name: device} with every name each card and instance goes by."""
+    """Return {name: device} with all names of each card and instance."""
     found = {}
     for card in cards:
         whole = {"index": str(card["index"]), "uuid": card["uuid"], "kind": "card"}
@@ -164,7 +164,7 @@ def _devices(cards):
 
 
 def listed(cards):
-    """Return the cards in one line, as a message lists them."""
+    """Return the cards in one line, for messages."""
     texts = []
     for card in cards:
         texts.append(f"{card['index']} ({card['name']}, {card['uuid']})")
@@ -173,9 +173,9 @@ def listed(cards):
 
 
 def choose(setting, cards):
-    """Return the devices a setting chooses of cards: [{index, uuid, name}], name as it was given.
+    """Return the devices chosen by a setting: [{index, uuid, name}], name as in the setting.
 
-    Raises ChoiceError, which lists the cards that exist.
+    Raises ChoiceError, which lists the existing cards.
     """
     names, known = wanted(setting), _devices(cards)
     has = f"This host has {listed(cards)}"

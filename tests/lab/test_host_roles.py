@@ -81,7 +81,7 @@ def test_a_user_without_sudo_gets_one_sentence(t: Host, playbook: Playbooks) -> 
         playbook(PLAY, [t], *preflight, extra_vars=password)
         wrong = {"ansible_become_password": "wrong"}
         given = playbook(PLAY, [t], *preflight, expect_rc=None, extra_vars=wrong)
-        refused(given, "sudo refused the password given")
+        refused(given, "sudo refused the given password")
 
         t.run("mv /usr/bin/sudo /usr/bin/sudo.away")
         run = playbook(PLAY, [t], *preflight, expect_rc=None)

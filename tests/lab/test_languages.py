@@ -22,7 +22,7 @@ def test_preflight_knows_what_a_german_sudo_says(german: Host, playbook: Playboo
     refused(run, "sudo wants a password", "--ask-become-pass")
     wrong = {"ansible_become_password": "wrong"}
     run = playbook(PLAY, [german], *PREFLIGHT, expect_rc=None, extra_vars=wrong)
-    refused(run, "sudo refused the password given", "correct ansible_become_password")
+    refused(run, "sudo refused the given password", "correct ansible_become_password")
     german.run("mv /etc/sudoers.d/ops /root/ops.sudoers")
     try:
         run = playbook(PLAY, [german], *PREFLIGHT, expect_rc=None)

@@ -32,10 +32,10 @@ def made(folder: Path, files: dict[str, str]) -> Path:
         ({"hosts.yml": HOSTS, "group_vars/all.yml": "a: 1\n\tb: 2\n"}, "all.yml, line 2, column 1"),
         ({"hosts.yml": HOSTS, "host_vars/h1/own": "a: [1\nb: 2"}, "host_vars/h1/own, line 2"),
         ({"hosts.yml": HOSTS, "group_vars/all.yml": "a: b: c"}, "all.yml, line 1, column 5"),
-        ({"hosts.yml": HOSTS, "group_vars/all.yml": VAULT}, "all.yml holds a vault"),
+        ({"hosts.yml": HOSTS, "group_vars/all.yml": VAULT}, "all.yml contains a vault"),
         ({"hosts.yml": HOSTS, "group_vars/all.yml": INLINE}, "add --ask-vault-pass"),
-        ({"group_vars/all.yml": "a: 1"}, "holds no file that names hosts"),
-        ({".hidden": "x"}, "holds no file that names hosts"),
+        ({"group_vars/all.yml": "a: 1"}, "has no file with hosts"),
+        ({".hidden": "x"}, "has no file with hosts"),
         ({"hosts.yml": HOSTS, "group_vars/all.yml": "a: !unsafe 'x{{'\n"}, ""),
         ({"hosts": "[ppocr_hosts]\nh1 a=1\n"}, ""),
     ],
@@ -53,8 +53,8 @@ def test_a_file_is_read_with_the_variables_beside_it(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     found = check.problems(["-i", "no/such", "--check", "-e", f"@{tmp_path}/x.yml"], {}, ROOT)
-    assert "the inventory no/such is not there" in found[0] and "inventory/example" in found[0]
-    assert "x.yml: there is no such file" in found[1]
+    assert "the inventory no/such does not exist" in found[0] and "inventory/example" in found[0]
+    assert "x.yml: the file does not exist" in found[1]
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_deploy_does_not_otherwise(tmp_path: Path) -> None:
 def test_deploy_stops_at_a_wrong_inventory(tmp_path: Path) -> None:
     done = deploy(tmp_path, "-i", "no/such")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("error: the inventory no/such is not there")
+    assert done.stderr.startswith("error: the inventory no/such does not exist")
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("output", "says"),
     [
         ("Failed to connect: Host key verification failed.", "--accept-new-host-keys"),
         (
@@ -146,8 +146,8 @@ def test_deploy_stops_at_a_wrong_inventory(tmp_path: Path) -> None:
         ("something new", ""),
     ],
 )
-def test_what_ssh_says_of_a_host_has_a_remedy(said: str, says: str) -> None:
-    assert says in remedies.remedy(said) and bool(remedies.remedy(said)) == bool(says)
+def test_what_ssh_says_of_a_host_has_a_remedy(output: str, says: str) -> None:
+    assert says in remedies.remedy(output) and bool(remedies.remedy(output)) == bool(says)
 
 
 def test_first_contact_says_the_remedy_once(tmp_path: Path) -> None:

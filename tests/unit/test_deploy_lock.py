@@ -29,10 +29,10 @@ def test_another_machines_process_cannot_be_told(lock):
     assert lock.is_alive("elsewhere 1 1") is None
 
 
-def test_the_words_name_holder_time_and_remedy(lock):
+def test_the_message_names_holder_time_and_remedy(lock):
     holder = {"who": "ops@control", "pid": 7, "what": "Deploy", "since": "2026-01-01 00:00:00 UTC"}
-    stale = lock.words(holder, False, breaking=False)
+    stale = lock.locked_message(holder, False, breaking=False)
     assert "ops@control, process 7 (Deploy), since 2026-01-01 00:00:00 UTC" in stale
     assert "stale" in stale and "-e deploy_lock_break=true" in stale
-    assert "deploy_lock_break=true" in lock.words(holder, None, breaking=False)
-    assert "does not break" in lock.words(holder, True, breaking=True)
+    assert "deploy_lock_break=true" in lock.locked_message(holder, None, breaking=False)
+    assert "does not break" in lock.locked_message(holder, True, breaking=True)

@@ -90,10 +90,10 @@ def inventory(tmp_path: Path) -> Path:
 
 def reaches_the_host(done: subprocess.CompletedProcess[str]) -> None:
     """The run has read the playbook, and SSH has said that nobody is there."""
-    said = done.stdout + done.stderr
-    assert "UNREACHABLE" in done.stdout, said
-    assert "Connection refused" in said.replace("\n", " ")
-    assert "locale" not in said
+    output = done.stdout + done.stderr
+    assert "UNREACHABLE" in done.stdout, output
+    assert "Connection refused" in output.replace("\n", " ")
+    assert "locale" not in output
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_a_medium_that_cannot_hold_an_environment_is_no_hindrance(
 ) -> None:
     project = copy(tmp_path / "medium/project")
     deploy = ("sh", project / "scripts/deploy", "--syntax-check")
-    said = mounted(project.parent, option, *deploy, PPOCR_CACHE=cache)
-    assert "deploy.yml" in said
+    output = mounted(project.parent, option, *deploy, PPOCR_CACHE=cache)
+    assert "deploy.yml" in output
     assert not (project / ".venv").exists()
     work = ("sh", project / "scripts/run", "sh", "-c", 'echo "$PPOCR_WORK_DIR"')
     expected = cache if option == "ro" else project

@@ -123,19 +123,23 @@ def test_reads_what_the_probe_prints() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "cause", "remedy"),
+    ("output", "cause", "remedy"),
     [
         ("sh: 1: sudo: not found", "not installed", "install sudo there"),
         ("Missing sudo password", "wants a password", "--ask-become-pass"),
         ("sudo: a password is required", "wants a password", "NOPASSWD"),
-        ("Incorrect sudo password", "refused the password", "correct ansible_become_password"),
+        (
+            "Incorrect sudo password",
+            "refused the given password",
+            "correct ansible_become_password",
+        ),
         ("ops is not in the sudoers file.", "does not allow", "add ops to the sudoers"),
         ("sudo: sorry, you must have a tty", "asks for a terminal", "requiretty"),
         ("segmentation fault", "failed (segmentation fault)", "try `sudo id` as ops"),
     ],
 )
-def test_one_sentence_for_each_way_sudo_refuses(said: str, cause: str, remedy: str) -> None:
-    sentence = access.become_remedy("ops", "sudo", said, False)
+def test_one_sentence_for_each_way_sudo_refuses(output: str, cause: str, remedy: str) -> None:
+    sentence = access.become_remedy("ops", "sudo", output, False)
     assert sentence.startswith("User ops cannot become root on this host: ")
     assert cause in sentence and remedy in sentence and "\n" not in sentence
 
