@@ -1,9 +1,9 @@
-"""Bring an image to a host over Ansible's own connection, with its logins, jump hosts and sudo.
+"""Send an image to a host over Ansible's connection, with its logins, jump hosts and sudo.
 
-step: look says what the host lacks; step: deliver sends it. In a relay's group, step: compare says
-what of that a host can rebuild from its own files; on the relay, step: open_relay brings it what
-the group lacks and lets it serve them; step: close_relay ends that. The work is done by
-src/ppocr_control/shipping.
+step: look returns the layers the host lacks; step: deliver sends them. In a relay's group, step:
+compare returns which of them a host can rebuild from its own files; step: open_relay sends the
+relay the layers its group lacks and lets it serve them; step: close_relay ends that. The work is
+done by src/ppocr_control/shipping.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ppocr_control.shipping.delivery import deliver
 from ppocr_control.shipping.job import Job, Supply
 from ppocr_control.shipping.registry import Pushed
 from ppocr_control.shipping.state import probe
-from ppocr_control.shipping.strategies import strategies
+from ppocr_control.shipping.strategies import strategies_for
 from ppocr_control.shipping.strategy import needed
 from ppocr_control.ssh.framing import Frame
 from ppocr_control.ssh.transport import Answer, write_at
 
-# One call of the connection carries this much; a lost call costs no more than that.
+# Bytes sent per call of the connection; a lost call costs no more than that.
 _CALL_BYTES = 16 << 20
 
 
 class _Log:
-    """Where progress goes: the run's output, one line every 10 seconds."""
+    """Writes progress to the output of the run, one line every 10 seconds."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -55,28 +55,28 @@ class _Log:
 
 
 class AnsibleHost:
-    """ppocr_control's transport over an action's connection."""
+    """A transport of ppocr_control over an action's connection."""
 
     def __init__(self, action: ActionModule, name: str) -> None:
         self._action, self.name = action, name
 
     def run(self, script: str) -> Answer:
         frame = Frame()
-        said = self._call("sh -s", frame.script(script).encode())
-        answer = frame.answer(said.out, said.err)
+        call = self._call("sh -s", frame.script(script).encode())
+        answer = frame.answer(call.out, call.err)
         if answer is None and frame.begun:
-            raise LinkLost(f"{self.name}: the connection broke ({said.err.strip()[-300:]})")
-        return answer or said
+            raise LinkLost(f"{self.name}: the connection broke ({call.err.strip()[-300:]})")
+        return answer or call
 
     def put(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        held = bytearray()
+        buffer = bytearray()
         for block in blocks:
-            held += block
-            if len(held) >= _CALL_BYTES:
-                offset = self._write(held, path, offset)
-                held = bytearray()
-        if held:
-            self._write(held, path, offset)
+            buffer += block
+            if len(buffer) >= _CALL_BYTES:
+                offset = self._write(buffer, path, offset)
+                buffer = bytearray()
+        if buffer:
+            self._write(buffer, path, offset)
 
     def _write(self, data: bytearray, path: str, offset: int) -> int:
         self._call(write_at(path, offset), bytes(data)).checked(f"writing {path}")
@@ -84,10 +84,10 @@ class AnsibleHost:
 
     def _call(self, command: str, data: bytes) -> Answer:
         try:
-            said = self._action._low_level_execute_command(command, in_data=data, sudoable=True)
+            result = self._action._low_level_execute_command(command, in_data=data, sudoable=True)
         except AnsibleConnectionFailure as error:
             raise LinkLost(f"{self.name}: {error}") from error
-        return Answer(said["rc"], said["stdout"], said["stderr"])
+        return Answer(result["rc"], result["stdout"], result["stderr"])
 
 
 class ActionModule(ActionBase):
@@ -112,9 +112,9 @@ class ActionModule(ActionBase):
         except Error as error:
             return {**result, "failed": True, "msg": f"{error}", "status": error.status}
 
-    def _job(self, host: AnsibleHost, image: Image, store: LayerStore, doing: str) -> Job:
+    def _job(self, host: AnsibleHost, image: Image, store: LayerStore, verb: str) -> Job:
         args = self._task.args
-        progress = Progress(doing, _Log(host.name))  # type: ignore[arg-type]
+        progress = Progress(verb, _Log(host.name))  # type: ignore[arg-type]
         codec = args.get("codec", "gzip")
         supply = Supply(image, store, lambda: open_source(args["source"]), progress, codec)
         mode, names = args.get("mode", "auto"), args.get("names", [])
@@ -133,21 +133,21 @@ class ActionModule(ActionBase):
     def _compare(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         job = self._job(host, image, store, "comparing")
-        lack = relay.lack(job, host, probe(host, args["staging"]))
+        missing = relay.missing_layers(job, host, probe(host, args["staging"]))
         return {
             "changed": False,
-            "lack": asdict(replace(lack, held=sorted(lack.held))),
+            "lack": asdict(replace(missing, present=sorted(missing.present))),
             "relay": args["relay"],
         }
 
     def _open_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         job = self._job(host, image, store, "sending")
-        others = [relay.Lack(**want) for want in args["wants"]]
-        own = relay.Lack(**args["own"]) if args["own"] else None
-        choice = relay.Choice(host.name, args["address"], args["port"])
-        layers, for_itself = relay.shared(image, job.supply.blobs, others, own)
-        session = relay.Relay(job, host).open(choice, layers, for_itself)
+        others = [relay.MissingLayers(**missing) for missing in args["wants"]]
+        of_relay = relay.MissingLayers(**args["own"]) if args["own"] else None
+        relay_host = relay.RelayHost(host.name, args["address"], args["port"])
+        layers, for_itself = relay.shared(image, job.supply.blobs, others, of_relay)
+        session = relay.Relay(job, host).open(relay_host, layers, for_itself)
         return {"changed": False, "session": session.as_dict()}
 
     def _close_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
@@ -159,6 +159,6 @@ class ActionModule(ActionBase):
         job = self._job(host, image, store, "sending")
         pushed = Pushed(args["reference"], args["sizes"]) if args.get("reference") else None
         session = relay.Session(**args["session"]) if args.get("session") else None
-        ways = strategies(job, pushed, session, args.get("relay_address", ""))
-        done = deliver(job, host, ways)
+        strategies = strategies_for(job, pushed, session, args.get("relay_address", ""))
+        done = deliver(job, host, strategies)
         return {"changed": done.changed, "shipment": done.as_dict(), "msg": done.summary()}

@@ -1,4 +1,4 @@
-"""What the scripts and playbooks do on the control node, as a library."""
+"""The control node's library, used by scripts and playbooks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What git says of this project, where there is git and the project is a repository."""
+"""Output of git about this project, if git is installed and the project is a repository."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import ROOT
 
 
 def output(*arguments: str) -> bytes:
-    """What a git command prints; empty where it fails, or git is not installed."""
+    """Return the output of a git command; empty if it fails, or git is not installed."""
     command = ["git", "-C", str(ROOT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=True).stdout

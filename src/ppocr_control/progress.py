@@ -1,4 +1,4 @@
-"""Bytes, rate and time left of what is under way, for a person or for a log."""
+"""Progress of transfers: bytes, rate and time left, for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _TERMINAL_EVERY, _LOG_EVERY = 0.2, 10.0
 
 
 def megabytes(count: float) -> str:
-    """Bytes as MB (10^6) the way a person reads them."""
+    """Return bytes in readable MB (10^6)."""
     return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"
 
 
 class Progress:
-    """One line on standard error, rewritten on a terminal and added every 10 s to a log.
+    """One line on standard error: rewritten on a terminal, in a log a new one every 10 s.
 
-    Several threads may report; ``start`` gives each part (a host, a layer) its total in bytes.
+    Thread-safe. ``start`` sets the total bytes of each part (a host, a layer).
     """
 
     def __init__(self, verb: str, stream: TextIO | None = None, quiet: bool = False) -> None:
@@ -32,12 +32,12 @@ class Progress:
         self._wrote = False
 
     def start(self, part: str, total: int, done: int = 0) -> None:
-        """A part of ``total`` bytes begins, ``done`` of which were there already."""
+        """Begin a part of ``total`` bytes, of which ``done`` are already transferred."""
         with self._lock:
             self._parts[part] = (done, total)
 
     def add(self, part: str, count: int) -> None:
-        """``count`` more bytes of a part moved."""
+        """Count ``count`` more bytes of a part as transferred."""
         with self._lock:
             done, total = self._parts.get(part, (0, 0))
             self._parts[part] = (done + count, total)
@@ -48,7 +48,7 @@ class Progress:
                 self._write(self.line(now))
 
     def line(self, now: float) -> str:
-        """``sending 120 of 543 MB (22 %), 11.2 MB/s, 0:38 left``, each part's share behind it."""
+        """``sending 120 of 543 MB (22 %), 11.2 MB/s, 0:38 left``, then each part's share."""
         done = sum(part[0] for part in self._parts.values())
         total = sum(part[1] for part in self._parts.values())
         rate = self._moved / max(now - self._began, 1e-3)
@@ -77,7 +77,7 @@ class Progress:
         self._stream.flush()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that is not overwritten."""
         with self._lock:
             if not self.quiet:
                 self._stream.write(f"\r\033[K{text}\n" if self._terminal else f"{text}\n")

@@ -1,10 +1,10 @@
-"""What a setting may be given as, so that what is checked is what the roles use.
+"""Checks the types of settings as they are given, because roles use them unconverted.
 
-Ansible converts values when it checks an argument spec, and then hands the roles the value as it
-was given: the text ``secret1`` passes as a list and is used letter by letter, ``1.10`` without
-quotes passes as the text ``1.1``. Here a value is refused unless it is what its type says already;
-a number or a truth value may also come as text, as ``-e name=value`` gives it, because every use
-in the roles converts it (``| int``, ``| float``, ``| bool``).
+Ansible converts values when it checks an argument spec, but then gives the roles the original
+value: the text ``secret1`` passes as a list and is used letter by letter, ``1.10`` without quotes
+passes as the text ``1.1``. This module refuses a value unless it already has the declared type.
+Numbers and booleans may also be text, as from ``-e name=value``, because the roles always convert
+them (``| int``, ``| float``, ``| bool``).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Texts the filter ``bool`` of every supported Ansible takes as what they say.
+#: Texts that the filter ``bool`` of every supported Ansible understands.
 BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
 BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
-#: Range of a whole number that names none of its own.
+#: Range of whole numbers without a declared range.
 DEFAULT_RANGE = (1, 1_000_000_000)
-#: Blanks and line breaks mean something in these: arguments of a command, lines of a sources.list.
+#: Blanks and line breaks are allowed in these: arguments of a command, lines of a sources.list.
 _FREE_TEXT = re.compile(r"hubserving_command\[|\w+_apt_mirror$")
 
-# As a number is written, and no other way that some reader of it may take differently.
+# Plain notation only, which every program reads in the same way.
 _FLOAT = re.compile(r"(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?")
 _INT = re.compile(r"-?[1-9][0-9]{0,18}|0")
 
 
 def plain(value: Any) -> Any:
-    """Return value, decrypted where Ansible before 2.19 keeps a vaulted text as an object."""
+    """Return value, decrypted if it is a vault object of Ansible before 2.19."""
     return str(value) if getattr(value, "__ENCRYPTED__", False) else value
 
 
@@ -42,10 +42,10 @@ def problem(
     """Return one sentence, cause and remedy, if value is not what option declares; '' if it is.
 
     Args:
-        name: how the message calls the value: a setting, or ``setting.key`` of an entry of it.
+        name: the name in the message: a setting, or ``setting.key`` of an entry.
         value: as the operator gave it, templates resolved.
         option: its argument spec: type, elements, options.
-        ranges: (least, most) of whole numbers by name.
+        ranges: (minimum, maximum) of whole numbers by name.
     """
     value = plain(value)
     kind = option.get("type", "str")
@@ -67,7 +67,7 @@ def _bool_problem(name: str, value: Any) -> str:
     fits = isinstance(value, bool) or (isinstance(value, int) and value in (0, 1))
     if fits or (isinstance(value, str) and value.lower() in BOOLEANS):
         return ""
-    return f"{name} is {_a(value)} and not true or false: write true or false"
+    return f"{name} is {_kind_of(value)} and not true or false: write true or false"
 
 
 def _number_problem(name: str, value: Any, kind: str, ranges: Mapping[str, tuple[int, int]]) -> str:
@@ -76,13 +76,13 @@ def _number_problem(name: str, value: Any, kind: str, ranges: Mapping[str, tuple
         text = isinstance(value, str) and _FLOAT.fullmatch(value)
         if text or (number and 0 <= value <= DEFAULT_RANGE[1]):
             return ""
-        return f"{name} is {_a(value)} and not a number: write it in digits, such as 2.5"
+        return f"{name} is {_kind_of(value)} and not a number: write it in digits, such as 2.5"
     low, high = ranges.get(name, DEFAULT_RANGE)
     whole = isinstance(value, int) and not isinstance(value, bool)
     text = isinstance(value, str) and _INT.fullmatch(value)
     if (whole or text) and low <= int(value) <= high:
         return ""
-    what = "outside its range" if whole or text else f"{_a(value)} and not a whole number"
+    what = "outside its range" if whole or text else f"{_kind_of(value)} and not a whole number"
     return f"{name} is {what}: write a whole number from {low} to {high}"
 
 
@@ -93,7 +93,7 @@ def _list_problem(
         of = option.get("elements", "str")
         shown = '[{"...": "..."}]' if of == "dict" else '["...", "..."]'
         return (
-            f"{name} is {_a(value)} and not a list: write a list, in a file {name}: {shown}, "
+            f"{name} is {_kind_of(value)} and not a list: write a list, in a file {name}: {shown}, "
             f"on the command line -e '{{\"{name}\": {shown}}}'"
         )
     element = {
@@ -101,12 +101,12 @@ def _list_problem(
         "options": option.get("options"),
     }
     for number, item in enumerate(value):
-        # An entry of a list of mappings is named without its number, as its range is.
-        here = name if element["type"] == "dict" else f"{name}[{number}]"
-        if found := problem(here, item, element, ranges):
+        # Entries of a list of mappings are named without their number, like their ranges.
+        entry = name if element["type"] == "dict" else f"{name}[{number}]"
+        if found := problem(entry, item, element, ranges):
             return found
-        if item == "" and not _FREE_TEXT.match(here):
-            return f"{here} is empty: remove that entry"
+        if item == "" and not _FREE_TEXT.match(entry):
+            return f"{entry} is empty: remove that entry"
     return ""
 
 
@@ -115,7 +115,7 @@ def _dict_problem(
 ) -> str:
     if not isinstance(value, Mapping):
         return (
-            f"{name} is {_a(value)} and not a mapping: write a mapping, in a file "
+            f"{name} is {_kind_of(value)} and not a mapping: write a mapping, in a file "
             f'{name}: {{"...": "..."}}, on the command line -e \'{{"{name}": {{"...": "..."}}}}\''
         )
     options = option.get("options") or {}
@@ -138,25 +138,25 @@ def _text_problem(name: str, value: Any, kind: str, choices: Any) -> str:
 def _quotes_problem(name: str, value: Any, choices: Any) -> str:
     key = name.rpartition(".")[2]
     if isinstance(value, bool):
-        said = [text for text, meant in BOOLEANS.items() if meant is value and text in choices]
-        text, cause = (said or [str(value).lower()])[0], "what YAML makes of yes, no, on and off"
+        fitting = [text for text, meant in BOOLEANS.items() if meant is value and text in choices]
+        text, cause = (fitting or [str(value).lower()])[0], "what YAML makes of yes, no, on and off"
     elif isinstance(value, (int, float)):
         text, cause = str(value), "and YAML changes numbers: 1.10 becomes 1.1, 010 becomes 8"
     elif isinstance(value, datetime.date):
         text, cause = value.isoformat(), "what YAML makes of a date"
     else:
-        return f"{name} is {_a(value)} and not text: write text"
+        return f"{name} is {_kind_of(value)} and not text: write text"
     return (
-        f"{name} is {_a(value)} and not text, {cause}: write it in quotes as it is meant, such "
-        f'as {key}: "{text}" (in JSON too; in an INI inventory {key}="\'{text}\'")'
+        f"{name} is {_kind_of(value)} and not text, {cause}: write it in quotes as it is meant, "
+        f'such as {key}: "{text}" (in JSON too; in an INI inventory {key}="\'{text}\'")'
     )
 
 
-def _a(value: Any) -> str:
-    """Name the kind of value, without its content, which may be a secret."""
+def _kind_of(value: Any) -> str:
+    """Return the kind of value without its content, which may be a secret."""
     if isinstance(value, bool):
         return json.dumps(value)
-    for kinds, words in (
+    for kinds, name in (
         ((int, float), "a number"),
         (str, "text" if value else "empty"),
         (Mapping, "a mapping"),
@@ -164,5 +164,5 @@ def _a(value: Any) -> str:
         (datetime.date, "a date"),
     ):
         if isinstance(value, kinds):  # type: ignore[arg-type]
-            return words
+            return name
     return "of another kind"

@@ -144,7 +144,7 @@ def laid_out(name: str, stack: contextlib.ExitStack) -> Path:
     """A folder with the models of that name; what the set lacks is the default's."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ppocr-bench-")))
     folder.chmod(0o755)
-    chosen = dict.fromkeys(models.NAMED[name], name)
+    chosen = dict.fromkeys(models.NAMED_SETS[name], name)
     models.lay_out(
         models.resolve(chosen), folder / "models", command_line.cache_folder() / "models"
     )
@@ -280,9 +280,9 @@ def main() -> int:
         "--models",
         nargs="+",
         default=[],
-        choices=sorted(models.NAMED),
+        choices=sorted(models.NAMED_SETS),
         metavar="NAME",
-        help=f"ours with these models as well: {', '.join(sorted(models.NAMED))}",
+        help=f"ours with these models as well: {', '.join(sorted(models.NAMED_SETS))}",
     )
     parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder to write")
     args = parser.parse_args()

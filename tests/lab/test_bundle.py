@@ -16,7 +16,7 @@ import pytest
 from hostlab import Host, Playbooks, inventory
 
 from ppocr_control import version
-from ppocr_control.bundle.make import Order, make
+from ppocr_control.bundle.make import BundleOptions, make
 from ppocr_control.layers.store import LayerStore
 from ppocr_control.progress import Progress
 
@@ -50,7 +50,7 @@ def key(tmp_path_factory) -> Path:
 
 def order(folder: Path, image: str, **more: Any) -> dict[str, Any]:
     """A bundle without packages, which needs no network and no time."""
-    wanted = Order(image, image, folder, releases=(), python_versions=(), **more)
+    wanted = BundleOptions(image, image, folder, releases=(), python_versions=(), **more)
     return make(wanted, LayerStore(folder.parent / "layers"), Progress("bundling", quiet=True))
 
 

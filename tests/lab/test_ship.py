@@ -372,5 +372,5 @@ def test_a_playbook_killed_in_mid_transfer_goes_on(
         running.kill()
         there = settled(host)
         run = playbook("ship", [host], extra_vars={**wanted, "deploy_lock_break": True})
-    assert f"({there / MB:.1f} MB were there" in run.stdout, run.tail()
+    assert f"({there / MB:.1f} MB were on the host" in run.stdout, run.tail()
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)

@@ -19,7 +19,7 @@ SPECS = (
 )
 BASE, OLD, NEW, GROWN = "committed:base", "committed:1", "committed:2", "committed:3"
 SIZE = 72 * MB
-REBUILT = "rebuilt there from files"
+REBUILT = "rebuilt on the host from files"
 # Alters a file in a layer of the host once it was compared.
 ALTERING = """#!/bin/sh
 if [ "$2" = ppocr-rebuild ]; then
@@ -132,7 +132,7 @@ def test_the_playbook_does_not_relay_what_is_rebuilt(
     before = [link.sent_to(host) for host in pair]
     run = playbook("ship", pair, extra_vars=wanted, group_vars=group)
     assert run.stdout.count(REBUILT) >= 2
-    assert "the relay commit1 did not give" not in words(run), run.tail()
+    assert "the relay commit1 did not deliver" not in words(run), run.tail()
     for host, start in zip(pair, before, strict=True):
         assert link.sent_to(host) - start < 0.05 * SIZE
         assert_whole(host, NEW)

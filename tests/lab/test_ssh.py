@@ -231,9 +231,9 @@ def test_refusals_and_their_remedies(copier: Copier) -> None:
     copier.known.write_text("".join(f"@revoked {line}\n" for line in good.splitlines()))
     copier.fails("marked as revoked", "@revoked")
     copier.known.write_text(good)
-    copier.fails("does not let us in", "-l", to="nobody@web:")
+    copier.fails("refuses the login", "-l", to="nobody@web:")
     copier.key.chmod(0o644)
-    copier.fails("does not let us in", "chmod 600")
+    copier.fails("refuses the login", "chmod 600")
     copier.key.chmod(0o600)
     copier.fails("knows that name", to="nowhere.invalid:")
     copier.config.write_text(copier.config.read_text() + "  NoSuchSetting yes\n")
@@ -245,7 +245,7 @@ def test_a_login_that_runs_no_commands_is_named(copier: Copier) -> None:
     copier.configure()
     copier.host.run("usermod --shell /usr/sbin/nologin ops")
     try:
-        copier.fails("runs no command of this user", "not available")
+        copier.fails("runs no command for this user", "not available")
     finally:
         copier.host.run("usermod --shell /bin/bash ops")
 
@@ -318,7 +318,7 @@ def test_sudo_that_wants_a_terminal(inner: Host, ship: Shipper, playbook: Playbo
     inner.put(SUDOERS, "Defaults requiretty\n", "0440")
     try:
         row = ship(ONE, "inner", status=4)["inner"]
-        assert "sudo there asks for a terminal. Remove requiretty" in row["error"]
+        assert "sudo on the host asks for a terminal. Remove requiretty" in row["error"]
         run = playbook(PLAY, [inner], "--tags", "preflight", expect_rc=None)
         refused(run, "sudo asks for a terminal", "remove requiretty")
     finally:
@@ -342,7 +342,7 @@ def test_warnings_of_the_docker_command_are_no_answer(inner: Host, ship: Shipper
             "0755",
         )
         row = ship(ONE, "inner", status=3)["inner"]
-        assert "the docker command there is Podman's" in row["error"]
+        assert "its docker command is Podman's" in row["error"]
     finally:
         inner.run("rm -r /root/.docker /usr/local/bin/docker")
 

@@ -98,7 +98,7 @@ def test_a_link_in_the_place_of_the_own_folder_is_refused(
 ) -> None:
     host.run(f"ln -s /elsewhere {OWN}")
     row = Shipper(tmp_path, [host])(BIG, host.name, "--staging", DATA, status=3)[host.name]
-    assert "is a link, or belongs to somebody else" in row["error"]
+    assert "is a link, or belongs to another user" in row["error"]
     assert "--staging" in row["error"]
     assert row["sent"] == 0
     assert host.run(LIST).stdout == before

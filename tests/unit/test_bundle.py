@@ -78,9 +78,9 @@ def _known(folder: Path, path: Path) -> bool:
 )  # fmt: skip
 def test_a_file_that_was_added_is_refused(bundle: Path, key: Path, name: str) -> None:
     words = _plant(name)(bundle)
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert words.replace("a\nb", r"'a\nb'") in said
+    assert words.replace("a\nb", r"'a\nb'") in output
     assert by_hand(bundle, key).returncode != 0
 
 
@@ -156,9 +156,9 @@ def test_links_and_what_is_no_file_are_refused(
     bundle: Path, key: Path, change: Callable[[Path], str]
 ) -> None:
     words = change(bundle)
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert words in said
+    assert words in output
     if "pipe" not in words:
         assert by_hand(bundle, key).returncode != 0
 
@@ -166,9 +166,9 @@ def test_links_and_what_is_no_file_are_refused(
 @pytest.mark.parametrize("name", ["MANIFEST.json", "MANIFEST.json.sig", "SHA256SUMS.sig"])
 def test_a_link_for_what_proves_it_is_refused(bundle: Path, key: Path, name: str) -> None:
     _replace_by_link(name)(bundle)
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert f"{name} cannot be read: it is or lies behind a link" in said
+    assert f"{name} cannot be read: it is or lies behind a link" in output
 
 
 def test_the_folder_itself_may_be_reached_through_a_link(bundle: Path, key: Path) -> None:
@@ -191,9 +191,9 @@ def test_what_others_can_write_is_refused(
     bundle: Path, key: Path, name: str, mode: int, words: str
 ) -> None:
     (bundle / name).chmod(mode)
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert words in said
+    assert words in output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users, which root can")
@@ -221,16 +221,16 @@ def test_a_place_others_can_swap_it_in_is_refused(bundle: Path, key: Path) -> No
 def test_a_public_key_that_is_none_is_refused(bundle: Path, content: bytes) -> None:
     other = bundle.with_name("key.pub")
     other.write_bytes(content)
-    status, said = verify(bundle, bundle.with_name("key"))
+    status, output = verify(bundle, bundle.with_name("key"))
     assert status == 3
-    assert "is no SSH public key" in said
+    assert "is not an SSH public key" in output
 
 
 def test_only_one_of_the_signatures_is_not_enough(bundle: Path, key: Path) -> None:
     (bundle / "SHA256SUMS.sig").unlink()
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert "is not signed (SHA256SUMS.sig is missing)" in said
+    assert "is not signed (SHA256SUMS.sig is missing)" in output
 
 
 def incremental(bundle: Path, **since: Any) -> Path:
@@ -267,9 +267,9 @@ def test_nothing_is_written_outside_the_folder_to_make(bundle: Path, key: Path, 
         if known["since"]:
             known["since"]["absent"].append(name)
         (folder / "MANIFEST.json").write_text(json.dumps(known))
-    status, said = verify(update, None, "--complete", str(bundle), "--out", str(whole))
+    status, output = verify(update, None, "--complete", str(bundle), "--out", str(whole))
     assert status == 3
-    assert "does not stay inside the bundle" in said
+    assert "does not stay inside the bundle" in output
     assert not whole.exists()
     assert not (whole / name).exists()
 
@@ -277,9 +277,9 @@ def test_nothing_is_written_outside_the_folder_to_make(bundle: Path, key: Path, 
 def test_a_link_in_the_old_bundle_leads_nowhere(bundle: Path) -> None:
     update, whole = incremental(bundle), bundle.with_name("whole")
     _replace_by_link("packages")(bundle)
-    status, said = verify(update, None, "--complete", str(bundle), "--out", str(whole))
+    status, output = verify(update, None, "--complete", str(bundle), "--out", str(whole))
     assert status == 3
-    assert "lies behind a link" in said
+    assert "lies behind a link" in output
     assert not whole.exists()
 
 
@@ -325,6 +325,8 @@ def test_what_is_made_is_its_makers_alone_whatever_the_umask(tmp_path: Path) -> 
 
 
 def test_without_ssh_keygen_it_says_so(bundle: Path, key: Path) -> None:
-    status, said = verify(bundle, key, env={"PATH": str(bundle / "image"), "HOME": "/nonexistent"})
+    status, output = verify(
+        bundle, key, env={"PATH": str(bundle / "image"), "HOME": "/nonexistent"}
+    )
     assert status == 1
-    assert "install openssh-client" in said
+    assert "install openssh-client" in output

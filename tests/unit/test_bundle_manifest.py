@@ -52,19 +52,19 @@ LAYER = {"diff_id": f"sha256:{ZEROS}", "codec": "gzip", "digest": "x", "size": 1
 )  # fmt: skip
 def test_a_signed_manifest_that_is_none_is_refused(bundle: Path, key: Path, data: bytes) -> None:
     resign(bundle, key, data)
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert "is no manifest of a bundle: " in said
-    assert len(said) < 600
-    assert len(said.splitlines()) == 1
+    assert "is no manifest of a bundle: " in output
+    assert len(output) < 600
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"files": []}, "files is missing or of another type"),
-        ({"files": {"a": None}}, "files['a'] is no object"),
-        ({"files": {"a": {"sha256": "abc", "size": 1}}}, "files['a'].sha256 is no sha256"),
+        ({"files": {"a": None}}, "files['a'] is not an object"),
+        ({"files": {"a": {"sha256": "abc", "size": 1}}}, "files['a'].sha256 is not a sha256"),
         ({"files": {"a": {"sha256": ZEROS, "size": "1"}}}, "files['a'].size is missing"),
         ({"files": {"a": {"sha256": ZEROS, "size": -1}}}, "files['a'].size is below zero"),
         ({"files": {"/etc/passwd": GOOD}}, "'/etc/passwd' does not stay inside"),
@@ -77,7 +77,7 @@ def test_a_signed_manifest_that_is_none_is_refused(bundle: Path, key: Path, data
         ({"files": {"\ud800": GOOD}}, r"'\ud800' has a backslash"),
         ({"files": {"a\\b": GOOD}}, "has a backslash"),
         ({"files": {"x" * 300: GOOD}}, "a file name has more than 240 characters"),
-        ({"files": {"MANIFEST.json": GOOD}}, "is that of a list of the bundle's own"),
+        ({"files": {"MANIFEST.json": GOOD}}, "is reserved for the bundle"),
         ({"files": {"README": GOOD, "readme": GOOD}}, "'README' and 'readme' exclude each other"),
         ({"files": {"e\u0301": GOOD, "\u00e9": GOOD}}, "exclude each other"),
         ({"files": {"a/b": GOOD, "A/c": GOOD}}, "'a' and 'A' exclude each other"),
@@ -88,7 +88,7 @@ def test_a_signed_manifest_that_is_none_is_refused(bundle: Path, key: Path, data
         ({"created": "a\nb"}, "created has characters that cannot be printed"),
         ({"releases": {"debian-bookworm": {"path": "../x"}}}, "path is not among its files"),
         ({"releases": []}, "releases is missing or of another type"),
-        ({"since": []}, "since is no object"),
+        ({"since": []}, "since is not an object"),
         ({"since": {"created": "x", "absent": ["../x"]}}, "since.absent names what is not"),
         ({"since": {"created": "x", "absent": [], "image_delta": "/x"}}, "since.image_delta"),
         ({"format": 2}, "is of another version"),
@@ -98,19 +98,19 @@ def test_a_signed_manifest_that_says_what_it_cannot_is_refused(
     bundle: Path, key: Path, changes: dict[str, Any], words: str
 ) -> None:
     resign(bundle, key, changed(bundle, **changes))
-    status, said = verify(bundle, key)
+    status, output = verify(bundle, key)
     assert status == 3
-    assert words in said
-    assert len(said.splitlines()) == 1
+    assert words in output
+    assert len(output.splitlines()) == 1
 
 
 def test_a_layer_that_is_none_is_refused(bundle: Path, key: Path) -> None:
     known = json.loads((bundle / "MANIFEST.json").read_text())["image"]
     for layers in ([None], [{}], [LAYER], [{**LAYER, "more": 1}], "x"):
         resign(bundle, key, changed(bundle, image={**known, "layers": layers}))
-        status, said = verify(bundle, key)
+        status, output = verify(bundle, key)
         assert status == 3
-        assert "image.layers" in said
+        assert "image.layers" in output
 
 
 @pytest.mark.parametrize("data", ["[]", "null", '{"format": 1}', "\ud800"])

@@ -67,7 +67,7 @@ def modules_of(tmp_path, monkeypatch):
 
 def test_a_changed_copy_of_ocr_system_takes_its_place(modules_of, tmp_path):
     mine = tmp_path / "mine/ocr_system"
-    shutil.copytree(context.hub_modules.OURS / "ocr_system", mine)
+    shutil.copytree(context.hub_modules.BUILT_IN / "ocr_system", mine)
     (mine / "params.py").write_text("# mine\n" + (mine / "params.py").read_text())
     (mine / "extra.txt").write_text("mine")
     found = modules_of(str(mine))
@@ -113,15 +113,15 @@ def test_two_modules_of_one_name_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (MODULE.format(name="other"), "declares the name 'other'.* name the folder other, too"),
+        (MODULE.format(name="other"), "declares the name 'other'.* rename the folder to other"),
         ("class Ours:\n    pass\n", "declares no module"),
         ("def broken(:\n", "is not Python"),
         ("\0", "is not Python"),
     ],
 )
-def test_a_module_that_is_none_is_named(tmp_path, text, said):
+def test_a_module_that_is_none_is_named(tmp_path, text, output):
     folder = module(tmp_path / "mine", text=text)
-    with pytest.raises(context.ContextError, match=f"ppocr_image_extra_modules: .*mine.*{said}"):
+    with pytest.raises(context.ContextError, match=f"ppocr_image_extra_modules: .*mine.*{output}"):
         context.ImageSettings.from_dict({"extra_modules": [folder]})
 
 

@@ -29,14 +29,14 @@ WRONG = {
     "ppocr :1": "has blanks in it",
     "PPOCR:1.0": "upper case letters, which Docker refuses: write ppocr:1.0",
     "team/PPOCR": "write team/ppocr",
-    "ppocr:": "is no name for an image",
-    ":1.0": "is no name for an image",
-    "ppocr:1:2": "is no name for an image",
-    "-ppocr": "is no name for an image",
-    "识别:1": "is no name for an image",
-    "ppocr:版本": "is no name for an image",
-    "https://r.example/ppocr:1": "is no name for an image",
-    "a" * 256: "is no name for an image",
+    "ppocr:": "is not a valid image name",
+    ":1.0": "is not a valid image name",
+    "ppocr:1:2": "is not a valid image name",
+    "-ppocr": "is not a valid image name",
+    "识别:1": "is not a valid image name",
+    "ppocr:版本": "is not a valid image name",
+    "https://r.example/ppocr:1": "is not a valid image name",
+    "a" * 256: "is not a valid image name",
 }
 ONLY_FOUND_BY = [ID, f"sha256:{ID}", ID[:12], f"ppocr@sha256:{ID}", f"ppocr:1@sha256:{ID}"]
 
@@ -47,10 +47,10 @@ def test_names_docker_takes(name, parts):
     assert image_name.to_find(name) == name
 
 
-@pytest.mark.parametrize(("name", "said"), WRONG.items())
-def test_names_docker_refuses_are_refused_with_a_sentence(name, said):
+@pytest.mark.parametrize(("name", "output"), WRONG.items())
+def test_names_docker_refuses_are_refused_with_a_sentence(name, output):
     for check in (image_name.for_new, image_name.to_find):
-        with pytest.raises(Refused, match=said):
+        with pytest.raises(Refused, match=output):
             check(name)
 
 
@@ -105,9 +105,9 @@ def test_the_default_context_is_this_machine(docker_command):
     assert engine.endpoint().origin == "this machine" and engine.is_local()
 
 
-@pytest.mark.parametrize("said", ['context "gone": context not found', "anything else"])
-def test_a_context_that_is_not_there_is_named(docker_command, monkeypatch, said):
-    docker_command("[]", said, 1)
+@pytest.mark.parametrize("output", ['context "gone": context not found', "anything else"])
+def test_a_context_that_is_not_there_is_named(docker_command, monkeypatch, output):
+    docker_command("[]", output, 1)
     monkeypatch.setenv("DOCKER_CONTEXT", "gone")
     with pytest.raises(Error, match="the docker context gone cannot be read"):
         engine.endpoint()

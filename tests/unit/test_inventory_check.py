@@ -170,7 +170,7 @@ def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str)
 def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
     source = {"url": "https://example.com/m.tar", "sha256": "abc"}
     status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})
-    assert status and "ppocr_models.det.sha256: 'abc' is no sha256" in output.replace("''", "'")
+    assert status and "ppocr_models.det.sha256: 'abc' is not a sha256" in output.replace("''", "'")
 
 
 def test_a_service_anybody_may_use_is_said_once(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from ppocr_control.errors import Error
 from ppocr_control.layers.image_archive import Image, chain_ids
 from ppocr_control.layers.store import Blob, LayerStore
 from ppocr_control.shipping import file_delta, relay
-from ppocr_control.shipping.file_delta import HeldFiles
+from ppocr_control.shipping.file_delta import HostFiles
 from ppocr_control.shipping.on_host import layer_delta
-from ppocr_control.shipping.relay import Lack
+from ppocr_control.shipping.relay import MissingLayers
 from ppocr_control.shipping.shipment import Shipment
 from ppocr_control.shipping.state import HostState
 from ppocr_control.ssh.python import program
@@ -74,8 +74,8 @@ class HostFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    def held(self) -> HeldFiles:
-        return HeldFiles(layer_delta.index(EVERYTHING, str(self.root), [CHAIN]))
+    def held(self) -> HostFiles:
+        return HostFiles(layer_delta.index(EVERYTHING, str(self.root), [CHAIN]))
 
     def rebuild(self, delta: bytes) -> bytes:
         layers = [layer_delta.Files(layer_delta.folder_of(str(self.root), CHAIN))]
@@ -92,7 +92,7 @@ def store(tmp_path: Path) -> LayerStore:
     return LayerStore(tmp_path / "store")
 
 
-def delta_of(data: bytes, held: HeldFiles) -> bytes:
+def delta_of(data: bytes, held: HostFiles) -> bytes:
     # Blocks of an odd size, so that nothing leans on where they end.
     blocks = [data[n : n + 7001] for n in range(0, len(data), 7001)]
     return b"".join(file_delta.records(blocks, len(data), held.copies(blocks)))
@@ -208,15 +208,15 @@ def test_a_delta_is_made_once_for_hosts_with_the_same_files(
     assert host.rebuild(gzip.decompress(store.path(first).read_bytes())) == data
     other.put("one", noise(50_000, 9))
     assert file_delta.make(layer, other.held(), store) is None  # too much differs to pay
-    monkeypatch.setattr(HeldFiles, "copies", lambda *_: pytest.fail("compared again"))
+    monkeypatch.setattr(HostFiles, "copies", lambda *_: pytest.fail("compared again"))
     assert file_delta.make(layer, other.held(), store) is None
     assert file_delta.make(layer, host.held(), store) == first
 
 
 def test_what_is_no_index_and_no_tar_is_trouble(host: HostFolder) -> None:
-    for said in ("", "no", "bm8="):
+    for output in ("", "no", "bm8="):
         with pytest.raises(Error, match="cannot be read"):
-            HeldFiles(said)
+            HostFiles(output)
     with pytest.raises(Error, match="tar cannot be read"):
         host.held().copies([b"not a tar" * 1000])
 
@@ -231,18 +231,18 @@ def test_the_nearest_image_is_compared_with() -> None:
     first = image_there("ppocr:1", ["sha256:base", "sha256:a"], "2026-01")
     second = image_there("ppocr:2", ["sha256:base", "sha256:b"], "2026-02")
     apart = image_there("stranger:1", ["sha256:y"])
-    near = file_delta.neighbour([other, first, second, apart], new, ["ppocr:3"])
-    assert near == file_delta.Neighbour("ppocr:2", (chain_ids(second["layers"])[1],))
-    assert file_delta.neighbour([other, apart], new, ["ppocr:3"]).name == "other:1"
-    assert file_delta.neighbour([apart], new, ["ppocr:3"]) is None
+    base = file_delta.delta_base([other, first, second, apart], new, ["ppocr:3"])
+    assert base == file_delta.DeltaBase("ppocr:2", (chain_ids(second["layers"])[1],))
+    assert file_delta.delta_base([other, apart], new, ["ppocr:3"]).name == "other:1"
+    assert file_delta.delta_base([apart], new, ["ppocr:3"]) is None
     # Nothing of its own, so nothing to compare with.
-    assert file_delta.neighbour([image_there("base:1", new[:1])], new, ["ppocr:3"]) is None
+    assert file_delta.delta_base([image_there("base:1", new[:1])], new, ["ppocr:3"]) is None
     nameless = {
         "id": "sha256:0123456789abcdef",
         "tags": None,
         "layers": ["sha256:base", "sha256:x"],
     }
-    assert file_delta.neighbour([nameless | {"created": ""}], new, []).name == "0123456789ab"
+    assert file_delta.delta_base([nameless | {"created": ""}], new, []).name == "0123456789ab"
 
 
 class LocalHost:
@@ -280,8 +280,8 @@ def shipment(
     image = Image(json.dumps(config).encode())
     staging = str(there.folder / "staging")
     made = Shipment(job(image, store, staging), there, state(host, free), {blob.diff_id: blob})
-    near = file_delta.Neighbour("ppocr:1", (CHAIN,))
-    made.deltas = file_delta.find(there, str(host.root), near, [blob], store, made.left)
+    base = file_delta.DeltaBase("ppocr:1", (CHAIN,))
+    made.deltas = file_delta.find(there, str(host.root), base, [blob], store, made.remaining)
     return made
 
 
@@ -329,15 +329,16 @@ def test_a_relay_hears_what_a_host_can_rebuild(
     )
     old = image_there("ppocr:1", [CHAIN])
 
-    def lack(free: int, mode: str = "auto", consume: bool | None = None) -> Lack:
+    def lack(free: int, mode: str = "auto", consume: bool | None = None) -> MissingLayers:
         asked = replace(made.job, names=["ppocr:2"], mode=mode, little_room=consume)
-        return relay.lack(asked, made.host, replace(state(host, free), images=(old,)))
+        return relay.missing_layers(asked, made.host, replace(state(host, free), images=(old,)))
 
     (layer,) = made.image.diff_ids
     assert lack(1 << 40).layers == [layer]
     assert 0 < lack(1 << 40).deltas[layer] < 1000
     assert lack(1 << 40, consume=True).deltas == lack(1 << 40, "whole").deltas == {}
-    assert lack(1000) == Lack([layer], frozenset(), {})  # no room: its own delivery says so
+    # Too little room: the host's own delivery says so.
+    assert lack(1000) == MissingLayers([layer], frozenset(), {})
 
 
 def test_an_old_image_too_large_to_read_is_let_be(host: HostFolder) -> None:

@@ -89,7 +89,7 @@ def test_truncated_archive_is_refused(own, tmp_path):
     whole = make_tar(tmp_path / "w.tar", {f"m/{name}": b"x" * 50_000 for name in FILES})
     own["det"]["path"] = str(tmp_path / "cut.tar")
     (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:-40])
-    with pytest.raises(ModelError, match=r"ppocr_models\.det: cut.tar is no whole tar"):
+    with pytest.raises(ModelError, match=r"ppocr_models\.det: cut.tar is not a complete tar"):
         models.lay_out(models.resolve(own), tmp_path / "models", tmp_path / "cache")
 
 
@@ -152,9 +152,9 @@ def onnx(metadata):
 
 
 def test_what_an_onnx_model_says_of_itself():
-    said = {"character": "甲\n乙\n" * 100, "x": ""}
-    whole = onnx(said)
-    assert onnx_model.metadata(whole) == said
+    output = {"character": "甲\n乙\n" * 100, "x": ""}
+    whole = onnx(output)
+    assert onnx_model.metadata(whole) == output
     for wrong in (whole[:-3], b"\x0f" + whole, b"\x80" * 30, b"\xff"):
         with pytest.raises(onnx_model.NotOnnx):
             onnx_model.metadata(wrong)
@@ -169,7 +169,7 @@ def test_onnx_models_bring_their_dictionary(own, tmp_path):
     assert (target / "rec/dict.txt").read_text() == "甲\n乙\n"
     assert check_model(target / "rec").name == "inference.onnx"
     (tmp_path / "rec.onnx").write_bytes(onnx({}))
-    with pytest.raises(ModelError, match="carries no dictionary: name one in dict"):
+    with pytest.raises(ModelError, match="contains no dictionary: set dict"):
         models.lay_out(models.resolve(own), tmp_path / "again", tmp_path / "cache")
 
 

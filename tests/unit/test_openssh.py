@@ -49,7 +49,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "words"),
+    ("output", "kind", "words"),
     [
         ("No ED25519 host key is known for web1 and you have requested strict checking.\n"
          "Host key verification failed.", Unreachable, "not among the known hosts (web1)"),
@@ -64,19 +64,20 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
          "knows that name"),
         ("ssh: Could not resolve hostname web1: Temporary failure in name resolution", LinkLost,
          "cannot be reached"),
-        ("ssh: connect to host web1 port 22: Connection refused", LinkLost, "does sshd listen"),
+        ("ssh: connect to host web1 port 22: Connection refused", LinkLost,
+         "does sshd on the host listen"),
         ("Unable to negotiate with 192.0.2.7 port 22: no matching host key type found.",
          Unreachable, "HostKeyAlgorithms"),
         ("Connection timed out during banner exchange", LinkLost, "cannot be reached"),
     ],
 )  # fmt: skip
-def test_refusals_have_their_remedies(fake: Path, said: str, kind: type, words: str) -> None:
-    (fake / "refusal").write_text(said)
+def test_refusals_have_their_remedies(fake: Path, output: str, kind: type, words: str) -> None:
+    (fake / "refusal").write_text(output)
     with pytest.raises(
         kind, match="web1.*" + words.replace("(", r"\(").replace(")", r"\)")
-    ) as told:
+    ) as reported:
         SshHost("web1", Login(sudo="no")).run("echo")
-    assert isinstance(told.value, LinkLost) is (kind is LinkLost)
+    assert isinstance(reported.value, LinkLost) is (kind is LinkLost)
 
 
 def test_the_users_settings_stay_and_missing_ones_are_set(fake: Path) -> None:
@@ -112,7 +113,7 @@ def test_without_ssh_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Refused, match="openssh-client"):
         Connection("web1", Login()).open()
-    with pytest.raises(Refused, match="no SSH configuration"):
+    with pytest.raises(Refused, match="the SSH configuration .* does not exist"):
         monkeypatch.undo()
         Connection("web1", Login(config=tmp_path / "none")).open()
 
@@ -121,7 +122,7 @@ def test_a_login_shell_that_is_none_is_named(fake: Path) -> None:
     (fake / "noise").write_text("This account is currently not available.\n")
     (fake / "home/bin/dd").write_text("#!/bin/sh\nexit 1\n")
     (fake / "home/bin/dd").chmod(0o755)
-    with pytest.raises(Unreachable, match="runs no command of this user.*not available"):
+    with pytest.raises(Unreachable, match="runs no command for this user.*not available"):
         SshHost("web1", Login(sudo="no")).run("true")
 
 
@@ -170,7 +171,7 @@ def stub(fake: Path, name: str, script: str = "exit 1") -> None:
     [
         ("echo 'sha256sum: secret: Permission denied' >&2; exit 1", "Permission denied"),
         ("exit 127", "exit status 127"),
-        ("exit 0", "gives no sum"),
+        ("exit 0", "printed no digest"),
     ],
 )
 def test_a_file_without_a_sum_is_equal_to_nothing(
@@ -178,13 +179,13 @@ def test_a_file_without_a_sum_is_equal_to_nothing(
 ) -> None:
     (fake / "home/secret").write_text("secret")
     stub(fake, "sha256sum", script)
-    status, said = copy("hb:secret", "./s.txt")
-    assert status == 1 and said["same"] == said["copied"] == 0
-    assert words in said["failed"][0] and "hb: " in said["failed"][0]
+    status, output = copy("hb:secret", "./s.txt")
+    assert status == 1 and output["same"] == output["copied"] == 0
+    assert words in output["failed"][0] and "hb: " in output["failed"][0]
     assert not (tmp_path / "s.txt").exists()
     (tmp_path / "mine").write_text("mine")
-    status, said = copy("mine", "hb:theirs")
-    assert status == 1 and words in said["failed"][0]
+    status, output = copy("mine", "hb:theirs")
+    assert status == 1 and words in output["failed"][0]
 
 
 def test_a_file_that_vanishes_is_named_and_the_rest_copied(
@@ -194,8 +195,8 @@ def test_a_file_that_vanishes_is_named_and_the_rest_copied(
     for name in "abc":
         (fake / "home/d" / name).write_text(name)
     stub(fake, "sha256sum", f"rm -f '{fake}/home/d/b'; exec /usr/bin/sha256sum")
-    status, said = copy("hb:d", "d")
-    assert status == 1 and said["copied"] == 2 and len(said["failed"]) == 1
+    status, output = copy("hb:d", "d")
+    assert status == 1 and output["copied"] == 2 and len(output["failed"]) == 1
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["a", "c"]
 
 
@@ -221,12 +222,12 @@ def test_a_folder_is_copied_as_scp_does(copy: Copy, fake: Path, tmp_path: Path, 
     (source / "none").symlink_to("nowhere")
     (elsewhere / "loop").symlink_to(source)
     os.mkfifo(source / "fifo")
-    status, said = copy(*(("d", "hb:new") if way == "to" else ("hb:d", "new")))
+    status, output = copy(*(("d", "hb:new") if way == "to" else ("hb:d", "new")))
     there = (fake / "home" if way == "to" else tmp_path) / "new"
-    assert status == 1 and said["copied"] == len(NAMES) + 2
-    told = "\n".join(said["failed"])
-    assert "d/none: a link to nothing" in told and "d/fifo: a FIFO" in told
-    assert len(said["failed"]) == 3 and "d/folder/loop" in told
+    assert status == 1 and output["copied"] == len(NAMES) + 2
+    reported = "\n".join(output["failed"])
+    assert "d/none: a link to nothing" in reported and "d/fifo: a FIFO" in reported
+    assert len(output["failed"]) == 3 and "d/folder/loop" in reported
     for name in NAMES:
         assert (there / name).read_text(errors="surrogateescape") == name
     assert (there / "empty").is_dir() and (there / "folder/y").read_text() == "y"
@@ -243,8 +244,8 @@ def test_paths_are_read_as_the_shell_does(copy: Copy, fake: Path, tmp_path: Path
     assert copy("--", "-dash", "hb:")[1]["same"] == 1
     assert copy("hb:-dash", "./there/")[0] == 0 and (tmp_path / "there/-dash").exists()
     assert not (home / "~").exists()
-    status, said = copy("--", "-dash", "hb:~nobody-of-that-name/x")
-    assert status == 3 and "no user" in said["error"]
+    status, output = copy("--", "-dash", "hb:~nobody-of-that-name/x")
+    assert status == 3 and "no user" in output["error"]
     (home / "link").symlink_to("deep/x")
     (tmp_path / "new").write_text("new")
     assert copy("new", "hb:link")[0] == 0 and (home / "link").is_symlink()
@@ -254,15 +255,15 @@ def test_paths_are_read_as_the_shell_does(copy: Copy, fake: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("hb:none", "x"), "there is no hb:none"),
+        (("hb:none", "x"), "hb:none does not exist"),
         (("hb:*.txt", "x"), "patterns are not expanded"),
         (("hb:/dev/null", "x"), "is a device"),
         (("file", "hb:/dev/null"), "is a device"),
-        (("file/", "hb:x"), "there is no file/"),
-        (("folder", "hb:theirs"), "is a file, and a folder is to be there"),
+        (("file/", "hb:x"), "file/ does not exist"),
+        (("folder", "hb:theirs"), "is a file, and a folder is needed there"),
         (("file", "file", "hb:theirs"), "is not a folder"),
         (("fifo", "hb:x"), "is a FIFO"),
-        (("none", "hb:x"), "there is no none"),
+        (("none", "hb:x"), "none does not exist"),
     ],
 )
 def test_what_is_no_copy_is_refused(
@@ -272,6 +273,6 @@ def test_what_is_no_copy_is_refused(
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     (fake / "home/theirs").write_text("2")
-    status, said = copy(*arguments)
-    assert status == 3 and words in said["error"]
+    status, output = copy(*arguments)
+    assert status == 3 and words in output["error"]
     assert (fake / "home/theirs").read_text() == "2"

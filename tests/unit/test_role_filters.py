@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ppocr_control.shipping import room
+from ppocr_control.shipping import disk_space
 
 
 @pytest.fixture(scope="module")
@@ -13,19 +13,19 @@ def hubserving(load_plugin):
 
 
 @pytest.fixture(scope="module")
-def lacking():
-    return room.lacking
+def shortages():
+    return disk_space.shortages
 
 
-def test_folders_on_one_file_system_add_up(lacking):
+def test_folders_on_one_file_system_add_up(shortages):
     lines = ["/   3000000000", "/   3000000000"]
-    assert lacking(lines, [1_000_000_000, 1_500_000_000]) == []
-    assert lacking(lines, [2_000_000_000, 1_500_000_000]) == ["/: needed 3500 MB, free 3000 MB"]
+    assert shortages(lines, [1_000_000_000, 1_500_000_000]) == []
+    assert shortages(lines, [2_000_000_000, 1_500_000_000]) == ["/: needed 3500 MB, free 3000 MB"]
 
 
-def test_each_full_file_system_is_named(lacking):
+def test_each_full_file_system_is_named(shortages):
     lines = ["/var 100", "/data disk 5000000"]
-    assert lacking(lines, [1_000_000, 6_000_000]) == [
+    assert shortages(lines, [1_000_000, 6_000_000]) == [
         "/var: needed 1 MB, free 0 MB",
         "/data disk: needed 6 MB, free 5 MB",
     ]

@@ -178,7 +178,7 @@ def test_an_archive_of_ours_is_read_back(filled: LayerStore, tmp_path: Path) -> 
     path = tmp_path / "ours.tar"
     path.write_bytes(b"".join(image_archive.write(image(), blobs, ["a:1"], parts)))
     source = ArchiveSource(path)
-    source.prove(QUIET)
+    source.verify(QUIET)
     assert source.image.id == image().id
     again = LayerStore(tmp_path / "again")
     saved = write_packed(source, ["a:1"], tmp_path / "again.tar", again, QUIET)
@@ -192,11 +192,11 @@ def test_an_archive_of_docker_is_proved(store: LayerStore, tmp_path: Path) -> No
     assert len(blobs_of(store, image(), "gzip")) == 2
     altered = write_archive(tmp_path / "altered.tar", [LAYERS[1], LAYERS[1]], image().config)
     with pytest.raises(Refused, match="altered"):
-        ArchiveSource(altered).prove(QUIET)
+        ArchiveSource(altered).verify(QUIET)
     short = tmp_path / "short.tar"
     short.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(Refused):
-        ArchiveSource(short).prove(QUIET)
+        ArchiveSource(short).verify(QUIET)
     (tmp_path / "text.tar").write_text("no archive")
     with pytest.raises(Refused, match="cannot be read as a saved image"):
         ArchiveSource(tmp_path / "text.tar")
@@ -292,10 +292,10 @@ def test_committing_warns_of_mounts_and_secrets() -> None:
         "HostConfig": {"Tmpfs": {"/run": ""}},
         "Config": {"Env": ["DB_PASSWORD=x", "PATH=/bin", "EMPTY_TOKEN="]},
     }
-    told = warnings_about(container)
-    assert len(told) == 3
-    assert "DB_PASSWORD" in told[2]
-    assert "x" not in told[2].split()
+    reported = warnings_about(container)
+    assert len(reported) == 3
+    assert "DB_PASSWORD" in reported[2]
+    assert "x" not in reported[2].split()
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_file_is_not_pushed_where_loading_it_takes_a_name(monkeypatch, tmp_pat
     api = SimpleNamespace(inspect_image=lambda name: {"RootFS": {"Layers": ["sha256:other"]}})
     monkeypatch.setattr(registry, "local_engine", lambda: SimpleNamespace(api=api))
     source = ArchiveSource(write_archive(tmp_path / "image.tar", LAYERS, image().config))
-    with pytest.raises(Refused, match="a:1 is another image here"):
+    with pytest.raises(Refused, match="where a:1 is another image:"):
         registry.push(source, "r:5000", QUIET)
 
 

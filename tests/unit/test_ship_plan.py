@@ -18,7 +18,7 @@ from ppocr_control.shipping.plan import Plan, plan
 from ppocr_control.shipping.registry import Pushed
 from ppocr_control.shipping.relay import Session
 from ppocr_control.shipping.state import HostState
-from ppocr_control.shipping.strategies import strategies
+from ppocr_control.shipping.strategies import strategies_for
 from ppocr_control.shipping.strategy import Delivery, Strategy
 from ppocr_control.ssh import retry
 from ppocr_control.ssh.transport import Answer
@@ -67,12 +67,12 @@ def texts(made: Plan) -> list[str]:
 
 
 def test_a_host_that_has_it_needs_nothing(work: Job) -> None:
-    made = plan("web1", there(), work, strategies(work))
+    made = plan("web1", there(), work, strategies_for(work))
     assert made.summary() == "web1: has it already; nothing to send"
 
 
 def test_a_host_gets_the_layers_it_lacks(work: Job) -> None:
-    made = plan("web1", state([BASE]), work, strategies(work))
+    made = plan("web1", state([BASE]), work, strategies_for(work))
     assert texts(made) == ["send 1.0 MB", "load 1 of 2 layers", "compare it, and name it a:1"]
     assert (made.steps[0].layers, made.steps[0].size) == ((TOP,), 1_000_000)
     assert made.otherwise == ("whole",)
@@ -80,14 +80,14 @@ def test_a_host_gets_the_layers_it_lacks(work: Job) -> None:
 
 def test_what_waits_there_from_an_earlier_try_is_not_sent(work: Job) -> None:
     name = f"{hexdigest(IMAGE.id)[:16]}/{'a' * 60}0000"
-    made = plan("web1", state(staged={name: 400_000}), work, strategies(work))
-    assert texts(made)[0] == "send 1.6 MB; 0.4 MB are there from an earlier try"
+    made = plan("web1", state(staged={name: 400_000}), work, strategies_for(work))
+    assert texts(made)[0] == "send 1.6 MB; 0.4 MB are on the host from an earlier try"
 
 
 def test_what_is_not_compressed_has_no_size_yet(tmp_path: Path) -> None:
     work = job(IMAGE, Stocked(tmp_path, TOP))
-    made = plan("web1", state(), work, strategies(work))
-    assert texts(made)[:2] == ["compress 1 layers here", "send what that comes to"]
+    made = plan("web1", state(), work, strategies_for(work))
+    assert texts(made)[:2] == ["compress 1 layers on this machine", "send their compressed size"]
     assert made.steps[1].size is None
 
 
@@ -97,17 +97,17 @@ def test_a_large_layer_is_compared_with_the_image_before(
     monkeypatch.setattr("ppocr_control.shipping.file_delta.SMALLEST", 1000)
     old = {"id": "sha256:old", "layers": [BASE, "sha256:c"], "tags": ["a:0"], "created": "then"}
     host = replace(state(), images=(old,), files_root="/var/lib/docker")
-    made = plan("web1", host, work, strategies(work))
-    assert texts(made)[0] == "compare 1 large layers with a:0 there"
+    made = plan("web1", host, work, strategies_for(work))
+    assert texts(made)[0] == "compare 1 large layers with a:0 on the host"
     roomless = replace(work, little_room=True)
-    assert texts(plan("web1", host, roomless, strategies(roomless)))[0] == "send 1.0 MB"
+    assert texts(plan("web1", host, roomless, strategies_for(roomless)))[0] == "send 1.0 MB"
 
 
 def test_each_mode_has_its_ways(work: Job) -> None:
     pushed, session = Pushed("r:5000/a@sha256:0", {}), Session("far1", 1)
 
     def names(mode: str, **more: object) -> list[str]:
-        return [way.name for way in strategies(replace(work, mode=mode), **more)]  # type: ignore[arg-type]
+        return [strategy.name for strategy in strategies_for(replace(work, mode=mode), **more)]  # type: ignore[arg-type]
 
     assert names("auto") == names("delta") == ["rebuild", "delta", "whole"]
     assert names("whole") == ["whole"]
@@ -115,13 +115,13 @@ def test_each_mode_has_its_ways(work: Job) -> None:
     assert names("auto", session=session) == ["relay", "rebuild", "delta", "whole"]
     assert names("auto", pushed=pushed) == ["registry", "rebuild", "delta", "whole"]
     assert names("registry", pushed=pushed) == ["registry"]
-    made = plan("web1", state(), work, strategies(work, pushed))
+    made = plan("web1", state(), work, strategies_for(work, pushed))
     assert texts(made)[0] == "pull r:5000/a@sha256:0"
 
 
 def test_an_image_for_other_processors_is_refused(work: Job) -> None:
     with pytest.raises(Refused, match="for amd64, the host is arm64"):
-        plan("web1", state(arch="arm64"), work, strategies(work))
+        plan("web1", state(arch="arm64"), work, strategies_for(work))
 
 
 class Bare:

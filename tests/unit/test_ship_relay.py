@@ -79,8 +79,8 @@ class Served:
         }  # fmt: skip
         done = sh(program("relay_fetch", wanted, "ppocr-relay"))
         assert done.returncode == 0, done.stderr
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
+        output: dict[str, Any] = json.loads(done.stdout)
+        return output
 
     def kill(self) -> None:
         if not gone(self.pid):
@@ -109,8 +109,8 @@ def test_gives_its_layers_to_who_knows_the_token(serve) -> None:
     assert served.get(f"/{NAME}", token="another")[0] == 403  # noqa: S106
     for path in ("/secret", "/", f"/../relay/{NAME}", "/etc/passwd"):
         assert served.get(path)[0] == 404, path
-    said = Path(f"/proc/{served.pid}/cmdline").read_text()
-    assert "ppocr-relay" in said and TOKEN not in said
+    output = Path(f"/proc/{served.pid}/cmdline").read_text()
+    assert "ppocr-relay" in output and TOKEN not in output
     assert TOKEN not in Path(f"/proc/{served.pid}/environ").read_text()
 
 
@@ -192,10 +192,10 @@ class Scripted:
         self.answers = list(answers)
 
     def run(self, script: str) -> Answer:
-        said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(said, Exception):
-            raise said
-        return said if isinstance(said, Answer) else Answer(0, json.dumps(said), "")
+        output = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(output, Exception):
+            raise output
+        return output if isinstance(output, Answer) else Answer(0, json.dumps(output), "")
 
 
 class Peer:
@@ -211,7 +211,7 @@ class Peer:
 
     def open_staging(self, blobs: object) -> None: ...
 
-    def left(self, blob: object) -> int:
+    def remaining(self, blob: object) -> int:
         return 90
 
 
@@ -261,8 +261,8 @@ def image_of(*diff_ids: str) -> tuple[Image, dict[str, Blob]]:
 def test_a_relay_needs_what_any_host_lacks_and_has_not_compressed() -> None:
     image, blobs = image_of("sha256:a", "sha256:b", "sha256:c", "sha256:b")
     others = [
-        relay.Lack(["sha256:c"]),
-        relay.Lack(image.diff_ids, {"sha256:a-packed", "sha256:c-packed"}),
+        relay.MissingLayers(["sha256:c"]),
+        relay.MissingLayers(image.diff_ids, {"sha256:a-packed", "sha256:c-packed"}),
     ]
     assert relay.shared(image, blobs, others, None) == (["sha256:b", "sha256:c"], [])
     assert relay.shared(image, blobs, [], others[0]) == ([], ["sha256:c"])
@@ -270,8 +270,8 @@ def test_a_relay_needs_what_any_host_lacks_and_has_not_compressed() -> None:
 
 def test_a_layer_hosts_can_rebuild_does_not_go_to_the_relay() -> None:
     image, blobs = image_of("sha256:big", "sha256:top")
-    rebuilds = relay.Lack(image.diff_ids, deltas={"sha256:big": 30})
-    lacks_it = relay.Lack(image.diff_ids)
+    rebuilds = relay.MissingLayers(image.diff_ids, deltas={"sha256:big": 30})
+    lacks_it = relay.MissingLayers(image.diff_ids)
     top, both = ["sha256:top"], image.diff_ids
     assert relay.shared(image, blobs, [rebuilds] * 2, rebuilds) == (top, top)
     assert relay.shared(image, blobs, [rebuilds], None) == (top, [])
@@ -285,7 +285,7 @@ def test_a_relay_nobody_needs_serves_nothing(tmp_path: Path) -> None:
     image, _ = image_of("sha256:a")
     never = Scripted(AssertionError("asked"))
     made = relay.Relay(job(image, LayerStore(tmp_path)), never)  # type: ignore[arg-type]
-    assert made.open(relay.Choice("far1", "192.0.2.1"), [], []) == relay.Session("far1")
+    assert made.open(relay.RelayHost("far1", "192.0.2.1"), [], []) == relay.Session("far1")
 
 
 def test_the_token_is_not_shown() -> None:

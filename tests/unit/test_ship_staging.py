@@ -87,7 +87,7 @@ def listing(*folders: Path) -> set[Path]:
 
 def shipped(host: ThisMachine, named: Path, image: Image = IMAGE) -> Path:
     """The folder of an image with a layer in it."""
-    staging.make(host, str(named), image, keep=[LAYER])
+    staging.create(host, str(named), image, keep=[LAYER])
     place = Path(staging.folder(str(named), image))
     (place / LAYER).write_text("a layer")
     return place
@@ -137,7 +137,7 @@ def test_what_an_earlier_failure_left_is_removed_after_an_hour(
 ) -> None:
     place = shipped(host, tmp_path)
     served = Path(staging.folder(str(tmp_path), IMAGE, staging.RELAY))
-    staging.make(host, str(tmp_path), IMAGE, staging.RELAY)
+    staging.create(host, str(tmp_path), IMAGE, staging.RELAY)
     (served / "pid").write_text("1")
     shipped(host, tmp_path, OTHER)
     assert (place / LAYER).exists() and (served / "pid").exists()  # somebody may be at it
@@ -156,7 +156,7 @@ def test_layers_that_are_not_wanted_go_and_others_are_continued(
     place = shipped(host, tmp_path)
     (place / LATER).write_text("of another codec")
     (place / "notes.txt").write_text("somebody put it there")
-    staging.make(host, str(tmp_path), IMAGE, keep=[LAYER])
+    staging.create(host, str(tmp_path), IMAGE, keep=[LAYER])
     assert {path.name for path in place.iterdir()} == {LAYER, staging.MARK, "notes.txt"}
     removed(host, tmp_path)
     assert {path.name for path in place.iterdir()} == {staging.MARK, "notes.txt"}
@@ -174,7 +174,7 @@ def test_the_folder_of_an_earlier_version_is_gone_on_with(
     strange.mkdir()
     (strange / "x").write_text("not a layer")
     age(home)
-    staging.make(host, str(home), IMAGE, keep=[LAYER])
+    staging.create(host, str(home), IMAGE, keep=[LAYER])
     assert place.parent == home and (place / LAYER).read_text() == "half"
     assert (strange / "x").exists()
 
@@ -193,8 +193,8 @@ def test_a_link_in_its_place_is_refused(
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(victim)
     part = staging.RELAY if what == "relay" else ""
-    with pytest.raises(Refused, match=r"web1: .*another folder \(ppocr_image_staging_dir"):
-        staging.make(host, str(data), IMAGE, part, keep=[])
+    with pytest.raises(Refused, match=r"web1: .*choose another \(ppocr_image_staging_dir"):
+        staging.create(host, str(data), IMAGE, part, keep=[])
     removed(host, data, IMAGE, part)
     if what in ("image's folder", "mark"):
         shipped(host, data, OTHER)
@@ -207,7 +207,7 @@ def test_what_is_not_the_projects_in_its_place_is_refused(host: ThisMachine, dat
     place.mkdir(parents=True)
     (place / "photo.jpg").write_text("the operator's")
     age(data)
-    with pytest.raises(Refused, match="holds what this project did not put there"):
+    with pytest.raises(Refused, match="contains files that this project did not put there"):
         shipped(host, data)
     removed(host, data)
     shipped(host, data, OTHER)
@@ -219,7 +219,7 @@ def test_somebody_elses_folder_is_refused(host: ThisMachine, data: Path) -> None
     own = data / staging.NAME
     own.mkdir()
     os.chown(own, 12345, 12345)
-    with pytest.raises(Refused, match="belongs to somebody else"):
+    with pytest.raises(Refused, match="belongs to another user"):
         shipped(host, data)
 
 

@@ -124,7 +124,7 @@ def test_encrypted_and_unknown_zips_have_a_sentence(tmp_path):
     data = bytearray(path.read_bytes())
     data[data.find(b"PK\x01\x02") + 8] |= 1  # the flag for encrypted
     path.write_bytes(data)
-    with pytest.raises(unpack.UnsafeArchive, match="locked.zip is no whole tar or zip"):
+    with pytest.raises(unpack.UnsafeArchive, match="locked.zip is not a complete tar or zip"):
         list(unpack.members(path))
 
 

@@ -1,10 +1,10 @@
-"""One folder with all that a host without internet needs, proved by its manifest.
+"""A folder with everything a host without internet needs, verified by its manifest.
 
-MANIFEST.json            every file's sha256 and size, and what is what
-MANIFEST.json.sig        its signature, where one was asked for (ssh-keygen -Y)
+MANIFEST.json            every file's sha256 and size, and their roles
+MANIFEST.json.sig        its signature, if requested (ssh-keygen -Y)
 FILES, SHA256SUMS, .sig  the same for find, sha256sum and ssh-keygen (lists.py)
-SBOM.cdx.json            what is inside, as CycloneDX
-image/*.tar              the image; docker load --input takes it as it is
+SBOM.cdx.json            list of contents in CycloneDX
+image/*.tar              the image, ready for docker load --input
 packages/<release>.tar   OS packages with their dependencies, as a local repository
 project/                 this project
 wheelhouse/              the control node's Python packages

@@ -1,4 +1,4 @@
-"""Bundles that leave out what an earlier one holds, and putting both together again."""
+"""Bundles without the files of an earlier one, and combining both again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from . import lists, manifest, tree
 
 
 def layers(image: Image, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
-    """An image's compressed layers, lowest first, for a manifest."""
+    """Return an image's compressed layers for a manifest, lowest first."""
     return [asdict(blobs[diff_id]) for diff_id in dict.fromkeys(image.diff_ids)]
 
 
@@ -32,7 +32,7 @@ def _blobs(described: dict[str, Any]) -> dict[str, Blob]:
 def leave_out(
     folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore
 ) -> dict[str, Any]:
-    """Remove from a new bundle what an earlier one holds; returns what the manifest says of it."""
+    """Remove the files of an earlier bundle from a new one; return ``since`` for its manifest."""
     known = {entry["sha256"] for entry in old["files"].values()}
     absent = [name for name, entry in described["files"].items() if entry["sha256"] in known]
     path = described["image"]["path"]
@@ -52,7 +52,7 @@ def leave_out(
 def _write_delta(
     folder: Path, described: dict[str, Any], old: dict[str, Any], store: LayerStore, delta: str
 ) -> None:
-    held = {layer["digest"] for layer in old["image"]["layers"]}
+    known = {layer["digest"] for layer in old["image"]["layers"]}
     source = ArchiveSource(folder / described["image"]["path"])
     try:
         with (folder / delta).open("wb") as file:
@@ -60,7 +60,7 @@ def _write_delta(
             file.write(image_archive.header("config", len(config)) + config)
             file.write(image_archive.padding(len(config)))
             for blob in _blobs(described).values():
-                if blob.digest not in held:
+                if blob.digest not in known:
                     file.write(image_archive.layer_header(blob))
                     with store.path(blob).open("rb") as layer:
                         shutil.copyfileobj(layer, file)
@@ -71,7 +71,7 @@ def _write_delta(
 
 
 def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str, Any]:
-    """Put an incremental bundle and the one it builds on together; returns the manifest.
+    """Combine an incremental bundle with the one it builds on; return the manifest.
 
     Raises:
         Refused: they do not belong together, or a file is altered.
@@ -79,9 +79,9 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
     described, before = manifest.read(new), manifest.read(old)
     since = described.get("since")
     if not since:
-        raise Refused(f"{new} is whole: it needs no other bundle")
+        raise Refused(f"{new} is complete: it needs no other bundle")
     if os.path.lexists(output):
-        raise Refused(f"{output} is there already: name a new folder")
+        raise Refused(f"{output} already exists: choose a new folder")
     by_digest = {entry["sha256"]: name for name, entry in before["files"].items()}
     output.mkdir(parents=True)
     try:
@@ -97,12 +97,12 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
             if entry["sha256"] not in by_digest:
                 raise Refused(f"{old} is not the bundle {new} builds on: it lacks {name}")
             _link(old, by_digest[entry["sha256"]], output / name)
-        for name in lists.OWN:
+        for name in lists.INDEX_FILES:
             if (new / name).is_file():
                 _link(new, name, output / name)
-        told = manifest.problems(output, described, progress)
-        if told:
-            raise Refused("; ".join(told[:5]))
+        problems = manifest.problems(output, described, progress)
+        if problems:
+            raise Refused("; ".join(problems[:5]))
     except BaseException:
         shutil.rmtree(output, ignore_errors=True)
         raise
@@ -110,7 +110,7 @@ def complete(new: Path, old: Path, output: Path, progress: Progress) -> dict[str
 
 
 def _link(folder: Path, name: str, target: Path) -> None:
-    """Give a file of a bundle a second name; a copy where that cannot be."""
+    """Hard-link a file of a bundle; copy it if that is not possible."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tree.opened(folder, name) as origin:
         try:
@@ -127,15 +127,15 @@ def _link(folder: Path, name: str, target: Path) -> None:
 def _join(
     new: Path, old: Path, output: Path, described: dict[str, Any], before: dict[str, Any]
 ) -> None:
-    """Write the new image's archive from the layers of both."""
+    """Write the new image's archive from the layers of both bundles."""
     target = output / described["image"]["path"]
     target.parent.mkdir(parents=True, exist_ok=True)
     blobs = _blobs(described)
     with (
         tree.opened(new, described["since"]["image_delta"]) as added_file,
-        tree.opened(old, before["image"]["path"]) as held_file,
+        tree.opened(old, before["image"]["path"]) as old_file,
         tarfile.open(fileobj=added_file) as added,
-        tarfile.open(fileobj=held_file) as held,
+        tarfile.open(fileobj=old_file) as existing,
         target.open("wb") as file,
     ):
         config = added.extractfile("config")
@@ -143,16 +143,16 @@ def _join(
 
         def blocks(blob: Blob) -> Iterator[bytes]:
             name = f"blobs/sha256/{hexdigest(blob.digest)}"
-            for archive in (added, held):
+            for archive in (added, existing):
                 if name in archive.getnames():
                     stream = archive.extractfile(name)
                     if stream:
                         yield from read_blocks(stream)
                         return
-            raise Refused(f"neither bundle holds layer {blob.digest[7:19]}")
+            raise Refused(f"neither bundle contains layer {blob.digest[7:19]}")
 
         parts = ((blob, blocks(blob)) for blob in blobs.values())
         for block in image_archive.write(image, blobs, [described["image"]["tag"]], parts):
             file.write(block)
     if file_sha256(target) != described["files"][described["image"]["path"]]["sha256"]:
-        raise Refused(f"{target.name} put together from both bundles is not what it should be")
+        raise Refused(f"{target.name}, combined from both bundles, has a wrong sha256")

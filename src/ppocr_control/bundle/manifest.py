@@ -1,4 +1,4 @@
-"""A bundle's manifest: written, read, and compared with what lies there."""
+"""Writes and reads a bundle's manifest, and compares it with the files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import Refused
 from ..files import read_blocks
 from ..progress import Progress
-from . import lists, shape, signature, tree
+from . import lists, schema, signature, tree
 
 NAME = lists.MANIFEST
 SIGNATURE = lists.signature_of(NAME)
@@ -30,13 +30,13 @@ def _digest(folder: Path, name: str, progress: Progress, part: str) -> tuple[str
 
 
 def files_of(folder: Path) -> list[str]:
-    """Every file of a bundle but its own lists and their signatures, sorted."""
+    """Return all files of a bundle except manifest, lists and signatures, sorted."""
     found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in found if name not in lists.OWN)
+    return sorted(name for name in found if name not in lists.INDEX_FILES)
 
 
 def describe(folder: Path, names: Iterable[str], progress: Progress) -> dict[str, dict[str, Any]]:
-    """sha256 and size of files, by their path in the bundle."""
+    """Return sha256 and size of files, by their path in the bundle."""
     names = list(names)
     progress.start("files", sum((folder / name).lstat().st_size for name in names))
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -48,19 +48,19 @@ def describe(folder: Path, names: Iterable[str], progress: Progress) -> dict[str
 
 
 def write(folder: Path, manifest: dict[str, Any], key: Path | None = None) -> None:
-    """Write a bundle's manifest and lists, and sign them; the same content gives the same bytes.
+    """Write and sign a bundle's manifest and lists; the same content gives the same bytes.
 
     Args:
         key: SSH private key to sign with.
 
     Raises:
-        Refused: a file's name is none a bundle can have.
+        Refused: a file's name is not allowed in a bundle.
         Error: ssh-keygen could not sign.
     """
-    text = json.dumps({"format": shape.FORMAT, **manifest}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps({"format": schema.FORMAT, **manifest}, indent=1, sort_keys=True) + "\n"
     try:
-        shape.parse(text.encode())
-    except shape.Malformed as error:
+        schema.parse(text.encode())
+    except schema.Malformed as error:
         raise Refused(f"the bundle cannot be described: {error}") from error
     (folder / NAME).write_text(text)
     if key:
@@ -71,28 +71,28 @@ def write(folder: Path, manifest: dict[str, Any], key: Path | None = None) -> No
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read a bundle's manifest (or one on its own). Raises Refused."""
-    # A manifest on its own may be reached through a link; one in a bundle may not.
+    """Read the manifest of a bundle, or a separate one. Raises Refused."""
+    # A separate manifest may be a link; one in a bundle may not.
     path = folder.resolve()
-    place, name = (folder, NAME) if path.is_dir() else (path.parent, path.name)
-    if not (place / name).exists():
-        raise Refused(f"{folder} is no bundle: it has no {NAME}")
-    with tree.opened(place, name) as file:
-        data = file.read(shape.MAX_BYTES + 1)
+    parent, name = (folder, NAME) if path.is_dir() else (path.parent, path.name)
+    if not (parent / name).exists():
+        raise Refused(f"{folder} is not a bundle: it has no {NAME}")
+    with tree.opened(parent, name) as file:
+        data = file.read(schema.MAX_BYTES + 1)
     try:
-        return shape.parse(data)
-    except shape.OtherFormat as error:
+        return schema.parse(data)
+    except schema.OtherFormat as error:
         raise Refused(
-            f"{place / name} is of another version: {error}. Use the project inside that bundle"
+            f"{parent / name} is of another version: {error}. Use the project inside that bundle"
         ) from error
-    except shape.Malformed as error:
+    except schema.Malformed as error:
         raise Refused(
-            f"{place / name} is no manifest of a bundle: {error}. Make the bundle again"
+            f"{parent / name} is no manifest of a bundle: {error}. Create the bundle again"
         ) from error
 
 
 def is_incremental(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether a bundle needs an earlier one still. Put together, it keeps its signed manifest."""
+    """Return whether a bundle still needs an earlier one; a combined one keeps its manifest."""
     absent = (manifest.get("since") or {}).get("absent", [])
     return not all((folder / name).is_file() for name in absent)
 
@@ -100,21 +100,21 @@ def is_incremental(folder: Path, manifest: dict[str, Any]) -> bool:
 def check(
     folder: Path, public_key: Path | None, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """The manifest of a bundle that is as it was made, and things worth a word.
+    """Verify a bundle; return its manifest and notes for the operator.
 
     Args:
-        public_key: SSH public key it has to be signed with; None to check its sums only.
+        public_key: SSH public key it must be signed with; None to check only its digests.
 
     Raises:
-        Refused: it is not; the message names what is missing, altered or added.
+        Refused: the message names what is missing, altered or added.
     """
     if public_key and (folder / NAME).exists():
         signature.check(folder, public_key)
     described = read(folder)
-    told = problems(folder, described, progress)
-    if told:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-        raise Refused(f"{folder} is not as it was made: {'; '.join(told[:5])}{more}")
+    found = problems(folder, described, progress)
+    if found:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise Refused(f"{folder} is not as it was made: {'; '.join(found[:5])}{more}")
     notes = []
     if not public_key and (folder / SIGNATURE).is_file():
         notes.append("it is signed, and no public key was given to check that (--public-key)")
@@ -122,22 +122,24 @@ def check(
 
 
 def problems(folder: Path, manifest: dict[str, Any], progress: Progress) -> list[str]:
-    """What is missing, altered, added, or open to others, one phrase a file."""
+    """Return a phrase for each file that is missing, altered, added, or writable by others."""
     wanted: dict[str, dict[str, Any]] = manifest["files"]
     since = manifest.get("since") or {}
     partial = is_incremental(folder, manifest)
     absent = set(since.get("absent", []) if partial else [since.get("image_delta")])
-    seen = tree.look(folder, {*wanted, *lists.OWN})
-    told = seen.faults
-    own = {NAME, lists.FILES, lists.SUMS}
-    told += [f"{name} is missing" for name in [*wanted, *sorted(own)]
+    seen = tree.scan(folder, {*wanted, *lists.INDEX_FILES})
+    found = seen.problems
+    required = {NAME, lists.FILES, lists.SUMS}
+    found += [f"{name} is missing" for name in [*wanted, *sorted(required)]
              if name not in seen.files and name not in absent]  # fmt: skip
-    found = describe(folder, sorted(seen.files & set(wanted)), progress)
-    for name, entry in found.items():
+    actual = describe(folder, sorted(seen.files & set(wanted)), progress)
+    for name, entry in actual.items():
         if entry["size"] != wanted[name]["size"]:
-            told.append(f"{name} has {entry['size']} bytes, not {wanted[name]['size']}: truncated?")
+            found.append(
+                f"{name} has {entry['size']} bytes, not {wanted[name]['size']}: truncated?"
+            )
         elif entry["sha256"] != wanted[name]["sha256"]:
-            told.append(f"{name} was altered (sha256 {entry['sha256'][:12]})")
-    if own <= seen.files:
-        told += lists.problems(folder, manifest)
-    return told
+            found.append(f"{name} was altered (sha256 {entry['sha256'][:12]})")
+    if required <= seen.files:
+        found += lists.problems(folder, manifest)
+    return found

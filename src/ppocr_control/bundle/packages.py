@@ -16,17 +16,18 @@ from ..files import file_sha256
 from ..progress import Progress
 from ..tarfiles import without_owner_and_time
 
-#: What the roles install on a host, what Ansible needs there, and what a control node needs.
+#: Packages the roles install on hosts, and those Ansible and control nodes need.
 WANTED = (
     "docker.io", "iptables", "apparmor", "ca-certificates", "python3", "python3-requests", "tzdata",
     "python3-venv", "zstd", "mmdebstrap",
 )  # fmt: skip
-#: From trixie on the client is a package of its own.
+#: From trixie on the client is a separate package.
 WANTED_IF_KNOWN = ("docker-cli",)
 _SECONDS = 1800
 
-# The smallest root of the release is made and thrown away: what apt would add to it is what a host
-# may lack. apt runs outside, configured for inside, so proxies of this machine hold.
+# A minimal root of the release is created and discarded: the packages apt would add to it are those
+# a host may lack. apt runs outside with the configuration of the root, so this machine's proxies
+# apply.
 _FETCH = """
 set -eu
 export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
@@ -48,22 +49,22 @@ def fetch(
     mirror: str,
     progress: Progress,
 ) -> list[dict[str, str]]:
-    """Write ``output`` (a tar) for a release such as debian-bookworm; returns its packages' fields.
+    """Write ``output`` (a tar) for a release such as debian-bookworm; return its packages' fields.
 
     Args:
-        extra: further package names.
-        debs: package files of your own to add, such as a vendor's.
-        mirror: where packages come from; empty for the bootstrapping tool's own.
+        extra: additional package names.
+        debs: additional package files, such as a vendor's.
+        mirror: where packages come from; empty for mmdebstrap's default.
 
     Raises:
-        Refused: no tool, or no such release.
-        Error: packages cannot be had.
+        Refused: mmdebstrap is missing, or the release does not exist.
+        Error: packages cannot be downloaded.
     """
     distribution, _, suite = release.partition("-")
     if not suite:
         raise Refused(f"{release!r} is not <distribution>-<suite>, such as debian-bookworm")
     if not shutil.which("mmdebstrap"):
-        raise Refused("mmdebstrap finds a release's packages: apt-get install mmdebstrap")
+        raise Refused("mmdebstrap is needed to download packages: apt-get install mmdebstrap")
     with tempfile.TemporaryDirectory(prefix="ppocr-packages.", dir=output.parent) as name:
         folder = Path(name)
         progress.say(f"fetching packages of {distribution} {suite}")
@@ -100,26 +101,26 @@ def _fetch(suite: str, folder: Path, names: Sequence[str], mirror: str) -> None:
     shutil.rmtree(folder / "partial", ignore_errors=True)
     if done.returncode:
         raise Error(
-            f"packages of {suite} cannot be had: {done.stderr.strip()[-1200:]}\n"
-            "Set ppocr_apt_mirror or a proxy, or leave the release out (bundle_releases)"
+            f"packages of {suite} cannot be downloaded: {done.stderr.strip()[-1200:]}\n"
+            "Set ppocr_apt_mirror or a proxy, or remove the release from bundle_releases"
         )
 
 
 def _index(folder: Path) -> list[dict[str, str]]:
-    """Write the repository's index; returns the fields of each package."""
+    """Write the repository's index; return the fields of each package."""
     entries = []
     for deb in sorted(folder.glob("*.deb")):
         done = subprocess.run(
             ["dpkg-deb", "--field", str(deb)], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise Refused(f"{deb.name} is no package: {done.stderr.strip()}")
+            raise Refused(f"{deb.name} is not a package: {done.stderr.strip()}")
         entries.append(
             f"{done.stdout.strip()}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
             f"SHA256: {file_sha256(deb)}\n"
         )
     if not entries:
-        raise Error("no package was fetched")
+        raise Error("no packages were downloaded")
     (folder / "Packages").write_text("\n".join(entries))
     return [_fields(entry) for entry in entries]
 

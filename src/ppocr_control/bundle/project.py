@@ -13,7 +13,7 @@ from .. import ROOT, git
 from ..errors import Error, Refused
 from ..progress import Progress
 
-#: What the project is made of; an operator keeps other things beside it.
+#: The project's files and folders; an operator may keep others beside them.
 PARTS = (
     ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".yamllint", "CHANGELOG.md",
     "CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md", "LICENSE", "README.md", "README.zh-CN.md",
@@ -27,7 +27,7 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def copy_project(folder: Path) -> None:
-    """The project's files as committed; outside git, all in the folders it is made of."""
+    """Copy the project's committed files; outside git all files of PARTS."""
     committed = git.output("archive", "--format=tar", "HEAD")
     folder.mkdir(parents=True)
     if not committed:
@@ -47,11 +47,11 @@ def copy_project(folder: Path) -> None:
 def wheelhouse(
     folder: Path, versions: Sequence[str], index_url: str, progress: Progress
 ) -> list[str]:
-    """Fetch the control node's Python packages as wheels; returns their names.
+    """Download the control node's Python packages as wheels; return their names.
 
     Raises:
-        Refused: a version the lock is not made for.
-        Error: pip could not fetch them.
+        Refused: a Python version the lock does not support.
+        Error: pip could not download them.
     """
     folder.mkdir(parents=True)
     for version in versions:

@@ -1,4 +1,4 @@
-"""What a bundle is made of, as CycloneDX 1.5 in JSON."""
+"""The contents of a bundle as CycloneDX 1.5 in JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..layers.image_archive import Image
 from ..layers.store import Blob, LayerStore
 
 _STATUS = "var/lib/dpkg/status"
-#: The package-URL specification's word for Python packages; no place is meant by it.
+#: The package-URL type of Python packages; it does not mean the site.
 _PYTHON = "pypi"
 
 
 def deb(fields: dict[str, str], distribution: str) -> dict[str, Any]:
-    """A component for a Debian package, from its fields."""
+    """Return the component of a Debian package, from its fields."""
     name, version, arch = (fields[key] for key in ("Package", "Version", "Architecture"))
     vendor = distribution.partition("-")[0]
     purl = f"pkg:deb/{vendor}/{name}@{quote(version, safe='')}?arch={arch}&distro={distribution}"
@@ -29,7 +29,7 @@ def deb(fields: dict[str, str], distribution: str) -> dict[str, Any]:
 
 
 def python_package(name: str, version: str) -> dict[str, Any]:
-    """A component for a Python distribution."""
+    """Return the component of a Python distribution."""
     plain = name.lower().replace("_", "-")
     purl = f"pkg:{_PYTHON}/{plain}@{quote(version, safe='')}"
     return {"type": "library", "name": plain, "version": version, "purl": purl, "bom-ref": purl}
@@ -43,7 +43,7 @@ def wheel(file_name: str) -> dict[str, Any]:
 def image_components(
     image: Image, blobs: dict[str, Blob], store: LayerStore, distribution: str
 ) -> list[dict[str, Any]]:
-    """The packages inside an image: those of its distribution and those of Python."""
+    """Return the packages in an image: of its distribution and of Python."""
     python: dict[str, dict[str, Any]] = {}
     status = ""
     for diff_id in image.diff_ids:
@@ -80,7 +80,7 @@ def _of_status(status: str, distribution: str) -> Iterator[dict[str, Any]]:
 def document(
     name: str, version: str, image: Image, components: Iterable[dict[str, Any]], created: str
 ) -> dict[str, Any]:
-    """The whole document; the same parts give the same document."""
+    """Return the document; the same contents give the same document."""
     unique = {component["bom-ref"]: component for component in components}
     serial = uuid.uuid5(uuid.NAMESPACE_URL, f"{image.id}:{','.join(sorted(unique))}")
     main = f"pkg:oci/{name}@{quote(image.id, safe='')}"

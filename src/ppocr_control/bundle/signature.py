@@ -1,4 +1,4 @@
-"""Signatures of a bundle's manifest and sums, made and checked by ssh-keygen."""
+"""Signs a bundle's manifest and digests, and verifies signatures, with ssh-keygen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import Error, Refused
 from .lists import MANIFEST, SUMS, signature_of
 from .tree import opened
 
-#: The namespace of the signatures, and the name their signer has when they are checked.
+#: The namespace of the signatures, and the signer's name during verification.
 SIGNER = "ppocr-bundle"
 _KEYS = ("ssh-", "ecdsa-", "sk-")
 _MAX_KEY = 1 << 16
@@ -26,7 +26,7 @@ def _keygen(arguments: list[str], **more: object) -> subprocess.CompletedProcess
 
 
 def sign(path: Path, key: Path) -> None:
-    """Sign a file with an SSH private key (one in the agent is named by its public half).
+    """Sign a file with an SSH private key (for a key in the agent: its public key).
 
     Raises:
         Error: ssh-keygen could not sign.
@@ -38,13 +38,13 @@ def sign(path: Path, key: Path) -> None:
 
 
 def check(folder: Path, public_key: Path) -> None:
-    """Check that the holder of a key signed a bundle's manifest and sums.
+    """Verify that the owner of a key signed a bundle's manifest and digests.
 
     Args:
         public_key: an SSH public key as ssh-keygen writes it.
 
     Raises:
-        Refused: no signature, or not of this key and this bundle.
+        Refused: the signature is missing, or not of this key and bundle.
     """
     key = _key(public_key)
     for name in (MANIFEST, SUMS):
@@ -68,19 +68,19 @@ def _check_one(folder: Path, name: str, signers: str, public_key: Path) -> None:
             stdin=signed, pass_fds=(handle,),
         )  # fmt: skip
     if done.returncode:
-        said = (done.stderr + done.stdout).strip().splitlines()
+        output = (done.stderr + done.stdout).strip().splitlines()
         raise Refused(
             f"the signature of {folder / name} does not fit the key {public_key}: the bundle was "
-            f"altered, or somebody else signed it ({said[-1] if said else 'no word why'})"
+            f"altered, or signed by someone else ({output[-1] if output else 'no reason given'})"
         )
 
 
 def _key(public_key: Path) -> str:
     try:
         with public_key.open("rb") as file:
-            words = file.read(_MAX_KEY).decode(errors="replace").split()[:2]
+            parts = file.read(_MAX_KEY).decode(errors="replace").split()[:2]
     except OSError as error:
         raise Refused(f"the public key {public_key} cannot be read: {error.strerror}") from error
-    if len(words) != 2 or not words[0].startswith(_KEYS):
-        raise Refused(f"{public_key} is no SSH public key, such as ssh-keygen writes to NAME.pub")
-    return " ".join(words)
+    if len(parts) != 2 or not parts[0].startswith(_KEYS):
+        raise Refused(f"{public_key} is not an SSH public key as ssh-keygen writes to NAME.pub")
+    return " ".join(parts)

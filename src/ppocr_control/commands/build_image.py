@@ -1,7 +1,7 @@
-"""Builds the ppocr image on this machine, from packages and hash-pinned models; no registry needed.
+"""Builds the ppocr image on this machine, from packages and hash-pinned models, without a registry.
 
-playbooks/build.yml does the same on a builder host of the inventory, with the inventory's settings.
-An image whose sources have not changed is not built again.
+playbooks/build.yml does the same on the builder of the inventory, with the inventory's settings. An
+image whose sources have not changed is not rebuilt.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         "--tag", default=f"ppocr:{version.current()}", help="name:version (default: %(default)s)"
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--base", default="", help="base image (default: built from packages)")
+    parser.add_argument("--ca-bundle", default="", help="PEM file trusted during the build")
     parser.add_argument(
-        "--base", default="", help="image to build on (default: one made of packages)"
+        "--pip-index-url", default="", help="package index (default: that of pip's configuration)"
     )
-    parser.add_argument("--ca-bundle", default="", help="PEM file trusted while building")
-    parser.add_argument("--pip-index-url", default="", help="default: what pip is configured with")
-    parser.add_argument("--apt-mirror", default="", help="default: the bootstrapping tool's own")
+    parser.add_argument(
+        "--apt-mirror", default="", help="Debian mirror (default: that of mmdebstrap)"
+    )
     parser.add_argument(
         "--settings", default="{}", help="JSON: see src/ppocr_control/images/context.py"
     )
-    parser.add_argument("--force", action="store_true", help="build though nothing changed")
+    parser.add_argument("--force", action="store_true", help="build even if nothing changed")
     return parser.parse_args(arguments)
 
 

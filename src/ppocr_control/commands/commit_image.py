@@ -1,7 +1,8 @@
-"""Makes an image of a running container, as docker commit does, and says what it will not hold.
+"""Creates an image from a running container like docker commit, with warnings.
 
-What lies in volumes and bind mounts is left out; passwords in the environment are kept in the image
-for everybody to read. Both are named. The container's command, environment, ports and user stay.
+Files in volumes and bind mounts are not included; passwords in the environment become part of the
+image, readable for everybody. The command warns about both. The container's command, environment,
+ports and user are kept.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ examples:
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument("container", help="name or ID of a container on this machine")
-    parser.add_argument("image", help="name:tag of the image to make")
-    parser.add_argument("-m", "--message", default="", help="kept in the image's history")
-    parser.add_argument("-a", "--author", default="", help="kept in the image's history")
-    parser.add_argument("--no-pause", action="store_true", help="let the container run meanwhile")
+    parser.add_argument("image", help="name:tag of the new image")
+    parser.add_argument("-m", "--message", default="", help="message in the image's history")
+    parser.add_argument("-a", "--author", default="", help="author in the image's history")
+    parser.add_argument("--no-pause", action="store_true", help="do not pause the container")
     parser.add_argument(
         "--strict", action="store_true", help="refuse instead of warning about mounts and secrets"
     )

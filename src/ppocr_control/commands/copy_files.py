@@ -1,7 +1,7 @@
-"""Copies files and folders to a host, from a host, or from host to host, over SSH.
+"""Copies files and folders to a host, from a host, or between hosts, over SSH.
 
-Goes on at the byte where an interrupted copy ended; compares the sha256 of every file before it
-appears under its name; leaves alone what is the same already. A side without HOST: is this machine.
+Resumes an interrupted copy at the byte where it ended; verifies the sha256 of every file before it
+gets its name; skips files that are already identical. A side without HOST: is this machine.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ examples:
   scripts/copy_files.py ppocr_1.0.tar web1:/home/
   scripts/copy_files.py models/ ops@web1:/srv/models -P 2222
   scripts/copy_files.py web1:/home/ppocr_1.0.tar web2:/home/
-A folder is copied with what is in it; DESTINATION is the folder it becomes if it does not exist,
-else it is put inside, as scp -r does. Links are followed. What cannot be copied is named, the rest
-is copied, and the exit status is 1.
+A folder is copied with its contents, like scp -r: to DESTINATION if that does not exist, else into
+it. Links are followed. Files that cannot be copied are reported, the rest is copied, and the exit
+status is 1.
 """
 
 
@@ -41,13 +41,13 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         done = copying.copy(args.sources, args.destination, login, progress)
     finally:
         progress.close()
-    words = (
+    summary = (
         f"{done['copied']} files copied ({megabytes(done['sent'])}), {done['same']} were the same"
     )
     if not done["failed"]:
-        return OK, done, words
+        return OK, done, summary
     lines = "\n".join(f"not copied: {why}" for why in done["failed"])
-    return FAILED, done, f"{lines}\nerror: {words}, {len(done['failed'])} could not be copied"
+    return FAILED, done, f"{lines}\nerror: {summary}, {len(done['failed'])} could not be copied"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
-"""Loads a saved image into this machine's engine, once its content is proved.
+"""Loads a saved image into this machine's engine, after verifying its content.
 
-A truncated, altered or foreign-architecture file is refused before the engine sees it. A file whose
-image is here already is not loaded again.
+A file that is truncated, altered or for another architecture is refused before the engine reads it.
+An image the engine already has is not loaded again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..progress import Progress
 EPILOG = """\
 examples:
   scripts/load_image.py ppocr_1.0.tar
-  scripts/load_image.py ppocr_1.0.tar --sha256 0a1b...   as written down when it was saved
+  scripts/load_image.py ppocr_1.0.tar --sha256 0a1b...   the sum printed by save_image.py
 """
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
-    parser.add_argument("file", type=Path, help="a file docker save or save_image.py wrote")
-    parser.add_argument("--sha256", help="what the whole file's sha256 has to be")
-    parser.add_argument("--tag", help="name to give the image (default: those in the file)")
+    parser.add_argument("file", type=Path, help="a file from docker save or save_image.py")
+    parser.add_argument("--sha256", help="required sha256 of the file")
+    parser.add_argument("--tag", help="name of the image (default: those in the file)")
     return parser.parse_args(arguments)
 
 
@@ -36,7 +36,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         loaded = saved_image.load(args.file, args.sha256, args.tag, progress)
     finally:
         progress.close()
-    verb = "loaded" if loaded["changed"] else "is here already"
+    verb = "loaded" if loaded["changed"] else "is already loaded"
     return OK, loaded, f"{', '.join(loaded['tags']) or loaded['image_id']} {verb}"
 
 

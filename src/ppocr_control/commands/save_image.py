@@ -1,7 +1,7 @@
-"""Saves an image to a file that docker load takes, on this machine or any other.
+"""Saves an image to a file for docker load, on this machine or any other.
 
-Plain by default, byte for byte what docker save gives; with --compress gzip its layers are
-compressed, which any engine loads as it is and which is less than half to carry.
+Uncompressed by default, byte for byte like docker save. With --compress gzip its layers are
+compressed to less than half the size; every engine can load that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("image", help="name of an image on this machine")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
     parser.add_argument(
-        "--compress", choices=["none", "gzip"], default="none", help="of the layers"
+        "--compress", choices=["none", "gzip"], default="none", help="compression of the layers"
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     command_line.add_store(parser)
@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def work(args: Namespace) -> tuple[int, Any, str]:
     if args.output.exists() and not args.force:
-        raise Refused(f"{args.output} is there already: --force overwrites it")
+        raise Refused(f"{args.output} already exists: --force overwrites it")
     progress = Progress("saving", quiet=args.quiet)
     try:
         if args.compress == "none":
@@ -48,8 +48,8 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             )
     finally:
         progress.close()
-    words = f"{args.output}: {megabytes(saved['size'])}, sha256 {saved['sha256']}"
-    return OK, saved, words
+    summary = f"{args.output}: {megabytes(saved['size'])}, sha256 {saved['sha256']}"
+    return OK, saved, summary
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,8 +1,8 @@
 """Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
 
-It goes on where an interrupted run ended, proves every byte before loading, and compares what the
-host's engine has afterwards with what it has here. A host needs sshd, Docker and coreutils; with
-root and python3 there, a big layer of which little changed is sent as what changed.
+It resumes an interrupted run, verifies every layer before loading, and compares the result in the
+host's engine with the original. A host needs sshd, Docker and coreutils; with root and python3 on
+the host, a large layer with few changes is sent as its changes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ examples:
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument(
-        "image", help="name of an image on this machine, or a file docker save wrote"
+        "image", help="name of an image on this machine, or a file from docker save"
     )
     parser.add_argument(
         "hosts", nargs="+", metavar="HOST", help="[user@]host[:port], or a name of your SSH config"
@@ -49,74 +49,80 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         "--mode",
         choices=MODES,
         default="auto",
-        help="delta: what the host lacks; whole: everything, for any engine; registry: push once, "
-        "hosts pull by digest; auto: registry where one is named, else delta",
+        help="delta: only missing layers; whole: everything, for any engine; registry: push once, "
+        "hosts pull by digest; auto: registry if --registry is given, else delta",
     )
     parser.add_argument(
         "--registry", default="", metavar="HOST[:PORT][/PATH]", help="a registry of your own"
     )
     parser.add_argument(
         "--relay", default="", metavar="HOST",
-        help="one of the hosts: what others lack crosses the link to it once, and they fetch it "
-        "there (plain HTTP, a token of this run, sha256); they need python3",
+        help="one of the hosts: it receives missing layers once, and the other hosts fetch them "
+        "from it (plain HTTP, a token of this run, sha256); all need python3",
     )  # fmt: skip
     parser.add_argument(
         "--relay-address", default="", metavar="ADDRESS",
-        help="where the others reach it (default: where it is reached from here)",
+        help="its address for the other hosts (default: its address for this machine)",
     )  # fmt: skip
     parser.add_argument(
         "--relay-port", type=int, default=relay.PORT, metavar="PORT",
-        help="it serves them on (default: %(default)s; 0: any that is free)",
+        help="its port (default: %(default)s; 0: any free port)",
     )  # fmt: skip
     parser.add_argument(
         "--tag", action="append",
-        help="name to give it there (default: IMAGE, or the names in the file)",
+        help="its name on hosts (default: IMAGE, or the names in the file; repeatable)",
     )  # fmt: skip
     parser.add_argument(
         "--staging",
         metavar="FOLDER",
-        help="folder on hosts for layers on their way, which wait in one of their own below it, "
+        help="staging folder on hosts; layers are stored in its subfolder "
         f"{staging.NAME} (default: {staging.ROOTS}; without root ~{staging.USERS})",
     )
     parser.add_argument(
         "--little-room",
         action="store_true",
-        help="remove staged layers while they load, as is done by itself where room is short; "
-        "a failure then sends them again",
+        help="remove staged layers while they load, as is done automatically if disk space is "
+        "short; after a failure they are sent again",
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="ask the hosts what they have, and print the steps; nothing is prepared or sent",
+        help="probe the hosts and print the steps; nothing is prepared or sent",
     )
     parser.add_argument(
-        "--at-once", type=int, default=20, metavar="N", help="hosts at a time (default: 20)"
+        "--at-once",
+        type=int,
+        default=20,
+        metavar="N",
+        help="hosts served at the same time (default: 20)",
     )
     parser.add_argument("--cache-limit", type=float, default=20, metavar="GB",
-                        help="size of the store of compressed layers (default: 20)")  # fmt: skip
+                        help="maximum size of the store (default: 20)")  # fmt: skip
     command_line.add_store(parser)
     login_options.add_arguments(parser)
     return parser.parse_args(arguments)
 
 
 def staging_of(host: Transport, given: str | None) -> str:
-    """Where layers wait on a host."""
+    """Return the staging folder of a host."""
     assert isinstance(host, SshHost)
     return given or (staging.ROOTS if host.is_root else f"{host.home}{staging.USERS}")
 
 
-def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:
-    """The relay the options name; raises Refused where it is none of the hosts."""
+def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.RelayHost | None:
+    """Return the relay of the options; raises Refused if it is not one of the hosts."""
     if not args.relay:
         return None
     host = next((host for host in hosts if host.name == args.relay), None)
     if host is None:
-        raise Refused(f"--relay {args.relay} is none of the hosts of this command: name it, too")
-    return relay.Choice(host.name, args.relay_address or host.address, args.relay_port)
+        raise Refused(
+            f"--relay {args.relay} is not one of the hosts of this command: add it to them"
+        )
+    return relay.RelayHost(host.name, args.relay_address or host.address, args.relay_port)
 
 
 def summary(done: Sequence[Result | Plan]) -> str:
-    """A line or some for each host, and what was sent in all."""
+    """Return the summary of each host, and the total sent."""
     lines = [each.summary() for each in done]
     results = [each for each in done if isinstance(each, Result)]
     if not results:

@@ -1,6 +1,6 @@
-"""Checks a bundle: every file's sha256, nothing missing or added, and whose signature it carries.
+"""Verifies a bundle: every file's sha256, nothing missing or added, and its signature.
 
-With --complete, puts an incremental bundle together with the one it builds on.
+With --complete, combines an incremental bundle with the one it builds on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..bundle import incremental, manifest
 from ..errors import OK, Refused
 from ..progress import Progress
 
-_TOLD = ("version", "created", "architecture", "image", "releases")
+_RESULT_KEYS = ("version", "created", "architecture", "image", "releases")
 EPILOG = """\
 examples:
   scripts/verify_bundle.py /srv/ppocr-bundle --public-key release.pub
@@ -24,10 +24,10 @@ examples:
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--public-key", type=Path, help="SSH public key it has to be signed with")
+    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("--public-key", type=Path, help="SSH public key of the required signature")
     parser.add_argument("--complete", type=Path, metavar="OLD", help="the bundle it builds on")
-    parser.add_argument("--out", type=Path, help="with --complete: the folder to make")
+    parser.add_argument("--out", type=Path, help="with --complete: the folder to create")
     args = parser.parse_args(arguments)
     if bool(args.complete) != bool(args.out):
         parser.error("--complete and --out go together")
@@ -52,11 +52,11 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         "bundle": str(args.out or args.bundle),
         "incremental": manifest.is_incremental(args.out or args.bundle, described),
         "notes": notes,
-        **{key: described[key] for key in _TOLD},
+        **{key: described[key] for key in _RESULT_KEYS},
     }
     signed = ", signature good" if args.public_key else ""
-    words = f"{result['bundle']}: {len(described['files'])} files as they should be{signed}"
-    return OK, result, "\n".join([words, *(f"note: {note}" for note in notes)])
+    summary = f"{result['bundle']}: {len(described['files'])} files as they should be{signed}"
+    return OK, result, "\n".join([summary, *(f"note: {note}" for note in notes)])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""The Docker engine on this machine, or the one the docker command is set to."""
+"""The Docker engine on this machine, or the one the docker command is configured for."""

@@ -1,4 +1,4 @@
-"""The Docker engine the commands work with: the one the docker command itself would use."""
+"""The Docker engine of the commands: the one the docker command itself would use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import Error
 from . import over_ssh
 
 _SECONDS = 600
-_OWN = "unix:///var/run/docker.sock"
+_LOCAL = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Endpoint:
 
     Attributes:
         host: unix://..., tcp://... or ssh://...
-        origin: what named it, for messages.
+        origin: where that was configured, for messages.
         tls: folder with ca.pem, cert.pem and key.pem, or None.
         verify: whether the engine's certificate is checked.
     """
@@ -40,54 +40,54 @@ class Endpoint:
 
 @functools.cache
 def endpoint() -> Endpoint:
-    """The engine DOCKER_HOST names, or the context of the docker command (DOCKER_CONTEXT, docker
+    """Return the engine of DOCKER_HOST, or of the docker command's context (DOCKER_CONTEXT, docker
     context use), or this machine's.
 
     Raises:
-        Error: the context that is chosen does not exist.
+        Error: the chosen context does not exist.
     """
     if host := os.environ.get("DOCKER_HOST"):
         return Endpoint(host, "DOCKER_HOST")
     if not shutil.which("docker"):
-        return Endpoint(_OWN, "this machine")
-    # Asked as it would resolve it for itself: its files have changed their place and form before.
-    asked = subprocess.run(
+        return Endpoint(_LOCAL, "this machine")
+    # The docker command is asked, because its files have changed location and format before.
+    done = subprocess.run(
         ["docker", "context", "inspect", "--format", "{{json .}}"],
         capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"},
     )  # fmt: skip
     chosen = os.environ.get("DOCKER_CONTEXT", "")
     try:
-        context = json.loads(asked.stdout)
-        named = str(context["Endpoints"]["docker"]["Host"])
+        context = json.loads(done.stdout)
+        host = str(context["Endpoints"]["docker"]["Host"])
     except (ValueError, KeyError, TypeError):
-        if asked.returncode and (chosen or "not found" in asked.stderr):
+        if done.returncode and (chosen or "not found" in done.stderr):
             raise Error(
                 f"the docker context {chosen or 'in use'} cannot be read "
-                f"({asked.stderr.strip()}): choose another with docker context use or "
+                f"({done.stderr.strip()}): choose another with docker context use or "
                 "DOCKER_CONTEXT; docker context ls lists them"
             ) from None
-        # Commands that know no contexts, among them podman's stand-in.
-        return Endpoint(_OWN, "this machine")
+        # Commands without contexts, such as Podman's docker.
+        return Endpoint(_LOCAL, "this machine")
     origin = "this machine" if context["Name"] == "default" else f"docker context {context['Name']}"
     material = context.get("TLSMaterial") or {}
     folder = (context.get("Storage") or {}).get("TLSPath")
     tls = Path(folder) / "docker" if folder and material.get("docker") else None
-    return Endpoint(named, origin, tls, not context["Endpoints"]["docker"].get("SkipTLSVerify"))
+    return Endpoint(host, origin, tls, not context["Endpoints"]["docker"].get("SkipTLSVerify"))
 
 
 def is_local() -> bool:
-    """Whether the engine's files are this machine's."""
+    """Return whether the engine's files are on this machine."""
     return endpoint().host.startswith("unix://")
 
 
 def local_engine() -> docker.DockerClient:
-    """A client of the engine; see endpoint.
+    """Return a client of the engine; see endpoint.
 
     Raises:
-        Error: none answers.
+        Error: no engine answers.
     """
     where = endpoint()
-    said = ""
+    reason = ""
     try:
         if where.host.startswith("ssh://"):
             tunnel = _tunnel(where.host)
@@ -95,19 +95,19 @@ def local_engine() -> docker.DockerClient:
                 client = docker.DockerClient(f"unix://{tunnel.path}", timeout=_SECONDS)
                 client.ping()
             except Exception:
-                said = tunnel.said()
+                reason = tunnel.last_message()
                 raise
         else:
             client = _client(where)
             client.ping()
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
-        place = "on this machine" if where.host == _OWN else f"at {where.host} ({where.origin})"
+        place = "on this machine" if where.host == _LOCAL else f"at {where.host} ({where.origin})"
         remedy = (
             "Start it, or run as a user that may use it (root, or a member of group docker)"
             if where.host.startswith("unix://")
             else f"Check it with docker version, or choose another engine ({where.origin})"
         )
-        raise Error(f"no Docker engine answers {place} ({said or error}). {remedy}") from error
+        raise Error(f"no Docker engine answers {place} ({reason or error}). {remedy}") from error
     return client
 
 

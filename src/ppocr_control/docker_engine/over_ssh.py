@@ -1,7 +1,7 @@
-"""An engine at ssh://, reached as the docker command reaches it: through the ssh command.
+"""An engine at ssh://, reached through the ssh command as by the docker command.
 
-Each connection of the client is one ``ssh HOST docker system dial-stdio``, with the user's SSH
-configuration, keys and agent. The client sees a socket of this machine.
+Each connection of the client runs ``ssh HOST docker system dial-stdio``, with the user's SSH
+configuration, keys and agent. The client connects to a socket on this machine.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _CONNECT_SECONDS = 30
 
 
 def command(url: str) -> list[str]:
-    """What carries one connection to ssh://[user@]host[:port][/path/of/the/socket].
+    """Return the command for one connection to ssh://[user@]host[:port][/path/of/the/socket].
 
     Raises:
-        ValueError: no host in it, or one that ssh would take for an option.
+        ValueError: the host is missing, or ssh would take it for an option.
     """
     parts = urlsplit(url)
     if not parts.hostname or parts.netloc.startswith("-") or parts.hostname.startswith("-"):
@@ -30,15 +30,15 @@ def command(url: str) -> list[str]:
     ssh = ["ssh", "-T", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
     ssh += ["-l", parts.username] if parts.username else []
     ssh += ["-p", str(parts.port)] if parts.port else []
-    socket_there = ["--host", f"unix://{parts.path}"] if parts.path.strip("/") else []
-    # As written: an alias of the user's configuration may have upper case.
+    remote_socket = ["--host", f"unix://{parts.path}"] if parts.path.strip("/") else []
+    # Not parts.hostname, which is lower case: an alias in the SSH configuration may have capitals.
     host = parts.netloc.rpartition("@")[2]
     host = host.rpartition(":")[0] if parts.port else host
-    return [*ssh, "--", host.strip("[]"), "docker", *socket_there, "system", "dial-stdio"]
+    return [*ssh, "--", host.strip("[]"), "docker", *remote_socket, "system", "dial-stdio"]
 
 
 class Tunnel:
-    """A socket of this machine behind which the engine answers, until the program ends.
+    """A socket on this machine that forwards to the engine until the program ends.
 
     Attributes:
         path: of the socket.
@@ -47,7 +47,7 @@ class Tunnel:
     def __init__(self, url: str) -> None:
         self._command = command(url)
         self._folder = Path(tempfile.mkdtemp(prefix="ppocr-docker."))
-        self._said = (self._folder / "said").open("w+")
+        self._errors = (self._folder / "errors").open("w+")
         self.path = self._folder / "docker.sock"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
@@ -69,21 +69,21 @@ class Tunnel:
                         self._command,
                         stdin=connection.fileno(),
                         stdout=connection.fileno(),
-                        stderr=self._said,
+                        stderr=self._errors,
                     )
                 )
 
-    def said(self) -> str:
-        """The last line of what ssh, or the command on the other side, said."""
-        self._said.seek(0)
-        lines = self._said.read().strip().splitlines()
+    def last_message(self) -> str:
+        """Return the last line that ssh, or the command on the host, wrote to standard error."""
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
-        """End the connections and remove the socket."""
+        """Close the connections and remove the socket."""
         self._listener.close()
         for process in self._running:
             if process.poll() is None:
                 process.terminate()
-        self._said.close()
+        self._errors.close()
         shutil.rmtree(self._folder, ignore_errors=True)

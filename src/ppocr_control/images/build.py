@@ -1,4 +1,4 @@
-"""Building the image with the engine of this machine."""
+"""Builds the image with the engine of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages come from; empty for what the tools are configured with."""
+    """Where packages come from; empty for the defaults of the tools."""
 
     pip_index_url: str = ""
     apt_mirror: str = ""
@@ -37,11 +37,11 @@ def build(
     progress: Progress,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Build an image unless the engine has it; returns image_id, content, size and changed.
+    """Build an image unless the engine has it; return image_id, content, size and changed.
 
     Raises:
-        Error: the engine could not build it; the message has its last lines.
-        ContextError, ModelError: a setting cannot be served.
+        Error: the build failed; the message contains its last lines.
+        ContextError, ModelError: a setting is wrong.
     """
     repository, name_tag = image_name.for_new(tag)
     tag = f"{repository}:{name_tag}"
@@ -58,7 +58,7 @@ def build(
         }
     _ensure_base(client, settings, sources, progress)
     with tempfile.TemporaryDirectory(prefix="ppocr-build.") as folder:
-        progress.say("laying out the build context (models are fetched and verified)")
+        progress.say("preparing the build context (models are fetched and verified)")
         context.write(settings, Path(folder) / "context", cache / "models")
         context.pack(Path(folder) / "context", Path(folder) / "context.tar")
         _build(
@@ -95,12 +95,13 @@ def _ensure_base(
         except docker.errors.APIError as error:
             raise Error(f"cannot pull {name} (--base): {error.explanation or error}") from error
         return
-    progress.say("bootstrapping the base from packages (about a minute)")
+    progress.say("bootstrapping the base image from packages (about a minute)")
     environment = {**os.environ, "APT_MIRROR": sources.apt_mirror}
     command = [str(IMAGES / "base/build.sh"), name, context.BASE_SUITE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        raise Error(f"the base could not be made: {(done.stderr or done.stdout).strip()[-1500:]}")
+        output = (done.stderr or done.stdout).strip()[-1500:]
+        raise Error(f"the base image could not be built: {output}")
 
 
 def _arguments(

@@ -1,4 +1,4 @@
-"""An image from a running container, and what it will not hold."""
+"""Creates an image from a running container, and warns about what it will not contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api_?key|credential|private)
 
 
 def warnings_about(container: dict[str, Any]) -> list[str]:
-    """What a person should know before committing, from ``docker inspect`` of the container."""
+    """Return warnings before a commit, from ``docker inspect`` of the container."""
     found = []
     for mount in container.get("Mounts") or []:
         what = (
@@ -46,11 +46,11 @@ def commit(
     pause: bool = True,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """Commit a container; returns image_id, added (bytes of the new layer) and warnings.
+    """Commit a container; return image_id, added (bytes of the new layer) and warnings.
 
     Raises:
-        Refused: no such container, no such name, or with ``strict`` anything to warn about.
-        Error: the engine refused.
+        Refused: no such container, an invalid name, or with ``strict`` any warning.
+        Error: the engine failed.
     """
     repository, tag = image_name.for_new(image)
     if not name.strip():
@@ -59,12 +59,12 @@ def commit(
     try:
         container = client.api.inspect_container(name)
     except docker.errors.NotFound as error:
-        raise Refused(f"there is no container {name}: docker ps --all lists them") from error
+        raise Refused(f"no container {name} on this machine: docker ps --all lists them") from error
     warnings = warnings_about(container)
     if strict and warnings:
         raise Refused("; ".join(warnings))
     try:
-        # A different label, since the image is no longer what its sources say.
+        # A different label, because the image no longer matches its sources.
         made = client.api.commit(
             name, repository=repository, tag=tag, message=message, author=author, pause=pause,
             changes=[f'LABEL {CONTENT_LABEL}="committed-{container["Id"][:12]}"'],

@@ -1,7 +1,7 @@
-"""The build context of the ppocr image, and the hash of what goes into it.
+"""The build context of the ppocr image, and the hash of its sources.
 
-The hash (label ``org.ppocr.content``) is computed from sources alone, so whether a host already has
-the image is known before anything is fetched or built.
+The hash (label ``org.ppocr.content``) needs only the sources, so it is known before anything is
+fetched or built whether a host already has the image.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from ..files import file_sha256
 from ..tarfiles import without_owner_and_time
 from . import hub_modules, image_name, models
 
-#: The package the image shares with this one.
+#: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
 #: The image label with the hash of its sources.
 CONTENT_LABEL = "org.ppocr.content"
-#: The suite images/base bootstraps: its Python is the one the lock was made for.
+#: The suite that images/base bootstraps; the lock was made for its Python.
 BASE_SUITE = "bookworm"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
 class ContextError(Exception):
-    """The context cannot be made; the message names the setting."""
+    """The context cannot be created; the message names the setting."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSettings:
-    """What decides the content of an image.
+    """The settings that determine the content of an image.
 
     Attributes:
         device: cpu or gpu; chooses the lock.
@@ -44,9 +44,9 @@ class ImageSettings:
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocr_control.images.models`.
-        extra_modules: folders of PaddleHub modules to install besides ours; one named as one of
-            ours is installed in its place.
-        extra_requirements: pip requirements for them, besides their own requirements.txt.
+        extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
+            module replaces it.
+        extra_requirements: pip requirements for them, in addition to their requirements.txt.
         ca_bundle: trusted while building; not part of the content.
     """
 
@@ -68,7 +68,7 @@ class ImageSettings:
         except Refused as error:
             raise ContextError(f"ppocr_image_name, ppocr_image_tag: {error}") from error
         try:
-            hub_modules.theirs(settings.extra_modules)
+            hub_modules.custom_modules(settings.extra_modules)
         except hub_modules.ModuleError as error:
             raise ContextError(str(error)) from error
         if settings.ca_bundle and not Path(settings.ca_bundle).is_file():
@@ -101,14 +101,14 @@ def _tree(folder: Path) -> dict[str, str]:
 
 
 def base_tag(settings: ImageSettings) -> str:
-    """The base image's name: the operator's, or one that changes with the recipe."""
+    """Return the base image's name: the configured one, or one that changes with the recipe."""
     if settings.base:
         return settings.base
     return f"ppocr-base:{BASE_SUITE}-{_digest(_tree(IMAGES / 'base'))[:12]}"
 
 
 def content_hash(settings: ImageSettings) -> str:
-    """sha256 over everything that decides what the image does."""
+    """Return the sha256 over everything that determines what the image does."""
     recipe = IMAGES / "ppocr"
     named = ("Dockerfile", "config.json", "ppocr.pth")
     return _digest(
@@ -122,7 +122,7 @@ def content_hash(settings: ImageSettings) -> str:
             "contract": _tree(CONTRACT),
             "modules": {
                 name: _tree(folder)
-                for name, folder in hub_modules.all_of(settings.extra_modules).items()
+                for name, folder in hub_modules.all_modules(settings.extra_modules).items()
             },
             "extra_requirements": settings.extra_requirements,
             "models": models.fingerprint(models.resolve(settings.models)),
@@ -131,17 +131,17 @@ def content_hash(settings: ImageSettings) -> str:
 
 
 def revision() -> str:
-    """The commit of this repository, ``unknown`` outside git."""
+    """Return the commit of this repository, ``unknown`` outside git."""
     described = git.output("describe", "--always", "--dirty", "--abbrev=40")
     return described.decode().strip() or "unknown"
 
 
 def write(settings: ImageSettings, target: Path, cache: Path) -> None:
-    """Lay the context out in ``target``, a new folder.
+    """Write the context to ``target``, a new folder.
 
     Raises:
-        ContextError: a setting cannot be served.
-        ModelError: a model cannot be had or is incomplete.
+        ContextError: a setting is wrong.
+        ModelError: a model cannot be fetched or is incomplete.
     """
     recipe = IMAGES / "ppocr"
     target.mkdir(parents=True)
@@ -151,7 +151,7 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
     for name in ("build", "serving"):
         shutil.copytree(recipe / name, target / name, ignore=_IGNORED)
     shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
-    for name, folder in hub_modules.all_of(settings.extra_modules).items():
+    for name, folder in hub_modules.all_modules(settings.extra_modules).items():
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
     wanted = [*settings.extra_requirements, *hub_modules.requirements(settings.extra_modules)]
     (target / "extra-requirements.txt").write_text("\n".join(wanted))
@@ -159,12 +159,12 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
     bundle.write_bytes(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else b"")
     models.lay_out(models.resolve(settings.models), target / "models", cache)
     for path in (target, *target.rglob("*")):
-        # The umask of whoever builds must not decide what the container's user may read.
+        # The builder's umask must not determine what the container's user may read.
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write ``folder`` as a tar whose bytes depend on its files alone."""
+    """Write ``folder`` as a tar whose bytes depend only on its files."""
     with tarfile.open(archive, "w") as tar:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""The PaddleHub modules of an image: ours, and the operator's besides or in place of them."""
+"""The PaddleHub modules of an image: built-in ones, and the operator's, which may replace them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from .. import IMAGES
 
-#: Where ours are.
-OURS = IMAGES / "ppocr/modules"
+#: The folder of the built-in modules.
+BUILT_IN = IMAGES / "ppocr/modules"
 _SETTING = "ppocr_image_extra_modules"
 
 
 class ModuleError(ValueError):
-    """A folder is no module that can be installed; the message names setting, folder and remedy."""
+    """A folder is not an installable module; the message names setting, folder and remedy."""
 
 
 def declared_name(folder: Path) -> str | None:
-    """The name a module's ``@moduleinfo`` declares; None where it is not written as plain text.
+    """Return the name in a module's ``@moduleinfo``; None if it is not a string literal.
 
     Raises:
         ModuleError: no module.py, or one that is not Python or declares no module.
@@ -36,7 +36,7 @@ def declared_name(folder: Path) -> str | None:
         for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
             if not isinstance(decorator, ast.Call) or not _is_moduleinfo(decorator.func):
                 continue
-            names = [word.value for word in decorator.keywords if word.arg == "name"]
+            names = [each.value for each in decorator.keywords if each.arg == "name"]
             value = names[0].value if names and isinstance(names[0], ast.Constant) else None
             return value if isinstance(value, str) else None
     raise ModuleError(
@@ -49,39 +49,39 @@ def _is_moduleinfo(function: ast.expr) -> bool:
     return name == "moduleinfo"
 
 
-def theirs(folders: Iterable[str]) -> dict[str, Path]:
-    """The operator's modules by name, checked. One named as ours takes its place.
+def custom_modules(folders: Iterable[str]) -> dict[str, Path]:
+    """Return the operator's modules by name, checked.
 
     Raises:
-        ModuleError: no module, a name that is not its folder's, or two of one name.
+        ModuleError: not a module, a name that differs from the folder's, or a duplicate name.
     """
     found: dict[str, Path] = {}
     for given in folders:
         folder = Path(given).expanduser().absolute()
         declared = declared_name(folder)
-        # PaddleHub makes a Python package of it.
+        # PaddleHub installs it as a Python package.
         if declared is not None and declared.replace("-", "_") != folder.name.replace("-", "_"):
             raise ModuleError(
                 f"{_SETTING}: the module in {folder} declares the name {declared!r} "
-                f"(moduleinfo in module.py): name the folder {declared}, too, or change the "
+                f"(moduleinfo in module.py): rename the folder to {declared}, or change the "
                 f"declared name to {folder.name}"
             )
         if folder.name in found:
             raise ModuleError(
-                f"{_SETTING}: {found[folder.name]} and {folder} are both named {folder.name}, and "
-                "an image has one module of a name: leave one out, or rename it"
+                f"{_SETTING}: {found[folder.name]} and {folder} are both named {folder.name}, "
+                "which must be unique: remove or rename one"
             )
         found[folder.name] = folder
     return found
 
 
-def all_of(folders: Iterable[str]) -> dict[str, Path]:
-    """Every module of the image by name: ours, less those the operator's replace, and theirs."""
-    ours = {file.parent.name: file.parent for file in sorted(OURS.glob("*/module.py"))}
-    return ours | theirs(folders)
+def all_modules(folders: Iterable[str]) -> dict[str, Path]:
+    """Return all modules of the image by name; the operator's replace built-in ones."""
+    built_in = {file.parent.name: file.parent for file in sorted(BUILT_IN.glob("*/module.py"))}
+    return built_in | custom_modules(folders)
 
 
 def requirements(folders: Iterable[str]) -> list[str]:
-    """What the operator's modules ask pip for in a requirements.txt of theirs, line by line."""
-    files = (folder / "requirements.txt" for folder in theirs(folders).values())
+    """Return the lines of requirements.txt of the operator's modules."""
+    files = (folder / "requirements.txt" for folder in custom_modules(folders).values())
     return [line for file in files if file.is_file() for line in file.read_text().splitlines()]

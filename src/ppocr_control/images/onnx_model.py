@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, read without the onnx package.
+"""Reads the metadata of an ONNX file without the onnx package.
 
 An ONNX model is one protocol buffer message, ModelProto; its field 14 is a list of key and value.
 Recognition models converted for rapidocr keep their dictionary there, under ``character``.
@@ -11,51 +11,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _METADATA = 14
-#: Bytes one entry may have; a dictionary of a hundred thousand characters has 0.4 MB.
+#: Maximum size of an entry in bytes; a dictionary of a hundred thousand characters has 0.4 MB.
 _METADATA_BYTES = 16_000_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class NotOnnx(ValueError):
-    """The file is no ONNX model, or a truncated one."""
+    """The file is not an ONNX model, or truncated."""
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    """The number at ``place``, and the place behind it."""
+def _varint(data: memoryview, offset: int) -> tuple[int, int]:
+    """Return the number at ``offset``, and the offset after it."""
     number = shift = 0
     while True:
-        byte = data[place]
-        place += 1
+        byte = data[offset]
+        offset += 1
         number |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return number, place
+            return number, offset
         if shift > 63:
             raise NotOnnx("no ONNX model")
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and content of each field; plain numbers have none."""
-    place = 0
-    while place < len(data):
-        tag, place = _varint(data, place)
+    """Yield number and content of each field; the content of plain numbers is empty."""
+    offset = 0
+    while offset < len(data):
+        tag, offset = _varint(data, offset)
         size, kind = 0, tag & 7
         if kind == _VARINT:
-            _, place = _varint(data, place)
+            _, offset = _varint(data, offset)
         elif kind == _BYTES:
-            size, place = _varint(data, place)
+            size, offset = _varint(data, offset)
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
         else:
             raise NotOnnx("no ONNX model")
-        if place + size > len(data):
+        if offset + size > len(data):
             raise NotOnnx("a truncated ONNX model")
-        yield tag >> 3, data[place : place + size]
-        place += size
+        yield tag >> 3, data[offset : offset + size]
+        offset += size
 
 
 def metadata_of(path: Path) -> dict[str, str]:
-    """:func:`metadata` of a file, of which only what is looked at is read."""
+    """Return :func:`metadata` of a file, of which only the needed parts are read."""
     if not path.stat().st_size:
         raise NotOnnx("an empty file")
     with path.open("rb") as file:
@@ -63,10 +63,10 @@ def metadata_of(path: Path) -> dict[str, str]:
 
 
 def metadata(content: bytes | mmap.mmap) -> dict[str, str]:
-    """Keys and values the model carries.
+    """Return the keys and values in the model.
 
     Raises:
-        NotOnnx: ``content`` is no whole ONNX model.
+        NotOnnx: ``content`` is not a complete ONNX model.
     """
     pairs = []
     try:

@@ -1,4 +1,4 @@
-"""Taking model archives apart without trusting them: all is bounded, nothing is read whole."""
+"""Unpacks untrusted model archives: everything is bounded, nothing is read at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 from ..files import CHUNK
 
-#: What an archive may hold, unpacked, in bytes and files: several times the largest models.
+#: Maximum bytes and files of an unpacked archive: several times the largest models.
 BYTES_LIMIT = 4_000_000_000
 FILES_LIMIT = 20_000
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -26,15 +26,15 @@ _DAMAGED = (
 
 
 class UnsafeArchive(Exception):
-    """An archive holds what a model archive has no business to hold."""
+    """An archive contains something a model archive must not contain."""
 
 
 class Member:
-    """A regular file of an archive; to be read before the next one is asked for.
+    """A regular file of an archive, which must be read before the next one is requested.
 
     Attributes:
-        path: where it lies in the archive.
-        size: bytes it declares.
+        path: its path in the archive.
+        size: its declared size in bytes.
     """
 
     def __init__(self, path: PurePosixPath, size: int, archive: str, stream: IO[bytes]) -> None:
@@ -42,10 +42,10 @@ class Member:
         self._archive, self._stream = archive, stream
 
     def blocks(self) -> Iterator[bytes]:
-        """Its content in pieces.
+        """Yield its content in blocks.
 
         Raises:
-            UnsafeArchive: it is damaged, or has more in it than it declares.
+            UnsafeArchive: it is damaged, or larger than declared.
         """
         left = self.size
         while block := _reading(self._archive, self._stream.read, CHUNK):
@@ -55,14 +55,14 @@ class Member:
             yield block
 
     def copy_to(self, target: Path) -> None:
-        """Write it to a file; raises as :meth:`blocks`."""
+        """Write it to a file; raises like :meth:`blocks`."""
         with target.open("wb") as file:
             for block in self.blocks():
                 file.write(block)
 
 
 class _Bounded(io.RawIOBase):
-    """A tar's bytes for tarfile, which reads a name or a pax header whole, however long it is."""
+    """Limits the reads of tarfile, which reads names and pax headers of any length at once."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -80,28 +80,28 @@ class _Bounded(io.RawIOBase):
 
 
 class _Allowance:
-    """What is left of the bounds."""
+    """The remaining bytes and files an archive may unpack to."""
 
     def __init__(self, archive: str) -> None:
         self._archive, self._bytes, self._files = archive, BYTES_LIMIT, FILES_LIMIT
 
     def take(self, size: int) -> None:
-        """Count an entry, before anything of it is unpacked."""
+        """Count an entry before it is unpacked."""
         self._bytes -= size
         self._files -= 1
         if self._bytes < 0 or self._files < 0:
             raise UnsafeArchive(
                 f"{self._archive} unpacks to more than {BYTES_LIMIT // 1_000_000} MB or "
-                f"{FILES_LIMIT} files, which no model is: give an archive of the model alone"
+                f"{FILES_LIMIT} files, more than any model: give an archive with only the model"
             )
 
 
 def _reading(archive: str, function: Any, *arguments: Any) -> Any:
-    """Call what reads an archive; its many ways to say it is damaged become one."""
+    """Call a function that reads an archive; turn its many errors into UnsafeArchive."""
     try:
         return function(*arguments)
     except _DAMAGED as error:
-        raise UnsafeArchive(f"{archive} is no whole tar or zip archive: {error}") from error
+        raise UnsafeArchive(f"{archive} is not a complete tar or zip archive: {error}") from error
 
 
 def _safe_name(name: str) -> PurePosixPath:
@@ -112,7 +112,7 @@ def _safe_name(name: str) -> PurePosixPath:
 
 
 def _wanted(path: PurePosixPath) -> bool:
-    # macOS leaves a "._name" beside every name (the guide's archives have them).
+    # macOS adds a "._name" for every file (archives of the PaddleOCR guide have them).
     return not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
@@ -120,7 +120,7 @@ def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
     allowance = _Allowance(name)
     archive = _reading(name, tarfile.TarFile, None, "r", cast(Any, _Bounded(stream)))
     while (member := _reading(name, archive.next)) is not None:
-        archive.members = []  # tarfile remembers each one it has met
+        archive.members = []  # tarfile would keep all of them in memory
         path = _safe_name(member.name)
         allowance.take(member.size)
         if member.isdir():
@@ -146,11 +146,11 @@ def _zip_members(archive: zipfile.ZipFile, name: str) -> Iterator[Member]:
 
 
 def members(archive: Path) -> Iterator[Member]:
-    """Regular files of a tar (plain, gzip, bzip2, xz) or zip, one after another.
+    """Yield the regular files of a tar (plain, gzip, bzip2, xz) or zip.
 
     Raises:
-        UnsafeArchive: absolute or climbing paths, links or devices; more than the bounds of this
-            module; or no archive at all.
+        UnsafeArchive: absolute paths, ``..``, links or devices; more than the limits of this
+            module; or not an archive.
     """
     name = archive.name
     if zipfile.is_zipfile(archive):

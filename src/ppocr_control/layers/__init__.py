@@ -1,1 +1,1 @@
-"""Images as layers: read from an engine or a file, compressed once, kept, written, loaded."""
+"""Images as layers: read from an engine or a file, compressed once, stored, written, loaded."""

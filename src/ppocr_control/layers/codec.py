@@ -1,4 +1,4 @@
-"""Compressing layers: gzip on every core, for any engine, or zstd where it is understood."""
+"""Compression of layers: gzip on all cores, for every engine, or zstd for engines that read it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _GZIP_LEVEL, _ZSTD_LEVEL = 3, 6
 
 
 def detect(head: bytes) -> str:
-    """gzip, zstd, or none by the first bytes."""
+    """Return gzip, zstd or none, from the first bytes."""
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
 
 
 def choose(engine_versions: Iterable[str]) -> str:
-    """The one codec that every engine of a shipment reads, so that a layer is compressed once."""
+    """Return the codec that all these engines read, so that a layer is compressed only once."""
     oldest = min((_version(text) for text in engine_versions), default=(0, 0))
     return "zstd" if oldest >= ZSTD_SINCE and shutil.which("zstd") else "gzip"
 
@@ -47,47 +47,45 @@ def _version(text: str) -> tuple[int, int]:
 
 
 def compress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
-    """Compressed blocks; the same input gives the same bytes again."""
+    """Yield compressed blocks; the same input always gives the same bytes."""
     return (
-        _gzip(blocks)
-        if codec == "gzip"
-        else _through("zstd", f"-{_ZSTD_LEVEL}", "-T0", blocks=blocks)
+        _gzip(blocks) if codec == "gzip" else _pipe("zstd", f"-{_ZSTD_LEVEL}", "-T0", blocks=blocks)
     )
 
 
 def decompress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
-    """The layer's own bytes.
+    """Yield the uncompressed layer.
 
     Raises:
-        Error: truncated or no such format.
+        Error: truncated, or another format.
     """
     if codec == "zstd":
-        return _through("zstd", "-d", blocks=blocks)
+        return _pipe("zstd", "-d", blocks=blocks)
     return _gunzip(blocks) if codec == "gzip" else iter(blocks)
 
 
 def _member(block: bytes) -> bytes:
-    # Members one after another are one gzip file; each can be made on a core of its own.
+    # Concatenated members are one gzip file, and each can be compressed on its own core.
     packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
     return packer.compress(block) + packer.flush()
 
 
-def _blocks_of(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    held = bytearray()
+def _resized(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    buffer = bytearray()
     for block in blocks:
-        held += block
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-    if held:
-        yield bytes(held)
+        buffer += block
+        while len(buffer) >= size:
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)
 
 
 def _gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
     cores = os.cpu_count() or 1
     waiting: deque[Future[bytes]] = deque()
     with ThreadPoolExecutor(cores) as pool:
-        for block in _blocks_of(blocks, _MEMBER):
+        for block in _resized(blocks, _MEMBER):
             waiting.append(pool.submit(_member, block))
             if len(waiting) > 2 * cores:
                 yield waiting.popleft().result()
@@ -113,7 +111,7 @@ def _gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise Error("a gzip layer is damaged: it ends too early")
 
 
-def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _pipe(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Pipe blocks through a command that reads standard input and writes standard output."""
     if not shutil.which(command[0]):
         raise Error(
@@ -134,7 +132,7 @@ def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
             for block in blocks:
                 stdin.write(block)
         except BrokenPipeError:
-            pass  # the command's own words say why it stopped reading
+            pass  # the command's output says why it stopped reading
         except BaseException as error:
             failures.append(error)
         finally:
@@ -146,11 +144,11 @@ def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from read_blocks(stdout)
         feeder.join()
-        said = stderr.read().decode(errors="replace").strip()
+        errors = stderr.read().decode(errors="replace").strip()
         if failures:
             raise failures[0]
         if process.wait():
-            raise Error(f"{command[0]} failed: {said}")
+            raise Error(f"{command[0]} failed: {errors}")
     finally:
         if process.poll() is None:
             process.kill()

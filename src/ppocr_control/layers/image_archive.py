@@ -1,8 +1,8 @@
-"""The archive ``docker load`` takes: whole, or without the layers the host has.
+"""The archive for ``docker load``: complete, or without the layers a host already has.
 
-Classic engines read manifest.json and look a layer up by its chain of content before they open its
-file, so the file of a layer they have may be missing. Engines on containerd's store read index.json
-and look blobs up by digest. One archive carries both descriptions.
+Classic engines read manifest.json and look up a layer by its chain ID before they open its file, so
+the file of a layer they have may be missing. Engines on containerd's store read index.json and look
+up blobs by digest. The archive contains both descriptions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..errors import Refused
 from .codec import MEDIA_TYPES
 from .store import Blob, hexdigest
 
-#: Docker's names of architectures by the kernel's.
+#: Docker's names of architectures, by the kernel's names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _PAD = 512
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -26,7 +26,7 @@ _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
 
 def chain_ids(diff_ids: Sequence[str]) -> list[str]:
-    """Docker's names of a layer together with all below it."""
+    """Return Docker's chain IDs: each identifies a layer together with all below it."""
     chain: list[str] = []
     for diff_id in diff_ids:
         text = f"{chain[-1]} {diff_id}" if chain else diff_id
@@ -35,7 +35,7 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Repository and tag of an image's name; raises Refused."""
+    """Split an image's name into repository and tag; raises Refused."""
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         return name, "latest"
@@ -46,11 +46,11 @@ def split_name(name: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Image:
-    """An image as the control node knows it.
+    """An image as known to the control node.
 
     Attributes:
-        config: its configuration's bytes; their sha256 is the image ID.
-        tags: names it carries.
+        config: the bytes of its configuration; their sha256 is the image ID.
+        tags: its names.
     """
 
     config: bytes
@@ -77,21 +77,21 @@ class Image:
         return (self.parsed.get("config") or {}).get("Labels") or {}
 
 
-#: Label of what beginning() makes; its value is the ID of the image it is part of.
+#: Label of partial images; its value is the ID of the complete image.
 PART_OF = "org.ppocr.part-of"
 
 
-def beginning(image: Image, count: int) -> Image:
-    """An image of another one's first layers, which keeps them on an engine until all are there.
+def partial_image(image: Image, count: int) -> Image:
+    """Return an image of the first layers of another one.
 
-    It has the same ID each time.
+    It keeps them on an engine until the rest is loaded. Its ID is always the same.
     """
-    kept = {
+    common = {
         key: image.parsed[key] for key in ("architecture", "os", "created") if key in image.parsed
     }
     config = {"Labels": {PART_OF: image.id}}
     layers = {"type": "layers", "diff_ids": image.diff_ids[:count]}
-    return Image(_json(kept | {"config": config, "rootfs": layers}))
+    return Image(_json(common | {"config": config, "rootfs": layers}))
 
 
 def _blob_name(digest: str) -> str:
@@ -103,7 +103,7 @@ def _json(value: Any) -> bytes:
 
 
 def oci_manifest(image: Image, blobs: dict[str, Blob]) -> bytes:
-    """The image's OCI manifest; every layer's compressed form has to be known."""
+    """Return the image's OCI manifest; every layer's compressed form has to be known."""
     return _json(
         {
             "schemaVersion": 2,
@@ -118,16 +118,16 @@ def oci_manifest(image: Image, blobs: dict[str, Blob]) -> bytes:
 
 
 def manifest_digest(image: Image, blobs: dict[str, Blob]) -> str:
-    """What containerd's store calls the image."""
+    """Return the ID of the image in containerd's store."""
     return f"sha256:{hashlib.sha256(oci_manifest(image, blobs)).hexdigest()}"
 
 
 def small_files(image: Image, blobs: dict[str, Blob], tags: Sequence[str] = ()) -> dict[str, bytes]:
-    """All of the archive but its layers, in order.
+    """Return all files of the archive except the layers, in order.
 
-    Layers whose compressed form is unknown are on a classic host already: they get the name of
-    their content, and the OCI half is left out. So it is with tags: engines name an image by one
-    half or by the other, and all of them by manifest.json.
+    Layers whose compressed form is unknown are already on a classic host: they are named by their
+    uncompressed digest, and the OCI description is left out. It is also left out with tags: engines
+    differ in which description they take names from, but all accept manifest.json.
     """
     layers = [_blob_name(blobs[d].digest if d in blobs else d) for d in image.diff_ids]
     manifest = [{"Config": _blob_name(image.id), "RepoTags": list(tags) or None, "Layers": layers}]
@@ -146,14 +146,14 @@ def small_files(image: Image, blobs: dict[str, Blob], tags: Sequence[str] = ()) 
 
 
 def header(name: str, size: int) -> bytes:
-    """The tar header of a file."""
+    """Return the tar header of a file."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
     return info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def padding(size: int) -> bytes:
-    """What fills a file up to the tar's block size."""
+    """Return the padding of a file to the tar's block size."""
     return b"\0" * (-size % _PAD)
 
 
@@ -161,7 +161,7 @@ TRAILER = b"\0" * (2 * _PAD)
 
 
 def head(image: Image, blobs: dict[str, Blob], tags: Sequence[str] = ()) -> bytes:
-    """The archive's beginning: all but layers and trailer."""
+    """Return the beginning of the archive: everything before the layers."""
     return b"".join(
         header(name, len(data)) + data + padding(len(data))
         for name, data in small_files(image, blobs, tags).items()
@@ -178,7 +178,7 @@ def write(
     tags: Sequence[str],
     parts: Iterable[tuple[Blob, Iterable[bytes]]],
 ) -> Iterator[bytes]:
-    """The whole archive as blocks; ``parts`` gives each layer's compressed bytes once."""
+    """Yield the complete archive in blocks; ``parts`` are the layers' compressed bytes."""
     yield head(image, blobs, tags)
     for blob, blocks in parts:
         yield layer_header(blob)

@@ -1,8 +1,8 @@
-"""Layers read straight from a classic engine's own files, as ``docker save`` gives them.
+"""Reads layers directly from a classic engine's files, byte for byte as ``docker save`` gives them.
 
-The engine keeps each layer as a folder of files and, in tar-split.json.gz, everything else of the
-tar it came in (headers, padding). Put together they are that tar again; its sha256 proves it. This
-needs root on the engine's machine and the overlay2 store; elsewhere ``docker save`` does the work.
+The engine stores each layer as a folder of files and, in tar-split.json.gz, the rest of its
+original tar (headers, padding). Combined they give that tar again, which its sha256 verifies. This
+needs root on the engine's machine and the overlay2 store; otherwise ``docker save`` is used.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _FILE, _SEGMENT = 1, 2
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in the engine's files; ``size`` is that of its files in bytes."""
+    """A layer in the engine's files; ``size`` is the total size of its files in bytes."""
 
     record: Path
     files: Path
     size: int
 
     def blocks(self) -> Iterator[bytes]:
-        """The layer's tar."""
+        """Yield the layer's tar."""
         folder = os.open(self.files, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with gzip.open(self.record) as lines:
@@ -61,19 +61,19 @@ def _root(info: dict[str, Any]) -> Path | None:
 
 
 def config(info: dict[str, Any], image_id: str) -> bytes | None:
-    """The configuration of an image as the engine keeps it, or None where that cannot be read."""
+    """Return an image's configuration from the engine's files; None if they cannot be read."""
     root = _root(info)
     path = root / "image/overlay2/imagedb/content/sha256" / image_id[7:] if root else None
     return path.read_bytes() if path and path.is_file() else None
 
 
 def find(info: dict[str, Any], diff_ids: list[str], diff_id: str) -> Layer | None:
-    """A layer of an image in the engine's files, or None where they cannot be read.
+    """Return a layer of an image in the engine's files; None if they cannot be read.
 
     Args:
-        info: what the engine says of itself.
+        info: the engine's ``docker info``.
         diff_ids: the image's layers, lowest first.
-        diff_id: the layer wanted.
+        diff_id: the requested layer.
     """
     root = _root(info)
     if root is None:

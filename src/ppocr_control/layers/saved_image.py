@@ -1,4 +1,4 @@
-"""Saving an image to a file and loading one, with the engine of this machine."""
+"""Saves an image to a file and loads one, with the engine of this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .store import LayerStore
 
 
 def _write(blocks: Iterable[bytes], output: Path) -> dict[str, Any]:
-    """Write a file that appears whole or not at all; returns its path, size and sha256."""
+    """Write a file atomically; return its path, size and sha256."""
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".{output.name}.part")
     digest, size = hashlib.sha256(), 0
@@ -43,9 +43,9 @@ def _write(blocks: Iterable[bytes], output: Path) -> dict[str, Any]:
 
 
 def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
-    """``docker save``, with progress. Raises Refused where there is no such image.
+    """``docker save`` with progress. Raises Refused if there is no such image.
 
-    The file has the name the image was asked for by; every name of it where that was its ID.
+    The file contains the given name; if an ID was given, all names of the image.
     """
     image_name.to_find(name)
     client = local_engine()
@@ -55,7 +55,7 @@ def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
         raise Refused(f"no image {name} on this machine") from error
     progress.start(name, found["Size"])
 
-    # A repository without a tag would be all of its images.
+    # A repository without a tag would stand for all its images.
     wanted = names_of(name, found.get("RepoTags") or []) or (found["Id"],)
 
     def blocks() -> Iterator[bytes]:
@@ -72,9 +72,9 @@ def save_plain(name: str, output: Path, progress: Progress) -> dict[str, Any]:
 def write_packed(
     source: Source, tags: Iterable[str], output: Path, store: LayerStore, progress: Progress
 ) -> dict[str, Any]:
-    """An archive with gzip layers, which every engine's ``docker load`` takes as it is.
+    """Write an archive with gzip layers, which ``docker load`` of every engine accepts.
 
-    The same image gives the same bytes again.
+    The same image always gives the same bytes.
     """
     image = source.image
     source.fill(store, image.diff_ids, "gzip", progress)
@@ -99,37 +99,37 @@ def save_packed(name: str, output: Path, store: LayerStore, progress: Progress) 
         source.close()
 
 
-def prove(path: Path, progress: Progress) -> Image:
-    """Check every layer of a saved image against its configuration.
+def verify(path: Path, progress: Progress) -> Image:
+    """Verify every layer of a saved image against its configuration.
 
     Raises:
         Refused: truncated or altered.
     """
     source = ArchiveSource(path)
     try:
-        source.prove(progress)
+        source.verify(progress)
         return source.image
     finally:
         source.close()
 
 
 def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) -> dict[str, Any]:
-    """Load a saved image, and make sure the engine has what the file holds.
+    """Load a saved image, and verify that the engine has it.
 
     Raises:
-        Refused: no such file, altered, truncated, for another architecture, or a name that is none.
-        Error: the engine did not take it.
+        Refused: no such file, altered, truncated, another architecture, or an invalid name.
+        Error: the engine did not accept it.
     """
     if tag is not None:
         image_name.for_new(tag)
     if not path.is_file():
-        raise Refused(f"there is no file {path}")
+        raise Refused(f"the file {path} does not exist")
     if sha256:
         _compare(path, sha256)
-    image = prove(path, progress)
+    image = verify(path, progress)
     client = local_engine()
-    said = client.info().get("Architecture") or platform.machine()
-    machine = ARCHITECTURES.get(said, said)
+    kernel = client.info().get("Architecture") or platform.machine()
+    machine = ARCHITECTURES.get(kernel, kernel)
     if image.architecture != machine:
         raise Refused(
             f"{path} is for {image.architecture}, this machine is {machine}: it would not run"
@@ -138,7 +138,7 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
     if changed:
         _load(client, path)
         if not _present(client, image):
-            raise Error(f"{path}: the engine has something else now than the file holds")
+            raise Error(f"{path}: the engine now has another image than the file contains")
     for name in [tag] if tag else image.tags:
         changed = _tag(client, image, name) or changed
     return {"image_id": image.id, "tags": [tag] if tag else list(image.tags), "changed": changed}
@@ -151,7 +151,7 @@ def _compare(path: Path, sha256: str) -> None:
 
 
 def _present(client: docker.DockerClient, image: Image) -> str | None:
-    """The engine's ID of an image; by its layers where the store names images otherwise."""
+    """Return the engine's ID of an image, by its ID or, where IDs differ, its layers."""
     for reference in (image.id, *image.tags):
         try:
             found = client.api.inspect_image(reference)
@@ -170,10 +170,10 @@ def _load(client: docker.DockerClient, path: Path) -> None:
         compressed = detect(file.read(4)) != "none"
         file.seek(0)
         try:
-            said = list(client.api.load_image(file, quiet=not compressed))
+            output = list(client.api.load_image(file, quiet=not compressed))
         except docker.errors.APIError as error:
             raise Error(f"docker load: {error.explanation or error}") from error
-    problems = [line for line in said if "error" in line or "rror unpacking" in json.dumps(line)]
+    problems = [line for line in output if "error" in line or "rror unpacking" in json.dumps(line)]
     if problems:
         raise Error(f"docker load: {problems[-1]}")
 

@@ -25,14 +25,14 @@ from .store import Blob, LayerStore
 
 
 class Source(Protocol):
-    """An image and a way to its layers."""
+    """An image and access to its layers."""
 
     image: Image
 
     def fill(
         self, store: LayerStore, diff_ids: Iterable[str], codec: str, progress: Progress
     ) -> None:
-        """Bring layers into the store, compressed with ``codec`` (or another they have already)."""
+        """Put layers into the store, compressed with ``codec`` or as they already are."""
 
 
 def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[bytes]:
@@ -41,12 +41,12 @@ def _copied(blocks: Iterable[bytes], progress: Progress, part: str) -> Iterator[
         yield block
 
 
-def names_of(asked: str, tags: Sequence[str]) -> tuple[str, ...]:
-    """The name an image was asked for by; every name it has where that was its ID or digest.
+def names_of(requested: str, tags: Sequence[str]) -> tuple[str, ...]:
+    """Return the requested name of an image; if an ID or digest was given, all its names.
 
-    A host is not given names nobody spoke of.
+    So hosts get no other names than the requested one.
     """
-    familiar = asked.removeprefix("docker.io/").removeprefix("library/")
+    familiar = requested.removeprefix("docker.io/").removeprefix("library/")
     found = next((tag for tag in (familiar, f"{familiar}:latest") if tag in tags), None)
     return (found,) if found else tuple(tags)
 
@@ -62,7 +62,7 @@ class EngineSource:
         except docker.errors.ImageNotFound as error:
             raise Refused(
                 f"no image {name} on this machine: build it (playbooks/build.yml) or load it "
-                "(scripts/load_image.py); docker image ls lists those there are"
+                "(scripts/load_image.py); docker image ls lists all"
             ) from error
         self.image_id = str(found["Id"])
         self._info = self.client.info()
@@ -87,7 +87,7 @@ class EngineSource:
             self._saved.fill(store, missing, codec, progress)
 
     def _direct(self, store: LayerStore, diff_id: str, codec: str, progress: Progress) -> bool:
-        """Read a layer from the engine's own files: ``docker save`` would write all of them."""
+        """Read a layer from the engine's files, as ``docker save`` would write all layers."""
         layer = overlay.find(self._info, self._diffs, diff_id)
         if layer is None:
             return False
@@ -101,12 +101,12 @@ class EngineSource:
         return True
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each layer, unpacked; empty where history and layers cannot be matched."""
+        """Return the unpacked size of each layer; empty if history and layers do not match."""
         steps = self.image.parsed.get("history") or []
-        told = reversed(self.client.api.history(self.image_id))
+        history = reversed(self.client.api.history(self.image_id))
         sizes = [
             row["Size"]
-            for row, step in zip(told, steps, strict=False)
+            for row, step in zip(history, steps, strict=False)
             if not step.get("empty_layer")
         ]
         matched = len(sizes) == len(self.image.diff_ids)
@@ -118,14 +118,14 @@ class EngineSource:
 
 
 class SavedLayers:
-    """A ``docker save`` of the image, unpacked to a temporary folder for as long as needed."""
+    """A temporary ``docker save`` of the image."""
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], archive: ArchiveSource) -> None:
         self._folder, self._archive, self.image = folder, archive, archive.image
 
     @classmethod
     def of(cls, client: docker.DockerClient, name: str) -> SavedLayers:
-        folder = tempfile.TemporaryDirectory(prefix="ppocr-save.", dir=_roomy())
+        folder = tempfile.TemporaryDirectory(prefix="ppocr-save.", dir=_large_folder())
         path = Path(folder.name) / "image.tar"
         with path.open("wb") as file:
             for block in client.api.get_image(name, chunk_size=CHUNK):
@@ -141,13 +141,13 @@ class SavedLayers:
         self._folder.cleanup()
 
 
-def _roomy() -> str | None:
-    """Where much fits: the usual place for temporary files is often memory."""
+def _large_folder() -> str | None:
+    """Return a folder for large temporary files, as /tmp is often in memory."""
     return "/var/tmp" if Path("/var/tmp").is_dir() else None  # noqa: S108
 
 
 class ArchiveSource:
-    """A file ``docker save`` or scripts/save_image.py wrote, compressed as a whole or not."""
+    """A file from ``docker save`` or scripts/save_image.py, compressed as a whole or not."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -160,10 +160,10 @@ class ArchiveSource:
             self.image = Image(config, tuple(entry.get("RepoTags") or ()))
             self._files = dict(zip(self.image.diff_ids, entry["Layers"], strict=True))
         except (KeyError, ValueError, IndexError, tarfile.TarError) as error:
-            raise Refused(f"{path} is no saved image: {error}") from error
+            raise Refused(f"{path} is not a saved image: {error}") from error
         if len(manifest) > 1:
             names = ", ".join(str(each.get("RepoTags")) for each in manifest)
-            raise Refused(f"{path} holds several images ({names}): save each to a file of its own")
+            raise Refused(f"{path} contains several images ({names}): save each to a separate file")
         named = Path(entry["Config"]).name.removesuffix(".json")
         if len(named) == 64 and named != self.image.id[7:]:
             raise Refused(f"{path}: the image's configuration was altered ({named[:12]})")
@@ -174,8 +174,8 @@ class ArchiveSource:
                 codec = codecs.detect(file.read(4))
             if codec == "none":
                 return tarfile.open(path)
-            # Layers are read in an order of their own, so a compressed whole is laid out plainly.
-            self._plain = tempfile.TemporaryDirectory(prefix="ppocr-archive.", dir=_roomy())
+            # Layers are not read in stored order, so a compressed archive is unpacked first.
+            self._plain = tempfile.TemporaryDirectory(prefix="ppocr-archive.", dir=_large_folder())
             plain = Path(self._plain.name) / "image.tar"
             with path.open("rb") as packed, plain.open("wb") as file:
                 for block in codecs.decompress(read_blocks(packed), codec):
@@ -187,7 +187,7 @@ class ArchiveSource:
     def _member(self, name: str) -> Any:
         try:
             member = self._tar.getmember(name)
-            if member.issym():  # engines before 25 link equal layers to each other
+            if member.issym():  # engines before 25 link identical layers
                 member = self._tar.getmember(str(Path(name).parent.joinpath(member.linkname)))
             stream = self._tar.extractfile(member)
         except tarfile.ReadError as error:
@@ -213,17 +213,17 @@ class ArchiveSource:
         except (tarfile.TarError, EOFError) as error:
             raise Refused(f"{self.path} is truncated: {error}") from error
 
-    def prove(self, progress: Progress) -> None:
-        """Check every layer's content; raises Refused for what is damaged or missing."""
+    def verify(self, progress: Progress) -> None:
+        """Verify every layer's content; raises Refused if one is damaged or missing."""
         try:
             for diff_id in dict.fromkeys(self.image.diff_ids):
-                self._prove_one(diff_id, progress)
+                self._verify_one(diff_id, progress)
         except KeyError as error:
             raise Refused(f"{self.path} lacks a layer: {error}") from error
         except (Error, tarfile.TarError, EOFError) as error:
             raise Refused(f"{self.path}: {error}") from error
 
-    def _prove_one(self, diff_id: str, progress: Progress) -> None:
+    def _verify_one(self, diff_id: str, progress: Progress) -> None:
         stream = self._member(self._files[diff_id])
         codec = codecs.detect(stream.read(4))
         part, size = diff_id[7:19], stream.seek(0, 2)
@@ -258,7 +258,7 @@ class ArchiveSource:
 
 @contextlib.contextmanager
 def open_source(name: str) -> Iterator[EngineSource | ArchiveSource]:
-    """An image by name, or the path of a saved one."""
+    """Open an image by name, or a saved one by its path."""
     source = ArchiveSource(Path(name)) if Path(name).is_file() else EngineSource(name)
     try:
         yield source
@@ -267,6 +267,6 @@ def open_source(name: str) -> Iterator[EngineSource | ArchiveSource]:
 
 
 def blobs_of(store: LayerStore, image: Image, codec: str) -> dict[str, Blob]:
-    """What the store holds of an image, in the codec asked for or another."""
+    """Return the stored layers of an image, in the requested codec or another."""
     found = {d: store.blob(d, codec) or store.blob(d) for d in image.diff_ids}
     return {diff_id: blob for diff_id, blob in found.items() if blob}

@@ -1,8 +1,8 @@
-"""Compressed layers on the control node, named by their content: made once for any number of hosts.
+"""The store of compressed layers on the control node, made once for any number of hosts.
 
 configs/<image id>          an image's configuration, as its engine gave it
 layers/<diff id>.json       size of the layer and its compressed forms
-blobs/<sha256>              a compressed layer, or a delta (layerdelta.py), listed like one
+blobs/<sha256>              a compressed layer, or a delta (file_delta.py), listed like one
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 from ..errors import Error
 from . import codec as codecs
 
-_NAMED = re.compile(r"[0-9a-f]{64}")
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A compressed layer: sha256 of the compressed bytes, and their number."""
+    """A compressed layer: sha256 and size of the compressed bytes, and its unpacked size."""
 
     diff_id: str
     codec: str
@@ -36,12 +36,12 @@ class Blob:
 
 
 def hexdigest(name: str) -> str:
-    """What follows ``sha256:``."""
+    """Return a digest without ``sha256:``."""
     return name.removeprefix("sha256:")
 
 
 class LayerStore:
-    """Several processes may use one store at a time."""
+    """A store of layers, safe for several processes at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class LayerStore:
             self._hand_over(folder)
 
     def _hand_over(self, path: Path) -> None:
-        """What root makes in a user's cache is to stay the user's."""
+        """Keep files that root creates in a user's cache owned by the user."""
         if os.geteuid() == 0:
             owner = self.folder.parent.stat()
             os.chown(path, owner.st_uid, owner.st_gid)
@@ -67,18 +67,18 @@ class LayerStore:
         return path.read_bytes() if path.is_file() else None
 
     def keep_config(self, data: bytes) -> str:
-        """Keep an image's configuration; returns the image's ID."""
+        """Store an image's configuration; return the image's ID."""
         digest = hashlib.sha256(data).hexdigest()
         self._write(self.folder / "configs" / digest, data)
         return f"sha256:{digest}"
 
     def blob(self, diff_id: str, codec: str | None = None) -> Blob | None:
-        """The layer compressed with a codec (any that is kept, gzip first, for None)."""
-        kept = self._forms(diff_id)
-        names = [codec] if codec else sorted(kept)
+        """Return the layer compressed with a codec; for None with any, gzip preferred."""
+        stored = self._forms(diff_id)
+        names = [codec] if codec else sorted(stored)
         for name in names:
-            if name in kept and self.path(kept[name]).is_file():
-                return kept[name]
+            if name in stored and self.path(stored[name]).is_file():
+                return stored[name]
         return None
 
     def _forms(self, diff_id: str) -> dict[str, Blob]:
@@ -94,8 +94,8 @@ class LayerStore:
         part.rename(path)
 
     @contextlib.contextmanager
-    def _alone(self, diff_id: str) -> Iterator[None]:
-        """Two shipments that need one layer compress it once."""
+    def _locked(self, diff_id: str) -> Iterator[None]:
+        """Lock a layer, so that two runs that need it compress it once."""
         path = self.folder / "layers" / f"{hexdigest(diff_id)}.lock"
         with path.open("a") as handle:
             self._hand_over(path)
@@ -103,24 +103,24 @@ class LayerStore:
             yield
 
     def ensure(self, diff_id: str, codec: str, raw: Callable[[], Iterable[bytes]]) -> Blob:
-        """The layer compressed with ``codec``, made from its raw bytes where it is missing.
+        """Return the layer compressed with ``codec``; if missing, compress its raw bytes.
 
         Raises:
             Error: the bytes are not those of this layer.
         """
-        with self._alone(diff_id):
+        with self._locked(diff_id):
             found = self.blob(diff_id, codec)
             return found or self._keep(diff_id, codec, raw(), compressed=False)
 
     def derive(self, key: str, codec: str, raw: Callable[[], Iterable[bytes]]) -> Blob:
-        """Bytes made from layers, compressed; ``key`` is a sha256 of what they were made from."""
-        with self._alone(key):
+        """Store data derived from layers, compressed; ``key`` is a sha256 over its inputs."""
+        with self._locked(key):
             found = self.blob(key, codec)
-            return found or self._keep(key, codec, raw(), compressed=False, proved=False)
+            return found or self._keep(key, codec, raw(), compressed=False, verified=False)
 
     def adopt(self, diff_id: str, codec: str, blocks: Iterable[bytes]) -> Blob:
-        """Keep a layer that comes compressed already, once its content is proved."""
-        with self._alone(diff_id):
+        """Store a layer that is already compressed, after verifying its content."""
+        with self._locked(diff_id):
             return self.blob(diff_id, codec) or self._keep(diff_id, codec, blocks, compressed=True)
 
     def _keep(
@@ -129,7 +129,7 @@ class LayerStore:
         codec: str,
         blocks: Iterable[bytes],
         compressed: bool,
-        proved: bool = True,
+        verified: bool = True,
     ) -> Blob:
         plain, packed = hashlib.sha256(), hashlib.sha256()
         raw_size = size = 0
@@ -159,7 +159,7 @@ class LayerStore:
                     chain = written(codecs.compress(counted(blocks), codec))
                 for _ in chain:
                     pass
-            if proved and f"sha256:{plain.hexdigest()}" != diff_id:
+            if verified and f"sha256:{plain.hexdigest()}" != diff_id:
                 raise Error(
                     f"layer {hexdigest(diff_id)[:12]} has sha256 {plain.hexdigest()[:12]} instead: "
                     "truncated or altered"
@@ -177,37 +177,37 @@ class LayerStore:
         return blob
 
     def touch(self, blob: Blob) -> None:
-        """Note that a layer was used, so that it is kept longest."""
+        """Mark a layer as used, so that it is removed last."""
         with contextlib.suppress(OSError):
             os.utime(self.path(blob))
 
     def prune(self, limit: int, keep: Iterable[str] = ()) -> int:
-        """Remove the layers unused longest until ``limit`` bytes are left; returns bytes removed.
+        """Remove the least recently used layers above ``limit`` bytes; return the bytes removed.
 
-        Digests in ``keep`` stay, and so does what was used within the last hour. Files that the
-        store does not list are somebody else's: they are neither counted nor removed.
+        Digests in ``keep`` and layers used within the last hour stay. Files that the store does not
+        list are not its own: they are neither counted nor removed.
         """
-        kept = {hexdigest(digest) for digest in keep}
-        files = sorted(self._own_files(), key=lambda path: path.stat().st_mtime)
+        protected = {hexdigest(digest) for digest in keep}
+        files = sorted(self._listed_files(), key=lambda path: path.stat().st_mtime)
         total = sum(path.stat().st_size for path in files)
         removed = 0
         for path in files:
             if total - removed <= limit:
                 break
-            if path.name in kept or path.stat().st_mtime > time.time() - 3600:
+            if path.name in protected or path.stat().st_mtime > time.time() - 3600:
                 continue
             removed += path.stat().st_size
             path.unlink()
         return removed
 
-    def _own_files(self) -> list[Path]:
-        """The compressed layers that are listed, and what a killed run left of one."""
+    def _listed_files(self) -> list[Path]:
+        """Return the listed compressed layers, and partial files of killed runs."""
         layers = self.folder / "layers"
-        listed = (path for path in layers.glob("*.json") if _NAMED.fullmatch(path.stem))
+        listed = (path for path in layers.glob("*.json") if _HEX_DIGEST.fullmatch(path.stem))
         names = {
             hexdigest(form.digest) for path in listed for form in self._forms(path.stem).values()
         }
-        begun = [path.stem for path in layers.glob("*.lock") if _NAMED.fullmatch(path.stem)]
+        begun = [path.stem for path in layers.glob("*.lock") if _HEX_DIGEST.fullmatch(path.stem)]
         names |= {f"{name}.{codec}.part" for name in begun for codec in codecs.MEDIA_TYPES}
         paths = (self.folder / "blobs" / name for name in names)
         return [path for path in paths if path.is_file() and not path.is_symlink()]

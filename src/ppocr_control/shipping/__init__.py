@@ -1,1 +1,1 @@
-"""An image brought to hosts: only what each lacks."""
+"""Sends images to hosts: only the layers each lacks."""

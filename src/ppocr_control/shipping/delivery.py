@@ -1,4 +1,4 @@
-"""An image brought to one host: the strategies in order, until one has done it."""
+"""Delivers an image to one host: tries the strategies in order until one succeeds."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from .strategy import Delivery, Strategy
 
 
 def deliver(
-    job: Job, host: Transport, ways: Sequence[Strategy], state: HostState | None = None
+    job: Job, host: Transport, strategies: Sequence[Strategy], state: HostState | None = None
 ) -> Result:
-    """Bring an image to a host and give it its names, going on after broken links.
+    """Deliver an image to a host and tag it, resuming after broken connections.
 
     Args:
-        ways: see strategies.py; one that failed is not tried again.
-        state: what the host said a moment ago, if it was asked.
+        strategies: see strategies.py; one that failed is not tried again.
+        state: the host's state if it was probed a moment ago.
 
     Raises:
-        Error: it could not be done; a later call goes on from there.
+        Error: all strategies failed; a later call resumes.
     """
     started = time.monotonic()
-    result, left = Result(host.name), list(ways)
+    result, remaining = Result(host.name), list(strategies)
 
     def attempt() -> None:
         nonlocal state
-        now, state = state or probe(host, job.staging(host)), None  # another try has to ask again
+        now, state = state or probe(host, job.staging(host)), None  # a retry has to probe again
         delivery = Delivery(job, host, now, result)
         found = delivery.state.find(job.image)
         if found is None:
-            found = _bring(delivery, left)
+            found = _deliver(delivery, remaining)
             result.changed = True
-        elif delivery.shipment().left_over:  # a run was killed while the engine loaded
+        elif delivery.shipment().has_leftovers:  # of a run that was killed while the engine loaded
             delivery.shipment().clean()
         with result.timed("name"):
             if give_names(host, now, found, job.names):
                 result.changed = True
-        for way in left:
-            way.finish(delivery)
+        for strategy in remaining:
+            strategy.finish(delivery)
         result.image_id = found
 
     retry(attempt, job.progress)
@@ -51,21 +51,21 @@ def deliver(
     return result
 
 
-def _bring(delivery: Delivery, left: list[Strategy]) -> str:
-    """Try the strategies that are left; those that fail are taken out of the list."""
-    for way in list(left):
+def _deliver(delivery: Delivery, remaining: list[Strategy]) -> str:
+    """Try the remaining strategies; those that fail are removed from the list."""
+    for strategy in list(remaining):
         try:
-            found = way.run(delivery)
+            found = strategy.run(delivery)
         except (Refused, LinkLost):
             raise
         except Error as error:
-            if way is left[-1]:
+            if strategy is remaining[-1]:
                 raise
-            left.remove(way)
-            delivery.job.progress.say(f"{error}; {way.instead}")
-            delivery.result.note(f"{way.reason}: {error}")
-            delivery.look_again()
+            remaining.remove(strategy)
+            delivery.job.progress.say(f"{error}; {strategy.instead}")
+            delivery.result.note(f"{strategy.reason}: {error}")
+            delivery.refresh()
         else:
             if found:
                 return found
-    raise Error(f"{delivery.host.name}: no way is left to bring the image there")
+    raise Error(f"{delivery.host.name}: every strategy to deliver the image failed")

@@ -1,11 +1,11 @@
-"""A big layer sent as what differs from files the host has: the case of ``docker commit``, where a
-changed file makes a new layer of everything that was ever changed.
+"""Sends a large layer as its differences from files the host has.
 
-The host says what the files of its nearest image hold (onhost/layer_delta.py); the new layer's tar
-is written as copies of those and, compressed, what is in none of them. On the host it goes back
-together on its way into ``docker load``, which knows a layer by the sha256 of all its bytes. Hosts
-with the same files share a delta. Method: rsync's, with blocks in fixed places, on the files inside
-the tar.
+This serves ``docker commit``, where one changed file gives a new layer with everything that was
+ever changed. The host reports digests of the files of its most similar image
+(on_host/layer_delta.py). The delta describes the new layer's tar as copies from those files and,
+compressed, the data that none of them contains. The host rebuilds the tar while piping it into
+``docker load``, which verifies a layer by its sha256. Hosts with the same files share a delta. The
+method is rsync's, with blocks at fixed offsets, applied to the files inside the tar.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from ..ssh.python import program
 from ..ssh.transport import Transport
 from .on_host import layer_delta
 
-#: Layers below this many bytes, unpacked, are sent faster than they are compared.
+#: Layers smaller than this (bytes, unpacked) are sent faster than compared.
 SMALLEST = 64 << 20
-#: A delta has to be so many times smaller than what would be sent without it.
+#: A delta must be this many times smaller than the data sent without it.
 WORTH = 3
-#: Files on the host are read where they are no more than so many times the layers it lacks.
-_REACH = 4
-#: tarfile copies what is left of a block with every header it reads.
+#: Files on the host are read only if they have at most this many times the missing layers' size.
+_MAX_RATIO = 4
+#: tarfile copies the rest of a block with every header it reads, so blocks are small.
 _TAR_BLOCK = 32 << 10
-#: What ps shows on the host.
-_READS, REBUILDS = "ppocr-compare", "ppocr-rebuild"
+#: Process titles on the host.
+_COMPARE_TITLE, REBUILD_TITLE = "ppocr-compare", "ppocr-rebuild"
 
 
 @dataclass(frozen=True)
 class LayerDelta:
-    """A layer as it is sent to hosts that have those files.
+    """A layer in the form sent to hosts that have certain files.
 
     Attributes:
-        blob: the delta, as the store keeps it.
-        layer: the layer as it is rebuilt, not compressed.
+        blob: the delta in the store.
+        layer: the rebuilt layer, uncompressed.
         root: the engine's folder on the host.
-        chains: chain IDs of the layers there whose files are copied.
+        chains: chain IDs of the host's layers whose files are copied.
     """
 
     blob: Blob
@@ -57,52 +57,52 @@ class LayerDelta:
     chains: tuple[str, ...]
 
     def script(self, path: str) -> str:
-        """Shell that writes the layer to standard output, from the delta at ``path``."""
+        """Return shell code that writes the layer to standard output; the delta is at ``path``."""
         settings = {"root": self.root, "chains": [*self.chains], "delta": path}
-        return program("layer_delta", settings, REBUILDS)
+        return program("layer_delta", settings, REBUILD_TITLE)
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """An image on the host that the new one is likely to resemble."""
+class DeltaBase:
+    """An image on the host that the new one probably resembles."""
 
     name: str
     chains: tuple[str, ...]
 
 
-def neighbour(
+def delta_base(
     images: Iterable[dict[str, Any]], diff_ids: Sequence[str], names: Iterable[str]
-) -> Neighbour | None:
-    """The image whose own layers are worth comparing with: of the same name, else on the same base.
+) -> DeltaBase | None:
+    """Choose the image to compare with: one of the same name, else one with common layers.
 
     Args:
-        images: what the host has, as HostState knows it.
+        images: the host's images, from HostState.
         diff_ids: the layers of the new image.
-        names: what the new image is called.
+        names: the names of the new image.
     """
     repositories = {split_name(name)[0] for name in names}
 
     def rank(image: dict[str, Any]) -> tuple[bool, int, str]:
         same = any(split_name(tag)[0] in repositories for tag in image["tags"] or [])
-        return same, _shared(image["layers"] or [], diff_ids), str(image["created"])
+        return same, _common_layers(image["layers"] or [], diff_ids), str(image["created"])
 
     for image in sorted(images, key=rank, reverse=True):
         same, shared, _ = rank(image)
         chains = chain_ids(image["layers"] or [])[shared:]
         if chains and (same or shared):
-            return Neighbour(next(iter(image["tags"] or []), image["id"][7:19]), tuple(chains))
+            return DeltaBase(next(iter(image["tags"] or []), image["id"][7:19]), tuple(chains))
     return None
 
 
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many layers two images have in common, from the lowest on."""
+def _common_layers(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many layers two images have in common, from the lowest on."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Bytes of the new layer's tar, from ``start`` on, that a file on the host holds."""
+    """A range of the new layer's tar, from ``start`` on, that a file on the host contains."""
 
     start: int
     size: int
@@ -116,26 +116,26 @@ class Copy:
         return head.encode() + self.path
 
     def joined(self, other: Copy) -> Copy | None:
-        """Both as one, where the other goes on where this one ends."""
+        """Return both as one if the other continues this one, else None."""
         ends = (self.start + self.size, self.layer, self.path, self.offset + self.size)
         if ends != (other.start, other.layer, other.path, other.offset):
             return None
         return Copy(self.start, self.size + other.size, self.layer, self.path, self.offset)
 
 
-class HeldFiles:
-    """What files on a host hold, as it said."""
+class HostFiles:
+    """The files of a host, from the index it sent."""
 
-    def __init__(self, said: str) -> None:
-        """Raises Error where that is no index."""
+    def __init__(self, index: str) -> None:
+        """Raises Error if the index is malformed."""
         self._blocks: dict[str, tuple[int, bytes, int]] = {}
         try:
-            text = zlib.decompress(base64.b64decode(said))
+            text = zlib.decompress(base64.b64decode(index))
             for number, rows in enumerate(json.loads(text)):
                 for path, size, digests in rows:
                     self._add(number, path.encode("latin-1"), size, digests)
         except (ValueError, zlib.error) as error:
-            raise Error(f"what it says of its files cannot be read: {error}") from error
+            raise Error(f"the host's list of files cannot be read: {error}") from error
         self.digest = hashlib.sha256(text).hexdigest()
 
     def _add(self, number: int, path: bytes, size: int, digests: str) -> None:
@@ -144,10 +144,10 @@ class HeldFiles:
             self._blocks.setdefault(name, (number, path, n * layer_delta.BLOCK))
 
     def copies(self, blocks: Iterable[bytes]) -> list[Copy]:
-        """What of a layer's tar the host has.
+        """Return the ranges of a layer's tar that the host has.
 
         Raises:
-            Error: it is no tar.
+            Error: it is not a tar.
         """
         found: list[Copy] = []
         stream = cast(IO[bytes], BlockReader(blocks))
@@ -165,16 +165,16 @@ class HeldFiles:
         assert file is not None
         start = member.offset_data
         while piece := file.read(layer_delta.BLOCK):
-            held = self._blocks.get(layer_delta.digest(piece))
-            if held:
-                one = Copy(start, len(piece), *held)
+            known = self._blocks.get(layer_delta.digest(piece))
+            if known:
+                one = Copy(start, len(piece), *known)
                 joined = found[-1].joined(one) if found else None
                 found[-1:] = [joined] if joined else [*found[-1:], one]
             start += len(piece)
 
 
 def records(blocks: Iterable[bytes], size: int, copies: Iterable[Copy]) -> Iterator[bytes]:
-    """The delta of a layer of ``size`` bytes, not compressed; layer_delta.rebuilt reads it."""
+    """Yield the delta of a layer of ``size`` bytes, uncompressed; layer_delta.rebuilt reads it."""
     stream, at = BlockReader(blocks), 0
     for copy in copies:
         yield from _literal(stream, copy.start - at)
@@ -191,11 +191,11 @@ def _literal(stream: BlockReader, size: int) -> Iterator[bytes]:
         yield block
 
 
-def make(layer: Blob, held: HeldFiles, store: LayerStore) -> Blob | None:
-    """The delta of a layer the store has, made once for hosts with the same files.
+def make(layer: Blob, files: HostFiles, store: LayerStore) -> Blob | None:
+    """Return the delta of a stored layer, made once for all hosts with the same files.
 
     Returns:
-        None where so much differs that it would not pay.
+        None if too much differs for a delta to be worth it.
     """
 
     def raw() -> Iterator[bytes]:
@@ -203,47 +203,47 @@ def make(layer: Blob, held: HeldFiles, store: LayerStore) -> Blob | None:
             yield from codecs.decompress(read_blocks(file), layer.codec)
 
     def delta() -> Iterator[bytes]:
-        copies = held.copies(raw())
+        copies = files.copies(raw())
         differs = layer.raw_size - sum(copy.size for copy in copies)
         if differs * WORTH < layer.raw_size:
             yield from records(raw(), layer.raw_size, copies)
 
-    # The number is that of the format layer_delta.rebuilt reads.
-    key = hashlib.sha256(f"delta 1 {layer.diff_id} {held.digest}".encode()).hexdigest()
-    blob = store.derive(key, "gzip", delta)  # an empty one keeps that it does not pay
+    # The number is the version of the format layer_delta.rebuilt reads.
+    key = hashlib.sha256(f"delta 1 {layer.diff_id} {files.digest}".encode()).hexdigest()
+    blob = store.derive(key, "gzip", delta)  # empty: not worth it
     return blob if blob.size else None
 
 
 def find(
     host: Transport,
     root: str,
-    near: Neighbour,
+    base: DeltaBase,
     layers: Iterable[Blob],
     store: LayerStore,
-    left: Callable[[Blob], int],
+    remaining: Callable[[Blob], int],
 ) -> dict[str, LayerDelta]:
-    """Deltas of layers a host lacks, by diff ID, where they pay.
+    """Return the worthwhile deltas of layers a host lacks, by diff ID.
 
     Args:
-        root: the engine's folder on the host, whose store is overlay2.
-        near: what to compare with.
-        layers: their compressed forms, which the store has.
-        left: bytes of a layer or delta that are not on the host from an earlier try.
+        root: the engine's folder on the host, with overlay2 storage.
+        base: the image to compare with.
+        layers: the layers' compressed forms in the store.
+        remaining: bytes of a layer or delta that still have to be sent.
 
     Raises:
-        Error: the host cannot say what its files hold.
+        Error: the host cannot read its files.
         OSError: the store cannot be read or written.
     """
     layers = list(layers)
-    limit = _REACH * sum(layer.raw_size for layer in layers)
-    settings = {"root": root, "chains": [*near.chains], "limit": limit}
-    asked = host.run(program("layer_delta", settings, _READS))
-    held = HeldFiles(asked.checked(f"reading {near.name} there"))
+    limit = _MAX_RATIO * sum(layer.raw_size for layer in layers)
+    settings = {"root": root, "chains": [*base.chains], "limit": limit}
+    answer = host.run(program("layer_delta", settings, _COMPARE_TITLE))
+    files = HostFiles(answer.checked(f"reading {base.name} on the host"))
     deltas = {}
     for layer in layers:
-        blob = make(layer, held, store)
-        if blob and left(blob) * WORTH < left(layer):
+        blob = make(layer, files, store)
+        if blob and remaining(blob) * WORTH < remaining(layer):
             size = layer.raw_size
             plain = Blob(layer.diff_id, "none", layer.diff_id, size, size)
-            deltas[layer.diff_id] = LayerDelta(blob, plain, root, near.chains)
+            deltas[layer.diff_id] = LayerDelta(blob, plain, root, base.chains)
     return deltas

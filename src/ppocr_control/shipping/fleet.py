@@ -1,4 +1,4 @@
-"""An image brought to many hosts at once: what any lacks is prepared once."""
+"""Sends an image to many hosts at once; missing layers are prepared once for all of them."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from .job import Job
 from .plan import Plan, plan
 from .result import Result
 from .state import HostState, probe
-from .strategies import strategies
+from .strategies import strategies_for
 from .strategy import Strategy, needed
 
 
 @dataclass
 class Fleet:
-    """Hosts that are to have the image of a job.
+    """The hosts that are to get the image of a job.
 
     Attributes:
-        registry: ``host[:port][/path]`` of a registry of one's own; empty for none.
-        relay: the one of the hosts that serves the others, where no registry does.
-        at_once: hosts at a time.
+        registry: ``host[:port][/path]`` of the operator's registry; empty for none.
+        relay: the host that serves the others if no registry is used.
+        at_once: number of hosts served at the same time.
     """
 
     job: Job
     hosts: Sequence[Transport]
     registry: str = ""
-    relay: relays.Choice | None = None
+    relay: relays.RelayHost | None = None
     at_once: int = 20
     _states: dict[Transport, HostState] = field(default_factory=dict)
     _failed: dict[Transport, Error] = field(default_factory=dict)
 
     def plans(self) -> list[Plan]:
-        """What would be done on each host, which is asked what it has; nothing is changed."""
+        """Probe each host and return what would be done there; nothing is changed."""
         pushed = registries.Pushed(self.registry, {}) if self._by_registry else None
         session = relays.Session(self.relay.name) if self.relay and not pushed else None
-        ways = strategies(self.job, pushed, session)
+        strategies = strategies_for(self.job, pushed, session)
         with ThreadPoolExecutor(self.at_once) as pool:
-            return list(pool.map(lambda host: self._plan(host, ways), self.hosts))
+            return list(pool.map(lambda host: self._plan(host, strategies), self.hosts))
 
-    def _plan(self, host: Transport, ways: Sequence[Strategy]) -> Plan:
+    def _plan(self, host: Transport, strategies: Sequence[Strategy]) -> Plan:
         try:
             state = probe(host, self.job.staging(host))
-            return plan(host.name, state, self.job, ways)
+            return plan(host.name, state, self.job, strategies)
         except Error as error:
-            return Plan(host.name, error=_said(host, error), status=error.status)
+            return Plan(host.name, error=_reason(host, error), status=error.status)
 
     def ship(self, source: EngineSource | ArchiveSource) -> list[Result]:
-        """Bring the image to all hosts. One that fails does not hold up the others."""
+        """Send the image to all hosts. A failed host does not delay the others."""
         common = Result("all hosts")
         with ThreadPoolExecutor(self.at_once) as pool, contextlib.ExitStack() as stack:
             with common.timed("look"):
-                list(pool.map(self._look, self.hosts))
+                list(pool.map(self._probe, self.hosts))
             pushed = session = None
             address = self.relay.address if self.relay else ""
             if self._by_registry:
@@ -70,11 +70,11 @@ class Fleet:
                     self._compress()
                 if self.relay:
                     with common.timed("relay"):
-                        wants = list(pool.map(self._lack, self._states))
-                        lacks = dict(zip(self._states, wants, strict=True))
-                        session = stack.enter_context(self._relaying(self.relay, lacks))
-            ways = strategies(self.job, pushed, session, address)
-            results = list(pool.map(lambda host: self._deliver(host, ways), self.hosts))
+                        found = list(pool.map(self._missing_layers, self._states))
+                        missing = dict(zip(self._states, found, strict=True))
+                        session = stack.enter_context(self._relaying(self.relay, missing))
+            strategies = strategies_for(self.job, pushed, session, address)
+            results = list(pool.map(lambda host: self._deliver(host, strategies), self.hosts))
         for result in results:
             result.steps = common.steps | result.steps
         return results
@@ -83,14 +83,14 @@ class Fleet:
     def _by_registry(self) -> bool:
         return bool(self.registry) and self.job.mode in ("auto", "registry")
 
-    def _look(self, host: Transport) -> None:
+    def _probe(self, host: Transport) -> None:
         try:
             self._states[host] = probe(host, self.job.staging(host))
         except Error as error:
             self._failed[host] = error
 
     def _push(self, source: EngineSource | ArchiveSource) -> registries.Pushed | None:
-        """What hosts are to pull; None where nobody lacks it, or auto has to do without."""
+        """Push the image; None if no host needs it, or if that failed in mode auto."""
         if all(state.find(self.job.image) for state in self._states.values()):
             return None
         try:
@@ -102,48 +102,48 @@ class Fleet:
             return None
 
     def _compress(self) -> None:
-        """Bring what any host lacks into the store."""
+        """Compress every layer that some host lacks into the store."""
         image, supply = self.job.image, self.job.supply
         states = [state for state in self._states.values() if not state.find(image)]
         supply.choose_codec(state.version for state in states)
         supply.ensure(layer for state in states for layer in needed(state, image, self.job.mode))
 
-    def _lack(self, host: Transport) -> relays.Lack:
-        return relays.lack(self.job, host, self._states[host])
+    def _missing_layers(self, host: Transport) -> relays.MissingLayers:
+        return relays.missing_layers(self.job, host, self._states[host])
 
     @contextlib.contextmanager
     def _relaying(
-        self, choice: relays.Choice, lacks: dict[Transport, relays.Lack]
+        self, relay_host: relays.RelayHost, missing: dict[Transport, relays.MissingLayers]
     ) -> Iterator[relays.Session | None]:
-        """Have a host serve the others meanwhile, if any of them lacks something."""
-        host = next(each for each in self.hosts if each.name == choice.name)
-        own = lacks.pop(host, None)
+        """Let a host serve the others inside the context, if any of them lacks layers."""
+        host = next(each for each in self.hosts if each.name == relay_host.name)
+        of_relay = missing.pop(host, None)
         layers, for_itself = relays.shared(
-            self.job.image, self.job.supply.blobs, lacks.values(), own
+            self.job.image, self.job.supply.blobs, missing.values(), of_relay
         )
         if not layers:
             yield None
         elif host in self._failed:
-            yield relays.Session(choice.name, why=_said(host, self._failed[host]))
+            yield relays.Session(relay_host.name, why=_reason(host, self._failed[host]))
         else:
             relay = relays.Relay(self.job, host)
             try:
-                yield relay.open(choice, layers, for_itself)
+                yield relay.open(relay_host, layers, for_itself)
             finally:
                 relay.close()
 
-    def _deliver(self, host: Transport, ways: Sequence[Strategy]) -> Result:
+    def _deliver(self, host: Transport, strategies: Sequence[Strategy]) -> Result:
         try:
             if host in self._failed:
                 raise self._failed[host]
-            # A relay was given layers since it was asked.
+            # The relay received layers since it was probed, so it is probed again.
             is_relay = self.relay is not None and host.name == self.relay.name
             state = None if is_relay else self._states[host]
-            return deliver(self.job, host, ways, state)
+            return deliver(self.job, host, strategies, state)
         except Error as error:
-            return Result(host.name, error=_said(host, error), status=error.status)
+            return Result(host.name, error=_reason(host, error), status=error.status)
 
 
-def _said(host: Transport, error: Error) -> str:
-    """An error without the host's name before it, which stands in the result."""
+def _reason(host: Transport, error: Error) -> str:
+    """Return an error without the host's name, which the result names anyway."""
     return str(error).removeprefix(f"{host.name}: ").removeprefix(f"{host.name} ")

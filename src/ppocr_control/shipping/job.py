@@ -1,4 +1,4 @@
-"""What is to be brought to hosts: the same for all of them."""
+"""What is sent to hosts: the same for all of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MODES = ("auto", "delta", "whole", "registry")
 
 
 class Supply:
-    """An image's layers, each compressed once for all hosts, when the first needs it.
+    """An image's layers, each compressed once for all hosts, when a host first needs it.
 
     Attributes:
-        codec: the form new ones are compressed in; one that is kept in gzip does for any engine.
+        codec: compression of new layers; stored gzip layers are used too: every engine reads them.
     """
 
     def __init__(
@@ -33,37 +33,38 @@ class Supply:
         self._lock = threading.Lock()
 
     def choose_codec(self, versions: Iterable[str]) -> None:
-        """Take the form that every engine of these versions understands."""
+        """Choose the compression that engines of all these versions understand."""
         self.codec = codecs.choose(versions)
 
     def ensure(self, diff_ids: Iterable[str]) -> None:
-        """Bring layers into the store, lowest first, unless they are there in a usable form."""
+        """Compress layers into the store, lowest first, unless it has them in a usable form."""
         wanted = set(diff_ids)
         with self._lock:
-            missing = [d for d in self.image.diff_ids if d in wanted and not self._kept(d)]
+            missing = [d for d in self.image.diff_ids if d in wanted and not self._stored(d)]
             if missing:
                 with self._opened() as source:
                     source.fill(self.store, missing, self.codec, self._progress)
 
-    def _kept(self, diff_id: str) -> Blob | None:
+    def _stored(self, diff_id: str) -> Blob | None:
         return self.store.blob(diff_id, self.codec) or self.store.blob(diff_id, "gzip")
 
     @property
     def blobs(self) -> dict[str, Blob]:
-        """The compressed form of each layer that is in the store, by diff ID."""
-        found = {diff_id: self._kept(diff_id) for diff_id in self.image.diff_ids}
+        """The compressed form of each stored layer, by diff ID."""
+        found = {diff_id: self._stored(diff_id) for diff_id in self.image.diff_ids}
         return {diff_id: blob for diff_id, blob in found.items() if blob}
 
 
 @dataclass(frozen=True)
 class Job:
-    """An image, and how it is to come to hosts.
+    """An image, and how to send it to hosts.
 
     Attributes:
-        names: tags to give it there.
-        staging: the folder for layers on their way, by host.
-        mode: delta, whole, registry, or auto: a registry where there is one, else delta.
-        little_room: whether staged layers are removed while they load; None where room is short.
+        names: tags to give it on the hosts.
+        staging: the staging folder of a host.
+        mode: delta, whole, registry, or auto: a registry if one is set, else delta.
+        little_room: whether staged layers are removed while they load; None for only if disk
+            space is short.
     """
 
     image: Image

@@ -1,4 +1,4 @@
-"""The layers a host lacks, in an archive without the others: what most hosts get."""
+"""The usual strategy: the layers a host lacks, in an archive without the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .strategy import Delivery, Step, Strategy, missing, needed, planned, send_a
 
 
 class PartialArchive(Strategy):
-    """Send the layers the host lacks; its engine has the others."""
+    """Send the layers the host lacks; its engine already has the others."""
 
     name = "delta"
     instead = "sending the whole image instead"

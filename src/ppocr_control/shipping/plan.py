@@ -1,4 +1,4 @@
-"""What would be done on a host, from what it said: nothing is asked, read or changed for it."""
+"""What would be done on a host, derived from its state; nothing is asked, read or changed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .strategy import Step, Strategy
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps on one host; none where it has the image.
+    """The steps on one host; none if it has the image.
 
     Attributes:
-        otherwise: strategies that are tried, in this order, where these steps fail.
+        otherwise: strategies tried in this order if these steps fail.
     """
 
     host: str
@@ -26,7 +26,7 @@ class Plan:
     status: int = 0
 
     def summary(self) -> str:
-        """Some lines for a person."""
+        """Return a readable text of some lines."""
         if self.error:
             return f"{self.host}: {self.error}"
         if not self.steps:
@@ -40,20 +40,20 @@ class Plan:
         return asdict(self)
 
 
-def plan(host: str, state: HostState, job: Job, ways: Sequence[Strategy]) -> Plan:
-    """The steps of the first strategy that brings the image, and of those that prepare for it.
+def plan(host: str, state: HostState, job: Job, strategies: Sequence[Strategy]) -> Plan:
+    """Return the steps of the first strategy that delivers the image, and of preparing ones.
 
     Raises:
-        Refused: the image would not run there.
+        Refused: the image would not run on the host.
     """
     if state.find(job.image):
         return Plan(host)
     state.check_architecture(host, job.image)
     steps: list[Step] = []
-    for number, way in enumerate(ways):
-        steps += way.plan(state, job)
-        if way.finishes:
-            otherwise = tuple(other.name for other in ways[number + 1 :])
+    for number, strategy in enumerate(strategies):
+        steps += strategy.plan(state, job)
+        if strategy.finishes:
+            otherwise = tuple(other.name for other in strategies[number + 1 :])
             names = Step("name", f"compare it, and name it {', '.join(job.names)}")
             return Plan(host, (*steps, names), otherwise)
     return Plan(host, steps)

@@ -1,4 +1,4 @@
-"""Large layers rebuilt on the host from files it has: what a commit changed is all that is sent."""
+"""Large layers rebuilt on the host from its own files: only the changes of a commit are sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .strategy import Delivery, Step, Strategy, missing, needed, send_and_load
 
 
 class RebuiltLayers(Strategy):
-    """Compare large layers with files of an image there, and send what differs."""
+    """Compare large layers with files of an image on the host, and send what differs."""
 
     name = "rebuild"
     reason = "layers were sent without comparing files"
@@ -23,17 +23,17 @@ class RebuiltLayers(Strategy):
 
     def plan(self, state: HostState, job: Job) -> list[Step]:
         layers = missing(state, job.image, job.supply.blobs)
-        near = _near(state, job)
+        base = _delta_base(state, job)
         blobs = job.supply.blobs
         large = [d for d in layers if d in blobs and blobs[d].raw_size >= file_delta.SMALLEST]
-        if not near or job.little_room or not large:
+        if not base or job.little_room or not large:
             return []
-        text = f"compare {len(large)} large layers with {near.name} there"
+        text = f"compare {len(large)} large layers with {base.name} on the host"
         return [Step("compare", text, tuple(large), None)]
 
     def run(self, delivery: Delivery) -> str | None:
         job, state, result = delivery.job, delivery.state, delivery.result
-        if job.little_room:  # rebuilding needs more room
+        if job.little_room:  # rebuilding needs more disk space
             return None
         job.supply.ensure(needed(state, job.image))
         shipment = delivery.shipment()
@@ -41,38 +41,38 @@ class RebuiltLayers(Strategy):
         with result.timed("compare"):
             shipment.deltas = compare(shipment, layers)
         if shipment.deltas:
-            shipment.check(layers)  # leaves none where room is short
+            shipment.check(layers)  # drops the deltas if disk space is short
         if not shipment.deltas:
             return None
         found = send_and_load(delivery, shipment, layers)
         result.mode = "delta"
-        result.note(f"{len(shipment.deltas)} rebuilt there from files of an earlier image")
+        result.note(f"{len(shipment.deltas)} rebuilt on the host from files of an earlier image")
         return found
 
 
-def _near(state: HostState, job: Job) -> file_delta.Neighbour | None:
+def _delta_base(state: HostState, job: Job) -> file_delta.DeltaBase | None:
     if not state.files_root:
         return None
-    return file_delta.neighbour(state.images, job.image.diff_ids, [*job.names, *job.image.tags])
+    return file_delta.delta_base(state.images, job.image.diff_ids, [*job.names, *job.image.tags])
 
 
 def compare(shipment: Shipment, layers: Sequence[str]) -> dict[str, LayerDelta]:
-    """Find what of large layers can be rebuilt from files the host has.
+    """Find the large layers that can be rebuilt from files of the host.
 
     Raises:
-        Error: the host cannot say what they hold, or the store cannot be read.
+        Error: the host cannot read its files, or the store cannot be read.
     """
     state, job = shipment.state, shipment.job
     blobs = [shipment.blobs[diff_id] for diff_id in layers]
-    # What is there already, from a relay or an earlier try, needs no comparing.
-    large = [b for b in blobs if b.raw_size >= file_delta.SMALLEST and shipment.left(b)]
-    near = _near(state, job)
-    if not large or near is None:
+    # Layers already on the host, from a relay or an earlier try, need no comparison.
+    large = [b for b in blobs if b.raw_size >= file_delta.SMALLEST and shipment.remaining(b)]
+    base = _delta_base(state, job)
+    if not large or base is None:
         return {}
-    job.progress.say(f"{shipment.host.name}: comparing with {near.name} there")
+    job.progress.say(f"{shipment.host.name}: comparing with {base.name} on the host")
     try:
         return file_delta.find(
-            shipment.host, state.files_root, near, large, job.supply.store, shipment.left
+            shipment.host, state.files_root, base, large, job.supply.store, shipment.remaining
         )
     except LinkLost:
         raise

@@ -1,6 +1,6 @@
-"""Through a registry of the owner's: pushed once, pulled by digest, proved as any other way is.
+"""Sends an image through the operator's registry: pushed once, pulled by digest, verified.
 
-Logging in is Docker's own business, here and on the hosts (docker login, daemon.json, certs.d).
+Logins are Docker's, on this machine and on the hosts (docker login, daemon.json, certs.d).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..layers.image_archive import Image, split_name
 from ..layers.source import ArchiveSource, EngineSource
 from ..progress import Progress
 from ..ssh.transport import Transport
-from . import room
+from . import disk_space
 from .job import Job
 from .state import INSPECT, HostState
 from .strategy import Delivery, Step, Strategy
@@ -32,7 +32,7 @@ class Pushed:
 
     Attributes:
         reference: ``registry/name@sha256:...``, by which hosts pull it.
-        sizes: bytes of its layers, unpacked; none where the engine does not tell.
+        sizes: bytes of its layers, unpacked; empty if the engine does not report them.
     """
 
     reference: str
@@ -40,14 +40,14 @@ class Pushed:
 
 
 def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress) -> Pushed:
-    """Bring an image to a registry. A saved one is loaded first: Docker pushes what it has.
+    """Push an image to a registry. A saved image is loaded first, because Docker pushes its own.
 
     Args:
         registry: ``host[:port][/path]``.
 
     Raises:
-        Refused: the saved image would take a name here from another image.
-        Error: the registry does not take it, or this machine's engine the file.
+        Refused: on this machine, the saved image would take a name from another image.
+        Error: the registry rejects the image, or this machine's engine the file.
     """
     if isinstance(source, EngineSource):
         return _push(source, registry, progress)
@@ -59,18 +59,18 @@ def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress
 
 
 def _loaded(source: ArchiveSource, progress: Progress) -> EngineSource:
-    """A saved image in this machine's engine, where it stays under the names in the file."""
+    """Load a saved image into this machine's engine, where it keeps the names in the file."""
     client = local_engine()
     for name in source.image.tags:
         with contextlib.suppress(docker.errors.ImageNotFound):
             layers = client.api.inspect_image(name)["RootFS"].get("Layers")
             if layers != source.image.diff_ids:
                 raise Refused(
-                    f"{source.path} has to be loaded here to be pushed, and {name} is another "
-                    "image here: remove that name (docker image rm), or send the file without "
+                    f"{source.path} has to be loaded on this machine to be pushed, where {name} is "
+                    "another image: remove that name (docker image rm), or send the file without "
                     "the registry (ppocr_image_ship_mode delta, --mode delta)"
                 )
-    progress.say(f"loading {source.path} into this machine's engine, which pushes it")
+    progress.say(f"loading {source.path} into this machine's engine to push it")
     loaded = saved_image.load(source.path, None, None, progress)
     return EngineSource((loaded["tags"] or [loaded["image_id"]])[0], client)
 
@@ -82,69 +82,69 @@ def _push(source: EngineSource, registry: str, progress: Progress) -> Pushed:
     try:
         api.tag(source.image_id, name, tag)
         try:
-            said = list(api.push(name, tag, stream=True, decode=True))
+            output = list(api.push(name, tag, stream=True, decode=True))
         finally:
             api.remove_image(f"{name}:{tag}")
     except (docker.errors.APIError, requests.RequestException) as error:
         raise Error(f"{registry}: {getattr(error, 'explanation', None) or error}") from error
-    failures = [line["error"] for line in said if "error" in line]
-    digests = [line["aux"]["Digest"] for line in said if "Digest" in line.get("aux", {})]
+    failures = [line["error"] for line in output if "error" in line]
+    digests = [line["aux"]["Digest"] for line in output if "Digest" in line.get("aux", {})]
     if failures or not digests:
-        why = failures[-1] if failures else "it named no digest"
+        why = failures[-1] if failures else "it reported no digest"
         raise Error(
-            f"the registry {registry} did not take the image ({why}). Log in with docker login, "
+            f"the registry {registry} did not accept the image ({why}). Log in with docker login, "
             "or correct ppocr_image_registry (--registry)"
         )
     return Pushed(f"{name}@{digests[-1]}", source.sizes())
 
 
 def name_in(registry: str, image: Image) -> tuple[str, str]:
-    """What an image is called in a registry, and its tag."""
+    """Return the name of an image in a registry, and its tag."""
     name, tag = split_name(image.tags[0] if image.tags else f"ppocr:{image.id[7:19]}")
     return f"{registry.strip('/')}/{name.rpartition('/')[2]}", tag
 
 
 def check_room(host: Transport, state: HostState, image: Image, sizes: Mapping[str, int]) -> None:
-    """Raises Refused where what a host lacks would not fit even unpacked; sizes in bytes."""
-    needed = room.to_unpack(sizes.get(diff_id, 0) for diff_id in state.not_unpacked(image))
-    if short := room.lacking(list(state.df), [0, needed]):
+    """Raise Refused if the missing layers, unpacked, would not fit on a host; sizes in bytes."""
+    needed = disk_space.to_unpack(sizes.get(diff_id, 0) for diff_id in state.not_unpacked(image))
+    if short := disk_space.shortages(list(state.df), [0, needed]):
         raise Refused(
-            f"{host.name}: not enough room: {'; '.join(short)}. Nothing was pulled. Make room "
-            "there (docker image prune)"
+            f"{host.name}: not enough room: {'; '.join(short)}. Nothing was pulled. Free some "
+            "space on the host (docker image prune)"
         )
 
 
 def pull(host: Transport, state: HostState, image: Image, reference: str) -> str:
-    """Have a host pull an image, and compare what came; returns the host's ID of it.
+    """Let a host pull an image and verify it; return the ID it has on the host.
 
     Raises:
-        Error: the host cannot pull it, or has something else now; no name points to it.
+        Error: the host cannot pull it, or got another image; no name points to it.
     """
     ref = shlex.quote(reference)
     answer = host.run(
         f"{INSPECT}\ndocker pull -q {ref} >/dev/null || exit 1\necho {ref} | inspect\n"
     )
     if answer.status:
-        said = (answer.err or answer.out).strip()[-400:]
-        raise Error(f"{host.name}: docker pull {reference}: {said}")
+        reason = (answer.err or answer.out).strip()[-400:]
+        raise Error(f"{host.name}: docker pull {reference}: {reason}")
     found = state.with_images(answer.out).find(image)
     if found is None:
         forget(host, reference)
-        raise Error(f"{host.name}: what the registry gave is not the image that was sent")
+        raise Error(f"{host.name}: the registry gave another image than was pushed")
     return found
 
 
 def forget(host: Transport, reference: str) -> None:
-    """Drop the name an image was pulled by."""
+    """Remove the name an image was pulled by."""
     host.run(f"docker image rm {shlex.quote(reference)} >/dev/null 2>&1; true")
 
 
 class PulledFromRegistry(Strategy):
-    """Have the host pull the image by its digest."""
+    """Let the host pull the image by its digest."""
 
     name = "registry"
     instead = "sending the layers instead"
-    reason = "sent over SSH because the registry did not do"
+    reason = "sent over SSH because the registry failed"
 
     def __init__(self, pushed: Pushed) -> None:
         self._pushed = pushed

@@ -1,11 +1,12 @@
-"""A host that has the layers serves the others of its group, so that a slow link is crossed once.
+"""A relay: a host that serves layers to the others of its group, so that a slow link is used once.
 
-The layers go to a folder of the relay's as they would to any host. There a small server
-(on_host/relay_serve.py) gives them to who knows this run's token, and the others fetch them into
-their staging folders (on_host/relay_fetch.py). From there all is as ever: sha256, load, compare. So
-what a relay does not give, or gives altered, is sent from here. Both programs need a Python on the
-host; they come over the connection and stay in no file. A layer that hosts rebuild from their own
-files (rebuilt.py) does not go to the relay, unless it is smaller than all they need for that.
+The layers are sent to a folder on the relay as to any host. A small server there
+(on_host/relay_serve.py) gives them to clients that know this run's token, and the other hosts fetch
+them into their staging folders (on_host/relay_fetch.py). The remaining steps are unchanged: check
+the sha256, load, verify. Layers that a relay does not deliver, or delivers altered, are sent from
+this machine. Both programs need a Python on the host; they arrive over the connection and are not
+stored in files. A layer that hosts rebuild from their own files (rebuilt.py) is not sent to the
+relay, unless it is smaller than all the deltas together.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..progress import megabytes
 from ..ssh.python import program
 from ..ssh.retry import retry
 from ..ssh.transport import Transport
-from . import room
+from . import disk_space
 from . import staging as stagings
 from .job import Job
 from .rebuilt import compare
@@ -35,24 +36,24 @@ from .state import HostState, probe
 from .strategy import Delivery, Step, Strategy, missing, needed
 
 PORT = 18866
-#: What the server is called in the relay's list of processes.
+#: Process title of the server on the relay.
 _NAME = "ppocr-relay"
-#: The server ends when nobody has fetched for so many seconds, and after so many hours anyway.
+#: The server ends after so many seconds without a fetch, and after so many hours in any case.
 IDLE_SECONDS, HOURS = 900, 4
-#: Seconds of one call that fetches, so that progress is seen and nothing lives on by itself.
+#: Seconds per fetching call, so that progress is visible and no process outlives the run.
 _SLICE = 10
-#: A fetch without a byte for so many seconds, or refused so often in a row, is given up.
+#: A fetch ends after so many seconds without data, or so many refusals in a row.
 _STANDSTILL, _REFUSALS, _PAUSE = 60, 3, 2.0
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which host relays, and how the others reach it.
+class RelayHost:
+    """The host that relays, and how the others reach it.
 
     Attributes:
-        name: as the host's transport is called.
-        address: by which the others reach it.
-        port: to listen on; 0 for any that is free.
+        name: the name of the host's transport.
+        address: where the other hosts reach it.
+        port: to listen on; 0 for any free one.
     """
 
     name: str
@@ -62,11 +63,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Session:
-    """A relay that serves, or (with ``why``) does not.
+    """A relay that serves layers, or (with ``why``) the reason it does not.
 
     Attributes:
-        layers: what it serves.
-        sent: bytes that went to it; ``resumed``, those it had from an earlier try.
+        layers: the layers it serves.
+        sent: bytes sent to it; ``resumed``: bytes it had from an earlier try.
     """
 
     name: str
@@ -82,45 +83,49 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Lack:
-    """What one host wants of an image.
+class MissingLayers:
+    """The layers of an image that one host lacks.
 
     Attributes:
-        layers: those it lacks.
-        held: digests of compressed ones it has.
-        deltas: bytes to send for each of the layers that it can rebuild instead.
+        layers: their diff IDs.
+        present: digests of compressed layers it has.
+        deltas: bytes to send for each layer that it can rebuild instead.
     """
 
     layers: Sequence[str]
-    held: Collection[str] = ()
+    present: Collection[str] = ()
     deltas: Mapping[str, int] = field(default_factory=dict)
 
 
 def shared(
-    image: Image, blobs: Mapping[str, Blob], others: Iterable[Lack], relay: Lack | None
+    image: Image,
+    blobs: Mapping[str, Blob],
+    others: Iterable[MissingLayers],
+    relay: MissingLayers | None,
 ) -> tuple[list[str], list[str]]:
-    """The layers a relay has to serve, and those it is sent for itself; both lowest first.
+    """Return the layers a relay has to serve, and those it lacks itself; both lowest first.
 
-    A layer is left to each host's delta where each has one and all together are the smaller.
+    A layer is left out if every host has a delta for it and the deltas together are smaller.
     """
-    others, own = list(others), relay or Lack(())
-    wants = [each for each in (*others, own) if each.layers]
+    others, of_relay = list(others), relay or MissingLayers(())
+    incomplete = [each for each in (*others, of_relay) if each.layers]
 
-    def crosses(layer: str) -> bool:
-        lacking = [each.deltas for each in wants if layer in each.layers]
-        whole = any(layer not in deltas for deltas in lacking)
-        return whole or sum(deltas[layer] for deltas in lacking) >= blobs[layer].size
+    def is_sent(layer: str) -> bool:
+        deltas = [each.deltas for each in incomplete if layer in each.layers]
+        if any(layer not in each for each in deltas):
+            return True
+        return sum(each[layer] for each in deltas) >= blobs[layer].size
 
-    def union(lacks: Iterable[Lack]) -> list[str]:
-        lacked = {d for each in lacks for d in each.layers if blobs[d].digest not in each.held}
-        return [d for d in dict.fromkeys(image.diff_ids) if d in lacked and crosses(d)]
+    def union(hosts: Iterable[MissingLayers]) -> list[str]:
+        missing = {d for each in hosts for d in each.layers if blobs[d].digest not in each.present}
+        return [d for d in dict.fromkeys(image.diff_ids) if d in missing and is_sent(d)]
 
-    return union(others), union([own])
+    return union(others), union([of_relay])
 
 
 @dataclass
 class Relay:
-    """The relay's side: a folder of layers, and a server for it."""
+    """The folder of layers on the relay, and the server for it."""
 
     job: Job
     host: Transport
@@ -133,73 +138,75 @@ class Relay:
     def _folder(self) -> str:
         return stagings.folder(self._staging, self.job.image, stagings.RELAY)
 
-    def open(self, choice: Choice, layers: Sequence[str], own: Sequence[str]) -> Session:
-        """Bring layers, which are in the store, to the relay and let it serve them.
+    def open(
+        self, relay_host: RelayHost, layers: Sequence[str], for_itself: Sequence[str]
+    ) -> Session:
+        """Send stored layers to the relay and let it serve them.
 
         Args:
-            layers: those that others lack.
-            own: those the relay lacks itself; they are put in its own staging folder as well.
+            layers: those that other hosts lack.
+            for_itself: those the relay lacks; they also go into its own staging folder.
 
         Returns:
             What hosts need to fetch; or why they cannot.
         """
-        if not layers:  # each rebuilds what it lacks
-            return Session(choice.name)
-        served = {*layers, *own}
+        if not layers:  # each host rebuilds its missing layers
+            return Session(relay_host.name)
+        served = {*layers, *for_itself}
         layers = [d for d in dict.fromkeys(self.job.image.diff_ids) if d in served]
         blobs = self.job.supply.blobs
-        token, port, sent = secrets.token_urlsafe(32), choice.port, 0
+        token, port, sent = secrets.token_urlsafe(32), relay_host.port, 0
 
         def serve(trial: bool) -> str:
             settings = {
-                "address": choice.address, "port": port, "token": token, "trial": trial,
+                "address": relay_host.address, "port": port, "token": token, "trial": trial,
                 "blobs": [hexdigest(blobs[d].digest) for d in layers],
                 "folder": self._folder, "idle": IDLE_SECONDS, "hours": HOURS,
             }  # fmt: skip
             return self._run(program("relay_serve", settings, _NAME))
 
-        def stock() -> None:
+        def send() -> None:
             nonlocal sent
             state = probe(self.host, self._staging, stagings.RELAY)
             shipment = Shipment(self.job, self.host, state, blobs, stagings.RELAY)
-            _check_room(shipment, layers, own)
+            _check_disk_space(shipment, layers, for_itself)
             try:
                 shipment.send(layers)
             finally:
                 sent += shipment.sent
 
         try:
-            self._run(self._end())  # of a run that was killed
-            serve(trial=True)  # what would fail is known before the layers are sent
-            retry(stock, self.job.progress)
-            if own:
-                self._run(self._lend([blobs[diff_id] for diff_id in own]))
+            self._run(self._stop_script())  # the server of a run that was killed
+            serve(trial=True)  # so that it fails before the layers are sent
+            retry(send, self.job.progress)
+            if for_itself:
+                self._run(self._link_script([blobs[diff_id] for diff_id in for_itself]))
             pid, port = (int(number) for number in serve(trial=False).split())
             self._run(f"echo {pid} >{shlex.quote(self._folder)}/pid")
         except Error as error:
             why = str(error).removeprefix(f"{self.host.name}: ").removeprefix(self.host.name)
             self.job.progress.say(
-                f"{self.host.name} does not relay: {why}; sending from here instead"
+                f"{self.host.name} does not relay: {why}; sending from this machine instead"
             )
-            return Session(choice.name, why=why.strip(), sent=sent)
+            return Session(relay_host.name, why=why.strip(), sent=sent)
         total = sum(blobs[diff_id].size for diff_id in layers)
         self.job.progress.say(f"{self.host.name} relays {megabytes(total)} on port {port}")
         resumed = max(total - sent, 0)
-        return Session(choice.name, port, token, sent=sent, resumed=resumed, layers=layers)
+        return Session(relay_host.name, port, token, sent=sent, resumed=resumed, layers=layers)
 
     def _run(self, script: str) -> str:
         return self.host.run(script).checked(self.host.name)
 
-    def _lend(self, blobs: Iterable[Blob]) -> str:
-        """Give the relay's own shipment the same files, which take no room."""
-        own = shlex.quote(stagings.folder(self._staging, self.job.image))
+    def _link_script(self, blobs: Iterable[Blob]) -> str:
+        """Return shell code that hard-links layers into the relay's own staging folder."""
+        staging = shlex.quote(stagings.folder(self._staging, self.job.image))
         files = " ".join(hexdigest(blob.digest) for blob in blobs)
         return (
             f"{stagings.opening(self._staging, self.job.image)}\ncd {shlex.quote(self._folder)}\n"
-            f"for file in {files}; do ln -f $file {own}/$file; done"
+            f"for file in {files}; do ln -f $file {staging}/$file; done"
         )
 
-    def _end(self) -> str:
+    def _stop_script(self) -> str:
         return (
             f"pid=$(cat {shlex.quote(self._folder)}/pid 2>/dev/null) || exit 0\n"
             f"grep -q {_NAME} /proc/$pid/cmdline 2>/dev/null || exit 0\n"
@@ -208,21 +215,21 @@ class Relay:
         )
 
     def close(self) -> None:
-        """End the server and remove its layers; where the relay is off, time ends the server."""
+        """Stop the server and remove its layers; on an unreachable relay the server times out."""
         try:
             removal = stagings.removal(self._staging, self.job.image, stagings.RELAY)
-            self._run(f"({self._end()})\n{removal}")
+            self._run(f"({self._stop_script()})\n{removal}")
         except Error as error:
-            self.job.progress.say(f"{error}; its server ends by itself")
+            self.job.progress.say(f"{error}; its server will stop by itself")
 
 
-def _check_room(shipment: Shipment, layers: Sequence[str], own: Sequence[str]) -> None:
-    """Raises Error where the relay cannot hold layers for others beside its own image."""
-    loaded = [shipment.blobs[diff_id] for diff_id in own]
+def _check_disk_space(shipment: Shipment, layers: Sequence[str], for_itself: Sequence[str]) -> None:
+    """Raise Error if the relay has no space for the served layers besides its own image."""
+    loaded = [shipment.blobs[diff_id] for diff_id in for_itself]
     copied = sum(blob.size for blob in loaded)
-    to_load = copied + room.to_unpack(blob.raw_size for blob in loaded)
-    to_send = sum(shipment.left(shipment.blobs[diff_id]) for diff_id in layers)
-    short = room.lacking(list(shipment.state.df), [to_send, to_load])
+    to_load = copied + disk_space.to_unpack(blob.raw_size for blob in loaded)
+    to_send = sum(shipment.remaining(shipment.blobs[diff_id]) for diff_id in layers)
+    short = disk_space.shortages(list(shipment.state.df), [to_send, to_load])
     if short:
         raise Error(f"not enough room to relay: {'; '.join(short)}")
 
@@ -230,20 +237,20 @@ def _check_room(shipment: Shipment, layers: Sequence[str], own: Sequence[str]) -
 def fetch(
     shipment: Shipment, layers: Sequence[str], session: Session, address: str
 ) -> tuple[int, str]:
-    """Have a host fetch layers from a relay, each from the byte where an earlier try ended.
+    """Let a host fetch layers from a relay, each from where an earlier try ended.
 
     Returns:
-        How many bytes came, and why no more did ("" where all did).
+        The number of bytes fetched, and why not all were ("" if all were).
 
     Raises:
-        Refused: the image would not run there, or not fit.
+        Refused: the image would not run on the host, or not fit.
         Error: the host cannot fetch.
     """
     host, blobs = shipment.host, [shipment.blobs[diff_id] for diff_id in layers]
     shipment.check(layers)
-    shipment.open_staging(None)  # what an earlier try left of others is still of use
+    shipment.open_staging(None)  # layers of an earlier try are still useful
     total = sum(blob.size for blob in blobs)
-    first = have = total - sum(map(shipment.left, blobs))
+    first = have = total - sum(map(shipment.remaining, blobs))
     shipment.job.progress.start(host.name, total, have)
     script = program(
         "relay_fetch",
@@ -255,14 +262,14 @@ def fetch(
     )  # fmt: skip
     moved, refusals = time.monotonic(), 0
     while have < total:
-        said = _slice(host, script, have)
-        grown, have = said["have"] - have, said["have"]
+        reply = _slice(host, script, have)
+        grown, have = reply["have"] - have, reply["have"]
         shipment.job.progress.add(host.name, grown)
         if grown > 0:
             moved, refusals = time.monotonic(), 0
-        refusals += said["refused"]
+        refusals += reply["refused"]
         if refusals == _REFUSALS or time.monotonic() - moved > _STANDSTILL:
-            why = said["error"] or "nothing comes"
+            why = reply["error"] or "no data arrives"
             return have - first, f"fetching from {address}:{session.port}: {why}"
         if grown <= 0:
             time.sleep(_PAUSE)
@@ -271,30 +278,30 @@ def fetch(
 
 def _slice(host: Transport, script: str, have: int) -> dict[str, Any]:
     try:
-        said: dict[str, Any] = json.loads(host.run(script).checked(host.name))
+        reply: dict[str, Any] = json.loads(host.run(script).checked(host.name))
     except LinkLost as error:
         return {"have": have, "error": str(error), "refused": False}
-    return said
+    return reply
 
 
-def lack(job: Job, host: Transport, state: HostState) -> Lack:
-    """What a host of a relay's group wants, once what any lacks is in the store."""
+def missing_layers(job: Job, host: Transport, state: HostState) -> MissingLayers:
+    """Return the layers a host of a relay's group lacks, once all of them are in the store."""
     layers = needed(state, job.image, job.mode)
     if not layers or job.mode == "whole":
-        return Lack(layers)
+        return MissingLayers(layers)
     shipment = Shipment(job, host, state, job.supply.blobs)
     wanted = missing(state, job.image, shipment.blobs)
-    # Where it cannot be compared, the relay serves it; the host's own delivery tells of the rest.
+    # If comparing fails, the relay serves the layers; the host's own delivery reports other errors.
     with contextlib.suppress(Error):
-        if not job.little_room:  # rebuilding needs more room
+        if not job.little_room:  # rebuilding needs more disk space
             shipment.deltas = compare(shipment, wanted)
             shipment.check(wanted)
-    deltas = {diff_id: shipment.left(delta.blob) for diff_id, delta in shipment.deltas.items()}
-    return Lack(layers, state.content, deltas)
+    deltas = {diff_id: shipment.remaining(delta.blob) for diff_id, delta in shipment.deltas.items()}
+    return MissingLayers(layers, state.content, deltas)
 
 
 class FetchedFromRelay(Strategy):
-    """Fetch what a relay serves into the staging folder; another strategy loads it from there."""
+    """Fetch layers from a relay into the staging folder, from which another strategy loads them."""
 
     name = "relay"
     finishes = False
@@ -303,7 +310,7 @@ class FetchedFromRelay(Strategy):
         self._session, self._address = session, address
 
     def plan(self, state: HostState, job: Job) -> list[Step]:
-        return [Step("fetch", f"fetch what the relay {self._session.name} serves")]
+        return [Step("fetch", f"fetch the layers that the relay {self._session.name} serves")]
 
     def run(self, delivery: Delivery) -> str | None:
         if delivery.host.name == self._session.name:
@@ -314,13 +321,13 @@ class FetchedFromRelay(Strategy):
                 why = self._fetch(delivery)
         if why:
             delivery.result.note(
-                f"sent from here what the relay {self._session.name} did not give ({why}): see "
-                "ppocr_image_relay, --relay"
+                f"layers that the relay {self._session.name} did not deliver were sent directly "
+                f"({why}): see ppocr_image_relay, --relay"
             )
         return None
 
     def _fetch(self, delivery: Delivery) -> str:
-        """Why not all came, or nothing."""
+        """Fetch layers; return why not all were fetched, or ''."""
         job, shipment = delivery.job, delivery.shipment()
         if job.mode == "whole":
             layers = list(dict.fromkeys(job.image.diff_ids))
@@ -330,16 +337,16 @@ class FetchedFromRelay(Strategy):
         if not layers:
             return ""
         try:
-            came, why = fetch(shipment, layers, self._session, self._address)
+            fetched, why = fetch(shipment, layers, self._session, self._address)
         except Refused:
             raise
         except Error as error:
             return str(error)
         finally:
-            delivery.look_again()  # what came is staged
-        if came:
+            delivery.refresh()  # the fetched layers are staged now
+        if fetched:
             delivery.result.relay = self._session.name
-            delivery.result.relayed += came
+            delivery.result.relayed += fetched
         return why
 
     def finish(self, delivery: Delivery) -> None:

@@ -1,4 +1,4 @@
-"""What became of one host."""
+"""The outcome on one host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..progress import megabytes
 
 @dataclass
 class Result:
-    """What became of one host. Sizes in bytes, time in seconds."""
+    """The outcome on one host. Sizes in bytes, time in seconds."""
 
     host: str
     changed: bool = False
@@ -21,7 +21,7 @@ class Result:
     blobs: int = 0
     sent: int = 0
     resumed: int = 0
-    #: Bytes that came from a relay, and its name.
+    #: Bytes fetched from a relay, and its name.
     relayed: int = 0
     relay: str = ""
     seconds: float = 0.0
@@ -29,12 +29,12 @@ class Result:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     status: int = 0
-    #: Seconds of each step, those all hosts waited for together (look, compress) among them.
+    #: Seconds of each step, including those common to all hosts (look, compress).
     steps: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Count what happens inside as part of a step."""
+        """Add the time spent inside to a step."""
         started = time.monotonic()
         try:
             yield
@@ -43,12 +43,12 @@ class Result:
             self.steps[step] = round(spent, 2)
 
     def note(self, text: str) -> None:
-        """Add a sentence for a person, once however often a step is tried."""
+        """Add a sentence for the summary, once however often a step is tried."""
         if text not in self.notes:
             self.notes.append(text)
 
     def summary(self) -> str:
-        """One line for a person."""
+        """Return a readable line."""
         if self.error:
             return f"{self.host}: {self.error}"
         if not self.changed:
@@ -59,7 +59,7 @@ class Result:
         if self.mode == "registry":
             text = f"{self.host}: pulled from the registry"
         if self.resumed:
-            text += f" ({megabytes(self.resumed)} were there from an earlier try)"
+            text += f" ({megabytes(self.resumed)} were on the host from an earlier try)"
         return f"{text}, {self.seconds:.1f} s" + "".join(f"; {note}" for note in self.notes)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""One image on its way to one host: staged there layer by layer, then loaded into its engine.
+"""Transfers one image to one host: its layers are staged there, then loaded into the engine.
 
-See image_archive for why an archive without the layers that are there does.
+image_archive explains why an archive without the layers the host has is enough.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from ..layers import image_archive
 from ..layers.image_archive import Image
 from ..layers.store import Blob, hexdigest
 from ..ssh.transport import Transport, blocks_from
-from . import room
+from . import disk_space
 from . import staging as stagings
 from .file_delta import LayerDelta
 from .job import Job
 from .state import CONTAINERD, INSPECT, HostState
 
-#: Bytes of unpacked layers after which a step of loading ends; each costs some tenths of a second.
+#: Bytes of unpacked layers after which a step of loading ends; a step costs tenths of a second.
 _STEP = 32_000_000
 
 
-def _unless_there(image_id: str, script: str) -> str:
+def _unless_present(image_id: str, script: str) -> str:
     return f"docker image inspect {image_id} >/dev/null 2>&1 || {{\n{script}\n}}"
 
 
 @dataclass
 class Shipment:
-    """One image on its way to one host."""
+    """The transfer of one image to one host."""
 
     job: Job
     host: Transport
     state: HostState
     #: The compressed form of each layer, by diff ID.
     blobs: dict[str, Blob]
-    #: The part of the staging folder: see staging.folder.
+    #: The part of the staging folder; see staging.folder.
     part: str = ""
     sent: int = 0
     resumed: int = 0
     count: int = 0
-    #: Layers that are rebuilt on the host, by diff ID.
+    #: Deltas of layers that are rebuilt on the host, by diff ID.
     deltas: dict[str, LayerDelta] = field(default_factory=dict)
-    #: Whether all is given to the engine at once, as to one that takes no partial archive.
+    #: Whether to load everything at once, for engines that reject partial archives.
     whole: bool = False
-    #: IDs of the beginnings of the image that were loaded.
-    _made: list[str] = field(default_factory=list)
+    #: IDs of the partial images that were loaded.
+    _partial_ids: list[str] = field(default_factory=list)
 
     @property
     def image(self) -> Image:
@@ -57,7 +57,7 @@ class Shipment:
 
     @property
     def staging(self) -> str:
-        """The folder that was named for layers on their way."""
+        """The configured staging folder."""
         return self.job.staging(self.host)
 
     @property
@@ -67,9 +67,9 @@ class Shipment:
     def path(self, blob: Blob) -> str:
         return f"{self.folder}/{hexdigest(blob.digest)}"
 
-    def left(self, blob: Blob) -> int:
-        """Bytes of it that are not in the staging folder yet."""
-        return self.state.left(self.image, blob)
+    def remaining(self, blob: Blob) -> int:
+        """Return its bytes that are not in the staging folder yet."""
+        return self.state.remaining(self.image, blob)
 
     def _sent_as(self, diff_ids: Iterable[str]) -> list[Blob]:
         return [self.deltas[d].blob if d in self.deltas else self.blobs[d] for d in diff_ids]
@@ -78,57 +78,61 @@ class Shipment:
         return self.deltas[diff_id].layer if diff_id in self.deltas else self.blobs[diff_id]
 
     @property
-    def left_over(self) -> bool:
-        """Whether an earlier try left something."""
+    def has_leftovers(self) -> bool:
+        """Whether an earlier try left files or partial images."""
         folder = f"{hexdigest(self.image.id)[:16]}/"
         return any(name.startswith(folder) for name in self.state.staged) or bool(self._parts())
 
     def check(self, missing: Sequence[str]) -> bool:
-        """Compare architecture and room. Returns whether staged layers have to go while they load.
+        """Check architecture and disk space; return whether to remove staged layers while loading.
 
         Raises:
-            Refused: it would not run there, or not fit.
+            Refused: the image would not run on the host, or not fit.
         """
         self.state.check_architecture(self.host.name, self.image)
-        if not room.lacking(list(self.state.df), self._room(missing, consume=False)):
+        if not disk_space.shortages(
+            list(self.state.df), self._space_needed(missing, consume=False)
+        ):
             return False
-        if self.deltas:  # the engine's copy of a rebuilt layer is not compressed
+        if self.deltas:  # the engine's copy of a rebuilt layer is uncompressed
             self.deltas = {}
             return self.check(missing)
-        short = room.lacking(list(self.state.df), self._room(missing, consume=True))
+        short = disk_space.shortages(list(self.state.df), self._space_needed(missing, consume=True))
         if short:
             raise Refused(
-                f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Make "
-                "room there (docker image prune), or stage on a larger file system "
+                f"{self.host.name}: not enough room: {'; '.join(short)}. Nothing was sent. Free "
+                "some space on the host (docker image prune), or stage on a larger file system "
                 "(ppocr_image_staging_dir, --staging)"
             )
         return True
 
-    def _room(self, missing: Sequence[str], consume: bool) -> list[int]:
-        """Bytes needed beside the staged ones and by the engine, at the worst moment of loading."""
-        together = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
-        peak = unpacked = gone = 0
+    def _space_needed(self, missing: Sequence[str], consume: bool) -> list[int]:
+        """Return the bytes still to be staged, and the engine's need at the peak of loading."""
+        one_file_system = len({line.rpartition(" ")[0].strip() for line in self.state.df}) == 1
+        peak = unpacked = removed = 0
 
-        def hold(copied: int, freed: int) -> int:
-            return max(peak, copied + room.to_unpack([unpacked]) - (freed if together else 0))
+        def higher(copied: int, freed: int) -> int:
+            return max(
+                peak, copied + disk_space.to_unpack([unpacked]) - (freed if one_file_system else 0)
+            )
 
         for step in self._steps(missing):
             staged = [blob.size for blob in self._sent_as(step)]
             loaded = [self._loaded_as(diff_id) for diff_id in step]
             # The engine copies the archive beside its layers, then unpacks it. Staged layers that
-            # go as they are read are there twice one by one.
+            # are removed after reading exist twice, one at a time.
             copied = sum(blob.size for blob in loaded)
-            read = gone + sum(staged) if consume else gone
-            peak = hold(copied, read - max(staged, default=0) if consume else read)
+            read = removed + sum(staged) if consume else removed
+            peak = higher(copied, read - max(staged, default=0) if consume else read)
             unpacked += sum(blob.raw_size for blob in loaded)
-            peak = hold(copied, read)
-            gone += sum(staged)
-        return [sum(map(self.left, self._sent_as(missing))), peak]
+            peak = higher(copied, read)
+            removed += sum(staged)
+        return [sum(map(self.remaining, self._sent_as(missing))), peak]
 
     def _steps(self, missing: Sequence[str]) -> list[list[str]]:
-        """The layers in the parts they are loaded in, so that they are not all there thrice."""
-        known = self.image.diff_ids
-        if self.whole or self.state.store == CONTAINERD or len(set(known)) < len(known):
+        """Split the layers into loading steps, so that not all exist three times at once."""
+        diff_ids = self.image.diff_ids
+        if self.whole or self.state.store == CONTAINERD or len(set(diff_ids)) < len(diff_ids):
             return [list(missing)]
         steps: list[list[str]] = [[]]
         size = 0
@@ -141,7 +145,7 @@ class Shipment:
         return steps
 
     def send(self, missing: Sequence[str]) -> None:
-        """Bring compressed layers to the staging folder, going on where an earlier try ended.
+        """Send compressed layers to the staging folder, resuming an earlier try.
 
         Raises:
             Error: a layer arrived altered twice.
@@ -149,23 +153,23 @@ class Shipment:
         blobs = self._sent_as(missing)
         self.open_staging([*blobs, *(self.blobs[diff_id] for diff_id in missing)])
         total = sum(blob.size for blob in blobs)
-        self.job.progress.start(self.host.name, total, total - sum(map(self.left, blobs)))
+        self.job.progress.start(self.host.name, total, total - sum(map(self.remaining, blobs)))
         for blob in blobs:
-            self._send(blob, blob.size - self.left(blob))
+            self._send(blob, blob.size - self.remaining(blob))
             self.count += 1
         for blob in self._altered(blobs):
             self.host.run(f"rm -f {shlex.quote(self.path(blob))}")
             self._send(blob, 0)
             if self._altered([blob]):
                 raise Error(
-                    f"{self.host.name}: layer {blob.digest[7:19]} arrives altered again and again; "
+                    f"{self.host.name}: layer {blob.digest[7:19]} arrived altered twice; "
                     "nothing was loaded. Check the host's disk and memory"
                 )
 
     def open_staging(self, blobs: Iterable[Blob] | None) -> None:
-        """Make the staging folder, and remove from it all but these; None leaves what is there."""
+        """Create the staging folder and remove all layers but these; None removes nothing."""
         keep = None if blobs is None else [hexdigest(blob.digest) for blob in blobs]
-        stagings.make(self.host, self.staging, self.image, self.part, keep)
+        stagings.create(self.host, self.staging, self.image, self.part, keep)
 
     def _send(self, blob: Blob, offset: int) -> None:
         if offset == blob.size:
@@ -187,50 +191,50 @@ class Shipment:
             return []
         lines = "".join(f"{hexdigest(b.digest)}  {self.path(b)}\n" for b in blobs)
         answer = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n")
-        if answer.status > 1:  # 1 is a sum that differs
-            raise Error(f"{self.host.name}: sha256sum does not run there: install coreutils")
-        good = {row.removesuffix(": OK") for row in answer.out.splitlines() if row[-4:] == ": OK"}
-        return [blob for blob in blobs if self.path(blob) not in good]
+        if answer.status > 1:  # 1: a digest differs
+            raise Error(f"{self.host.name}: sha256sum does not run on the host: install coreutils")
+        intact = {row.removesuffix(": OK") for row in answer.out.splitlines() if row[-4:] == ": OK"}
+        return [blob for blob in blobs if self.path(blob) not in intact]
 
     def load(self, missing: Sequence[str], consume: bool) -> str:
-        """Join the layers to an archive, load it, compare what came out; returns the host's ID.
+        """Load the layers as one archive and verify the result; return its ID on the host.
 
         Raises:
-            Error: the engine refused it, or has something else now; no name points to it.
+            Error: the engine rejected it, or has another image now; no name points to it.
         """
         answer = self.host.run(self._load_script(missing, consume))
-        said = (answer.out + answer.err).strip()
-        # Engines on containerd's store exit 0 over a damaged layer and mention it in passing.
-        if answer.status or "rror unpacking" in said:
+        output = (answer.out + answer.err).strip()
+        # Engines on containerd's store exit with 0 for a damaged layer and only print the error.
+        if answer.status or "rror unpacking" in output:
             self._forget()
-            raise Error(f"{self.host.name}: docker load: {said[-600:]}")
+            raise Error(f"{self.host.name}: docker load: {output[-600:]}")
         found = self.state.with_images(answer.out).find(self.image)
         if found is None:
             self._forget()
-            raise Error(f"{self.host.name}: what was loaded is not the image that was sent")
+            raise Error(f"{self.host.name}: the loaded image is not the one that was sent")
         return found
 
     def _load_script(self, missing: Sequence[str], consume: bool) -> str:
         steps = self._steps(missing)
-        # One at a time: the script of a connection that was given up may still be at it, and has
-        # the same layers. It may also be run again as it is; what is there is passed over then.
+        # Locked: the script of a lost connection may still be running on the same layers. The
+        # script can be repeated; steps that are done are skipped.
         lines = [
             INSPECT,
             f"command -v flock >/dev/null && exec 9<{shlex.quote(self.folder)} && flock -w 900 9",
         ]
         for step, after in itertools.pairwise(steps):
-            image = image_archive.beginning(self.image, self.image.diff_ids.index(after[0]))
-            self._made.append(image.id)
+            image = image_archive.partial_image(self.image, self.image.diff_ids.index(after[0]))
+            self._partial_ids.append(image.id)
             load = f"{self._archive(image, step, consume)} | docker load || exit 1"
-            lines.append(_unless_there(image.id, load))
+            lines.append(_unless_present(image.id, load))
             lines.append(f"rm -f {self._paths(step)}")
         load = f"{self._archive(self.image, steps[-1], consume)} | docker load || exit 1"
-        lines.append(_unless_there(self.image.id, load) if len(steps) > 1 else load)
+        lines.append(_unless_present(self.image.id, load) if len(steps) > 1 else load)
         lines.append(f"echo {' '.join(self._ids())} | inspect")
         return "\n".join(lines) + "\n"
 
     def _archive(self, image: Image, layers: Sequence[str], consume: bool) -> str:
-        """Shell that writes an archive with these of an image's layers."""
+        """Return shell code that writes an archive with these layers of an image."""
         packed = {d: blob for d, blob in self.blobs.items() if d not in self.deltas}
         start = base64.encodebytes(image_archive.head(image, packed)).decode()
         lines = [f"base64 -d <<'HEAD'\n{start}HEAD"]
@@ -249,33 +253,35 @@ class Shipment:
         return " ".join(shlex.quote(self.path(blob)) for blob in self._sent_as(diff_ids))
 
     def _parts(self) -> list[str]:
-        """IDs of what interrupted loads left: of this image, and of those no longer staged."""
+        """Return IDs of partial images that interrupted loads left, unless still in use."""
         staged = {name.partition("/")[0] for name in self.state.staged}
         staged.discard(hexdigest(self.image.id)[:16])
         parts = {
-            str(there["id"]): (there["labels"] or {}).get(image_archive.PART_OF)
-            for there in self.state.images
+            str(image["id"]): (image["labels"] or {}).get(image_archive.PART_OF)
+            for image in self.state.images
         }
-        return [part for part, of in parts.items() if of and hexdigest(of)[:16] not in staged]
+        return [
+            part for part, whole in parts.items() if whole and hexdigest(whole)[:16] not in staged
+        ]
 
     def _written(self, diff_id: str) -> str:
-        """Shell that writes a layer as the archive holds it."""
+        """Return shell code that writes a layer as the archive contains it."""
         if delta := self.deltas.get(diff_id):
             return f"{delta.script(self.path(delta.blob))}[ $? = 0 ] || exit 1"
         return f"cat {shlex.quote(self.path(self.blobs[diff_id]))} || exit 1"
 
     def _ids(self) -> list[str]:
-        """What engines may call the image: by its configuration, or by its manifest."""
+        """Return the IDs engines may give the image: of its configuration, or of its manifest."""
         if all(diff_id in self.blobs for diff_id in self.image.diff_ids):
             return [self.image.id, image_archive.manifest_digest(self.image, self.blobs)]
         return [self.image.id]
 
     def _forget(self) -> None:
-        """Remove a damaged image; it has no name yet."""
+        """Remove a damaged image, which has no name yet."""
         self.host.run(f"docker image rm {' '.join(self._ids())} >/dev/null 2>&1; true")
 
     def clean(self) -> None:
-        """Remove the staged layers, and what kept loaded ones until the image was there."""
-        parts = " ".join([*self._parts(), *self._made])
-        gone = f"docker image rm {parts} >/dev/null 2>&1\n" if parts else ""
-        self.host.run(gone + stagings.removal(self.staging, self.image, self.part))
+        """Remove the staged layers, and partial images that are not needed any more."""
+        parts = " ".join([*self._parts(), *self._partial_ids])
+        remove_parts = f"docker image rm {parts} >/dev/null 2>&1\n" if parts else ""
+        self.host.run(remove_parts + stagings.removal(self.staging, self.image, self.part))

@@ -1,4 +1,4 @@
-"""What a host says of its engine, images, staging folder and room."""
+"""The state of a host: its engine, images, staging folder and disk space."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..ssh.transport import Transport
 from . import staging as stagings
 
 CLASSIC, CONTAINERD = "classic", "containerd"
-#: Exit status of the probe where the docker command is another program.
+#: Exit status of the probe if the docker command is Podman's.
 _PODMAN = 8
 
-# Every call of the docker command costs a host of few cores a tenth of a second: few are made.
+# Each docker command costs a small host a tenth of a second, so there are few.
 INSPECT = r"""
-say() { printf '%s\t%s\n' "$1" "$2"; }
+report() { printf '%s\t%s\n' "$1" "$2"; }
 inspect() {
   format='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
   format=$format'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
   xargs -r docker image inspect --format "$format" 2>/dev/null |
-    while IFS= read -r line; do say image "$line"; done
+    while IFS= read -r line; do report image "$line"; done
 }
 """
 _PROBE = r"""
 set -u
 @INSPECT@
-command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
-# Warnings, as of a damaged config.json, go to standard error and are no answer.
+command -v docker >/dev/null 2>&1 || { echo "the docker command is missing" >&2; exit 9; }
+# Warnings, such as of a damaged config.json, go to standard error and are ignored.
 info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}')
 case $info in [0-9]*' /'*) ;; *)
   case $(docker --version 2>/dev/null) in *[Pp]odman*) exit @PODMAN@ ;; esac
@@ -40,14 +40,14 @@ case $info in [0-9]*' /'*) ;; *)
 esac
 version=${info%% *} info=${info#* }
 root=${info%% *} info=${info#* }
-say version "$version"
-say info "$info"
+report version "$version"
+report info "$info"
 docker image ls --all --quiet --no-trunc | sort -u | inspect
 case $info in *io.containerd.snapshotter*)
   for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
     [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
       ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
-        while IFS= read -r line; do say content "$line"; done
+        while IFS= read -r line; do report content "$line"; done
   done
 esac
 staging=@STAGING@
@@ -56,7 +56,7 @@ parent=$staging
 while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
-  while IFS= read -r line; do say df "$line"; done
+  while IFS= read -r line; do report df "$line"; done
 """.replace("@INSPECT@", INSPECT).replace("@PODMAN@", str(_PODMAN))
 
 
@@ -67,7 +67,7 @@ def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
 
 @dataclass(frozen=True)
 class HostState:
-    """What a host said of its engine, images, staging folder and room."""
+    """The state of a host: its engine, images, staging folder and disk space."""
 
     version: str
     architecture: str
@@ -77,12 +77,12 @@ class HostState:
     staged: dict[str, int]
     df: tuple[str, ...]
     tags: dict[str, str] = field(default_factory=dict)
-    #: The engine's folder, where it keeps layers as files (overlay2); empty on other stores.
+    #: The engine's folder if it stores layers as files (overlay2), else empty.
     files_root: str = ""
 
     @classmethod
     def parse(cls, text: str) -> HostState:
-        """From the probe's lines."""
+        """Parse the probe's output."""
         rows: dict[str, list[str]] = {}
         for line in text.splitlines():
             key, _, value = line.partition("\t")
@@ -106,73 +106,74 @@ class HostState:
         )
 
     def find(self, image: Image) -> str | None:
-        """The host's ID of an image that is the same: its configuration and layers."""
-        return next((str(there["id"]) for there in self.images if self._same(there, image)), None)
+        """Return the ID an image has on the host, by configuration or layers; None if missing."""
+        found = (str(each["id"]) for each in self.images if self._same(each, image))
+        return next(found, None)
 
-    def _same(self, there: dict[str, Any], image: Image) -> bool:
+    def _same(self, existing: dict[str, Any], image: Image) -> bool:
         return bool(
-            there["id"] == image.id
+            existing["id"] == image.id
             or (
                 self.store == CONTAINERD
-                and there["layers"] == image.diff_ids
-                and there["created"] == image.parsed.get("created")
-                and (there["labels"] or {}) == image.labels
+                and existing["layers"] == image.diff_ids
+                and existing["created"] == image.parsed.get("created")
+                and (existing["labels"] or {}) == image.labels
             )
         )
 
     def check_architecture(self, name: str, image: Image) -> None:
-        """Raises Refused where the image would not run."""
+        """Raise Refused if the image would not run on the host."""
         if image.architecture != self.architecture:
             raise Refused(
                 f"{name}: the image is for {image.architecture}, the host is {self.architecture}: "
                 "Docker would load it, and it would not run. Nothing was sent"
             )
 
-    def left(self, image: Image, blob: Blob) -> int:
-        """Bytes of a layer of an image that are not in the staging folder yet."""
+    def remaining(self, image: Image, blob: Blob) -> int:
+        """Return the bytes of an image's layer that are not in the staging folder yet."""
         name = f"{hexdigest(image.id)[:16]}/{hexdigest(blob.digest)}"
         return blob.size - min(self.staged.get(name, 0), blob.size)
 
     def with_images(self, text: str) -> HostState:
-        """The same host with the images that a script's lines tell of."""
+        """Return this state with the images a script reported."""
         rows = (line.partition("\t") for line in text.splitlines())
         return replace(self, images=_images(value for key, _, value in rows if key == "image"))
 
     def missing(self, image: Image, blobs: dict[str, Blob]) -> list[str]:
-        """The layers the host lacks, lowest first.
+        """Return the layers the host lacks, lowest first.
 
         Args:
-            image: what is to be there.
-            blobs: compressed forms known so far; containerd's store has a layer only if it has it
-                under that very digest.
+            image: the image to send.
+            blobs: compressed forms known so far; containerd's store finds a layer only by the
+                digest of its compressed form.
         """
         if self.store == CONTAINERD:
-            held = {d for d, blob in blobs.items() if blob.digest in self.content}
-            return [diff_id for diff_id in image.diff_ids if diff_id not in held]
+            present = {d for d, blob in blobs.items() if blob.digest in self.content}
+            return [diff_id for diff_id in image.diff_ids if diff_id not in present]
         return self.not_unpacked(image)
 
     def not_unpacked(self, image: Image) -> list[str]:
-        """The layers no image on the host has at that place, lowest first."""
-        chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
+        """Return the layers that no image on the host has on top of the same ones, lowest first."""
+        chains = {chain for each in self.images for chain in chain_ids(each["layers"] or [])}
         wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
         return [diff_id for diff_id, chain in wanted if chain not in chains]
 
 
 def probe(host: Transport, staging: str, part: str = "") -> HostState:
-    """Ask a host what it has.
+    """Query the state of a host.
 
     Args:
-        staging: the folder that was named for layers on their way.
-        part: as in staging.folder.
+        staging: the configured staging folder.
+        part: see staging.folder.
 
     Raises:
-        Refused: no engine answers there.
+        Refused: no engine answers on the host.
     """
-    place = f"{stagings.base(staging)}/{part}".rstrip("/")
-    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(place)))
+    folder = f"{stagings.base(staging)}/{part}".rstrip("/")
+    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(folder)))
     if answer.status == _PODMAN:
         raise Refused(
-            f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
+            f"{host.name}: its docker command is Podman's, which cannot load partial images: "
             "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
         )
     if answer.status:
@@ -184,7 +185,7 @@ def probe(host: Transport, staging: str, part: str = "") -> HostState:
 
 
 def give_names(host: Transport, state: HostState, found: str, names: Iterable[str]) -> bool:
-    """Give an image its names on a host; returns whether any was new."""
+    """Tag an image on a host; return whether any name was new."""
     new = [name for name in names if state.tags.get(name) != found]
     for name in new:
         host.run(f"docker tag {found} {shlex.quote(name)}").checked(f"{host.name}: docker tag")

@@ -1,4 +1,4 @@
-"""Which ways are tried, and in what order. One is left out by taking its line away."""
+"""Which strategies are tried, and in what order. Removing its line disables one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .strategy import Strategy
 from .whole import WholeImage
 
 
-def strategies(
+def strategies_for(
     job: Job, pushed: Pushed | None = None, session: Session | None = None, address: str = ""
 ) -> list[Strategy]:
-    """The ways to bring a job's image to a host, the best first.
+    """Return the strategies to deliver a job's image to a host, best first.
 
     Args:
-        pushed: the image in a registry, where it is in one.
-        session: a relay that serves the host's group, and ``address``: where the host reaches it.
+        pushed: the image in a registry, if it was pushed to one.
+        session: a relay that serves the host's group; ``address``: where the host reaches it.
     """
-    ways: list[Strategy] = []
+    strategies: list[Strategy] = []
     if pushed:
-        ways.append(PulledFromRegistry(pushed))
+        strategies.append(PulledFromRegistry(pushed))
         if job.mode == "registry":
-            return ways
+            return strategies
     if session:
-        ways.append(FetchedFromRelay(session, address))
+        strategies.append(FetchedFromRelay(session, address))
     if job.mode != "whole":
-        ways += [RebuiltLayers(), PartialArchive()]
-    return [*ways, WholeImage()]
+        strategies += [RebuiltLayers(), PartialArchive()]
+    return [*strategies, WholeImage()]

@@ -1,6 +1,6 @@
-"""What the ways to bring an image to a host have in common; each is a module of its own.
+"""The common base of the strategies to deliver an image to a host, each in its own module.
 
-strategies.py says which are tried, and in what order. None knows of another.
+strategies.py decides which are tried, and in what order. They do not know of each other.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Step:
     """A step of a plan.
 
     Attributes:
-        action: what is done: pull, fetch, compare, compress, send or load.
-        text: the same for a person.
-        layers: diff IDs it is about.
-        size: bytes that cross the link from here; None where they are not known beforehand.
+        action: pull, fetch, compare, compress, send or load.
+        text: the same in readable form.
+        layers: diff IDs concerned.
+        size: bytes sent from this machine; None if not known beforehand.
     """
 
     action: str
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass
 class Delivery:
-    """One host while an image is brought to it."""
+    """The delivery of an image to one host."""
 
     job: Job
     host: Transport
@@ -46,18 +46,18 @@ class Delivery:
     def shipment(self) -> Shipment:
         return Shipment(self.job, self.host, self.state, self.job.supply.blobs)
 
-    def look_again(self) -> None:
-        """Ask the host anew, after something was changed there."""
+    def refresh(self) -> None:
+        """Probe the host again after a change on it."""
         self.state = probe(self.host, self.job.staging(self.host))
 
 
 class Strategy:
-    """One way to bring an image to a host.
+    """A way to deliver an image to a host.
 
     Attributes:
         name: in plans.
-        instead: what is done where it fails, and ``reason``: how the result says so.
-        finishes: whether its plan is whole; else the next strategy's steps follow.
+        instead: what follows if it fails; ``reason``: how the result describes that.
+        finishes: whether it delivers the image; else the next strategy's steps follow.
     """
 
     name = ""
@@ -66,41 +66,41 @@ class Strategy:
     finishes = True
 
     def plan(self, state: HostState, job: Job) -> list[Step]:
-        """What it would do on a host that lacks the image; nothing is done or asked."""
+        """Return its steps for a host that lacks the image, without doing or asking anything."""
         raise NotImplementedError
 
     def run(self, delivery: Delivery) -> str | None:
-        """Bring the image to a host that lacks it; returns the host's ID of it.
+        """Deliver the image to a host that lacks it; return the ID it has on the host.
 
         None leaves it to the next strategy.
 
         Raises:
-            Refused: it could not work there in any way.
-            LinkLost: the connection broke; the same again goes on from there.
-            Error: it did not work; the next strategy may.
+            Refused: no strategy can work on that host.
+            LinkLost: the connection broke; another call resumes.
+            Error: it failed; the next strategy may work.
         """
         raise NotImplementedError
 
     def finish(self, delivery: Delivery) -> None:
-        """Tidy up once the image has its names; also where another strategy brought it."""
+        """Clean up once the image is tagged, also if another strategy delivered it."""
 
 
 def needed(state: HostState, image: Image, mode: str = "delta") -> list[str]:
-    """The layers that have to be in the store before a host can be served, lowest first."""
+    """Return the layers that must be in the store before a host is served, lowest first."""
     if state.find(image):
         return []
     if mode == "whole" or state.store == CONTAINERD:
-        return image.diff_ids  # every compressed form has to be known to describe the image
+        return image.diff_ids  # the image's description needs every compressed form
     return state.missing(image, {})
 
 
 def missing(state: HostState, image: Image, blobs: dict[str, Blob]) -> list[str]:
-    """The layers to send, each once, lowest first."""
+    """Return the layers to send, each once, lowest first."""
     return list(dict.fromkeys(state.missing(image, blobs)))
 
 
 def send_and_load(delivery: Delivery, shipment: Shipment, layers: list[str]) -> str:
-    """Stage layers on a host and load them; returns the host's ID of the image."""
+    """Stage layers on a host and load them; return the ID the image has there."""
     result, little_room = delivery.result, delivery.job.little_room
     tight = shipment.check(layers)
     before = shipment.sent
@@ -111,7 +111,7 @@ def send_and_load(delivery: Delivery, shipment: Shipment, layers: list[str]) -> 
         result.sent += shipment.sent - before
         result.resumed, result.blobs = shipment.resumed, shipment.count
     if tight and little_room is None:
-        result.note("little room: staged layers were removed while they loaded")
+        result.note("disk space was short: staged layers were removed while they loaded")
     with result.timed("load"):
         found = shipment.load(layers, tight if little_room is None else little_room)
     with result.timed("clean"):
@@ -120,17 +120,17 @@ def send_and_load(delivery: Delivery, shipment: Shipment, layers: list[str]) -> 
 
 
 def planned(state: HostState, job: Job, layers: list[str]) -> list[Step]:
-    """The steps that send and load these layers."""
+    """Return the steps that send and load these layers."""
     blobs = job.supply.blobs
     unknown = tuple(layer for layer in layers if layer not in blobs)
     known = [blobs[layer] for layer in layers if layer in blobs]
-    shipment_size = sum(state.left(job.image, blob) for blob in known)
+    shipment_size = sum(state.remaining(job.image, blob) for blob in known)
     size = None if unknown else shipment_size
     steps = []
     if unknown:
-        steps.append(Step("compress", f"compress {len(unknown)} layers here", unknown))
-    amount = megabytes(shipment_size) if size is not None else "what that comes to"
-    there = sum(blob.size for blob in known) - shipment_size
-    resumed = f"; {megabytes(there)} are there from an earlier try" if there else ""
+        steps.append(Step("compress", f"compress {len(unknown)} layers on this machine", unknown))
+    amount = megabytes(shipment_size) if size is not None else "their compressed size"
+    staged = sum(blob.size for blob in known) - shipment_size
+    resumed = f"; {megabytes(staged)} are on the host from an earlier try" if staged else ""
     steps.append(Step("send", f"send {amount}{resumed}", tuple(layers), size))
     return [*steps, Step("load", f"load {len(layers)} of {len(job.image.diff_ids)} layers")]

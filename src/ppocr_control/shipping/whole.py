@@ -1,4 +1,4 @@
-"""Every layer, for an engine that takes no archive without some."""
+"""Sends every layer, for engines that reject partial archives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .strategy import Delivery, Step, Strategy, planned, send_and_load
 
 
 class WholeImage(Strategy):
-    """Send every layer, whatever the host has."""
+    """Send every layer, whatever the host already has."""
 
     name = "whole"
 

@@ -1,1 +1,1 @@
-"""Hosts over SSH: connections, scripts that run there, files copied."""
+"""Hosts over SSH: connections, remote scripts, copied files."""

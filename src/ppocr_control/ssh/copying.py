@@ -1,4 +1,4 @@
-"""Files from one place to another, a place being this machine or a host over SSH."""
+"""Copies files between this machine and hosts, over SSH."""
 
 from __future__ import annotations
 
@@ -13,28 +13,37 @@ from typing import Any
 
 from ..errors import Error, LinkLost, Refused
 from ..progress import Progress
+from .file_systems import (
+    FILE,
+    FOLDER,
+    NOTHING,
+    Entry,
+    FileSystem,
+    FileSystemFull,
+    LocalFileSystem,
+    RemoteFileSystem,
+)
 from .host import SshHost
 from .openssh import Login
-from .places import FILE, FOLDER, NOTHING, Entry, Full, Here, Place, There
 from .retry import retry
-from .transport import shown
+from .transport import printable
 
-#: Bytes of a file's name in that of its part: a name has 255 at most.
-_NAME = 200
+#: How much of a file's name goes into the name of its partial copy, in bytes (the limit is 255).
+_NAME_BYTES = 200
 
 
 @dataclass
 class Copied:
-    """What became of files, by where they go; and of what is not there, a sentence each."""
+    """The outcome for each file by its destination, and a sentence for each that was not copied."""
 
     files: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
-    #: Folders that were made.
+    #: Folders that were created.
     new: set[str] = field(default_factory=set)
     sent: int = 0
 
     def done(self, path: str, what: str) -> None:
-        """Note a file that is there, once: after a broken link it is looked at again."""
+        """Record the outcome of a file once; after a broken connection it is checked again."""
         self.files.setdefault(path, what)
         self.left_out.pop(path, None)
 
@@ -47,31 +56,31 @@ class Copied:
 
 
 def split(text: str) -> tuple[str, str]:
-    """``host:path`` or ``path`` as scp reads them; the host is empty for this machine."""
+    """Split ``host:path`` or ``path`` as scp does; the host is empty for this machine."""
     found = re.fullmatch(r"((?:[^@/\s:]+@)?(?:\[[^\]]+\]|[^/:\s]+)):(.*)", text, re.DOTALL)
     return (found[1], found[2] or ".") if found else ("", text)
 
 
 def copy(sources: list[str], destination: str, login: Login, progress: Progress) -> dict[str, Any]:
-    """Copy; returns the number of files copied and same, bytes sent, and why others failed.
+    """Copy files; return how many were copied or identical, bytes sent, and why others failed.
 
     Raises:
-        Refused: a source is not there, or several sources go to something that is no folder.
-        Error: it failed on the way; a later call goes on from there.
+        Refused: a source does not exist, or several sources go to something that is not a folder.
+        Error: copying failed; a later call resumes it.
     """
     with contextlib.ExitStack() as stack:
-        places: dict[str, Place] = {"": Here()}
+        known: dict[str, FileSystem] = {"": LocalFileSystem()}
 
-        def place(host: str) -> Place:
-            if host not in places:
-                places[host] = There(stack.enter_context(SshHost(host, login)))
-            return places[host]
+        def file_system(host: str) -> FileSystem:
+            if host not in known:
+                known[host] = RemoteFileSystem(stack.enter_context(SshHost(host, login)))
+            return known[host]
 
         done = Copied()
 
         def copy_one(source: str) -> None:
             (from_host, from_path), (to_host, to_path) = split(source), split(destination)
-            pair = place(from_host), place(to_host)
+            pair = file_system(from_host), file_system(to_host)
             _Copying(*pair, progress, done).copy(from_path, to_path, len(sources) > 1, source)
 
         for source in sources:
@@ -81,10 +90,10 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
 
 @dataclass
 class _Copying:
-    """One source on its way from place to place."""
+    """Copies one source from one file system to another."""
 
-    origin: Place
-    target: Place
+    origin: FileSystem
+    target: FileSystem
     progress: Progress
     done: Copied
 
@@ -92,10 +101,10 @@ class _Copying:
         path, to = self.origin.absolute(path), self.target.absolute(to)
         kind = self.origin.kind(path)
         if kind == NOTHING:
-            hint = " (patterns are not expanded there)" if re.search(r"[*?\[]", source) else ""
-            raise Refused(f"there is no {shown(source)}{hint}")
+            hint = " (patterns are not expanded on hosts)" if re.search(r"[*?\[]", source) else ""
+            raise Refused(f"{printable(source)} does not exist{hint}")
         if kind not in (FILE, FOLDER):
-            raise Refused(f"{shown(source)} is {kind}: only files and folders are copied")
+            raise Refused(f"{printable(source)} is {kind}: only files and folders are copied")
         root = self._root(path, kind, to, several)
         listing = self.origin.listing(path)
         for text in listing.left_out:
@@ -109,43 +118,43 @@ class _Copying:
             where = _join(root, entry.path)
             try:
                 self._file(_join(path, entry.path), where, entry, self._name(entry, path))
-            except (LinkLost, Full):
+            except (LinkLost, FileSystemFull):
                 raise
             except Error as error:
                 self.done.left_out[where] = str(error)
-        # Last, since a folder may be one that its owner cannot write to.
+        # Last, because a folder's mode may deny writing even to its owner.
         self.target.set_modes({f: folders[f] for f in reversed(folders) if f in self.done.new})
 
     def _root(self, path: str, kind: str, to: str, several: bool) -> str:
-        """What the file or folder is to be called."""
-        there = self.target.kind(to)
-        if there not in (FILE, FOLDER, NOTHING):
-            raise Refused(f"{shown(to)} is {there}: only files and folders are written")
-        if several and there != FOLDER:
-            raise Refused(f"{shown(to)} is not a folder, and several things are to be copied there")
-        if there == FILE and (kind == FOLDER or to.endswith("/")):
-            raise Refused(f"{shown(to)} is a file, and a folder is to be there")
+        """Return the path the file or folder gets at its destination."""
+        existing = self.target.kind(to)
+        if existing not in (FILE, FOLDER, NOTHING):
+            raise Refused(f"{printable(to)} is {existing}: only files and folders are written")
+        if several and existing != FOLDER:
+            raise Refused(f"{printable(to)} is not a folder, and several sources need one")
+        if existing == FILE and (kind == FOLDER or to.endswith("/")):
+            raise Refused(f"{printable(to)} is a file, and a folder is needed there")
         name = posixpath.basename(path.rstrip("/"))
-        if there == FOLDER or (kind == FILE and to.endswith("/")):
+        if existing == FOLDER or (kind == FILE and to.endswith("/")):
             return to if name in ("", ".", "..") else _join(to, name)
         return to.rstrip("/") or "/"
 
     def _name(self, entry: Entry, path: str) -> str:
-        return shown(entry.path or posixpath.basename(path.rstrip("/")))
+        return printable(entry.path or posixpath.basename(path.rstrip("/")))
 
     def _file(self, path: str, where: str, entry: Entry, name: str) -> None:
         wanted = self.origin.sha256(path)
-        to = self.target.real(where)  # a link stays, and what it leads to is written, as scp does
-        there = self.target.kind(to)
-        if there not in (FILE, NOTHING):
-            what = "a folder" if there == FOLDER else there
-            raise Error(f"{shown(to)}: {what} is in the way of a file")
-        if there == FILE and self._same(to, wanted):
+        to = self.target.real(where)  # as scp: a link stays, its target is written
+        existing = self.target.kind(to)
+        if existing not in (FILE, NOTHING):
+            what = "a folder" if existing == FOLDER else existing
+            raise Error(f"{printable(to)} is {what}, and a file cannot replace it")
+        if existing == FILE and self._same(to, wanted):
             self.done.done(where, "same")
             self.progress.start(name, entry.size, entry.size)
             return
-        # The name holds the content's hash: a part of another version is never continued.
-        short = os.fsencode(posixpath.basename(to))[:_NAME].decode(errors="ignore")
+        # The name holds the content's hash, so another version's partial copy is never resumed.
+        short = os.fsencode(posixpath.basename(to))[:_NAME_BYTES].decode(errors="ignore")
         part = _join(posixpath.dirname(to), f".{short}.{wanted[:12]}.part")
         for fresh in (False, True):
             offset = 0 if fresh else min(self.target.size(part), entry.size)
@@ -156,9 +165,7 @@ class _Copying:
                 self.done.done(where, "copied")
                 return
         self.target.forget(part)
-        raise Error(
-            f"{shown(to)}: what arrives is not what was sent, twice; nothing was changed there"
-        )
+        raise Error(f"{printable(to)}: the data arrived altered twice; the file was not changed")
 
     def _same(self, path: str, wanted: str) -> bool:
         try:
@@ -166,7 +173,7 @@ class _Copying:
         except LinkLost:
             raise
         except Error:
-            return False  # what cannot be read may still be replaced
+            return False  # a file that cannot be read can still be replaced
 
     def _counted(self, path: str, start: int, name: str) -> Iterator[bytes]:
         for block in self.origin.read(path, start):

@@ -1,4 +1,4 @@
-"""Hosts over SSH: scripts and bytes over one connection, with sudo where that is needed."""
+"""Hosts over SSH: scripts and data over one connection, with sudo where it is needed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .transport import Answer, write_at
 
 __all__ = ["Login", "SshHost", "split_host"]
 
-#: Seconds without a byte moving after which a connection counts as lost.
+#: Seconds without any data after which a connection counts as lost.
 STANDSTILL = 60
-#: After the last byte went out, what lies in buffers has to cross a slow link to a slow disk.
+#: The same after the last byte was sent: buffers drain over a slow link to a slow disk.
 _DRAIN = 600
 _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
 class _Rights:
-    """What goes before a command so that it may use the engine, and as whom it runs."""
+    """The prefix with which a command may use the engine, and the user it runs as."""
 
     prefix: str
     root: bool
@@ -49,28 +49,28 @@ class SshHost:
         self.close()
 
     def close(self) -> None:
-        """End the connection; what is called later makes another."""
+        """Close the connection; later calls open a new one."""
         self._connection.close()
 
-    def _talk(
-        self, prefix: str, script: str, blocks: Iterator[bytes], waiting: float | None,
-        told: list[Answer],
+    def _stream(
+        self, prefix: str, script: str, blocks: Iterator[bytes], timeout: float | None,
+        results: list[Answer],
     ) -> Iterator[bytes]:  # fmt: skip
-        """Run a script, give it blocks to read, and yield what it prints.
+        """Run a script with blocks on its standard input, and yield its output.
 
         Args:
-            waiting: seconds without a byte that are too many, once all blocks are gone.
-            told: takes the script's exit status and errors, once it has ended.
+            timeout: seconds without any data before giving up, once all blocks are sent.
+            results: the script's exit status and errors are appended once it has ended.
         """
         frame, err = Frame(), b""
         text = frame.script(script).encode(errors="surrogateescape")
-        # The script is read from the standard input, by its length: in no login shell can quoting
-        # go wrong, ps shows nothing of it, and what follows on the input is the script's.
+        # The script is read from standard input by its length: no login shell can break its
+        # quoting, ps does not show it, and the rest of the input belongs to the script.
         command = f"sh -c 'eval \"$(dd bs={len(text)} count=1 iflag=fullblock status=none)\"'"
         first = [f"{self._login.sudo_password}\n".encode()] if " -S " in prefix else []
         process = self._connection.start(f"{prefix}{command}")
         try:
-            for stream, data in _streams(process, _chain([*first, text], blocks), waiting):
+            for stream, data in _streams(process, _chain([*first, text], blocks), timeout):
                 if stream == "err":
                     err += data
                 elif body := frame.feed(data):
@@ -78,51 +78,51 @@ class SshHost:
             status = process.wait(STANDSTILL)
         except (TimeoutError, subprocess.TimeoutExpired) as error:
             self.close()
-            raise LinkLost(f"{self.name}: the connection stands still") from error
+            raise LinkLost(f"{self.name}: the connection stalled") from error
         finally:
             _end(process)
         if frame.status is None:
             raise self._broken(prefix, frame, status, err)
-        told.append(Answer(frame.status, "", frame.errors(err)))
+        results.append(Answer(frame.status, "", frame.errors(err)))
 
     def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Error:
-        """Why a script has not come to its end."""
-        said = frame.errors(err).strip()
-        if status == 255 or status < 0:  # or ssh itself was ended
+        """Return the error for a script that did not finish."""
+        errors = frame.errors(err).strip()
+        if status == 255 or status < 0:  # negative: a signal ended ssh itself
             self.close()
-            return LinkLost(f"{self.name}: the connection broke ({why_lost(said)})")
+            return LinkLost(f"{self.name}: the connection broke ({why_lost(errors)})")
         if frame.begun:
-            return Error(f"{self.name}: the script ended early (exit status {status}): {said}")
+            return Error(f"{self.name}: the script ended early (exit status {status}): {errors}")
         if prefix:
-            return self._sudo_refuses(said)
+            return self._sudo_error(errors)
         noise = frame.noise.decode(errors="replace")
-        words = " ".join(f"{noise} {said}".split())[-300:] or f"exit status {status}"
+        output = " ".join(f"{noise} {errors}".split())[-300:] or f"exit status {status}"
         return Unreachable(
-            f"{self.name} lets us in and runs no command of this user ({words}): log in as one "
-            "whose shell does (-l), and who is bound to no command in authorized_keys"
+            f"{self.name} accepts the login but runs no command for this user ({output}): log in "
+            "as a user with a normal shell (-l) and without a forced command in authorized_keys"
         )
 
-    def _sudo_refuses(self, said: str) -> Unreachable:
-        cause = sudo_errors.refusal(said, self._login.sudo_password is not None)
-        words = {
+    def _sudo_error(self, output: str) -> Unreachable:
+        cause = sudo_errors.refusal(output, self._login.sudo_password is not None)
+        problem = {
             sudo_errors.MISSING: "may not use Docker, and the host has no sudo: log in as root (-l "
-            "root), or add the user to the group docker there",
-            sudo_errors.WRONG_PASSWORD: "is refused: sudo refuses the password",
+            "root), or add the user to the group docker on the host",
+            sudo_errors.WRONG_PASSWORD: "cannot become root: sudo refuses the password",
             sudo_errors.NOT_ALLOWED: "is not allowed to become root: add the user to the sudoers "
-            "there, or log in as root (-l root)",
-            sudo_errors.TERMINAL: "gets no root rights: sudo there asks for a terminal. Remove "
-            "requiretty from its sudoers",
+            "of the host, or log in as root (-l root)",
+            sudo_errors.TERMINAL: "cannot become root: sudo on the host asks for a terminal. "
+            "Remove requiretty from its sudoers",
             sudo_errors.PASSWORD: "may not use Docker, and sudo asks for a password: run with "
             "--ask-sudo-password",
-        }.get(cause, f"gets no root rights: sudo there says: {said[-300:] or 'nothing'}")
-        return Unreachable(f"{self.name}: the user {words}")
+        }.get(cause, f"cannot become root: sudo reports: {output[-300:] or '(no output)'}")
+        return Unreachable(f"{self.name}: the user {problem}")
 
     def _execute(
-        self, prefix: str, script: str, blocks: Iterator[bytes], waiting: float | None
+        self, prefix: str, script: str, blocks: Iterator[bytes], timeout: float | None
     ) -> Answer:
-        told: list[Answer] = []
-        out = b"".join(self._talk(prefix, script, blocks, waiting, told))
-        return Answer(told[0].status, out.decode(errors="surrogateescape"), told[0].err)
+        results: list[Answer] = []
+        out = b"".join(self._stream(prefix, script, blocks, timeout, results))
+        return Answer(results[0].status, out.decode(errors="surrogateescape"), results[0].err)
 
     def _rights(self) -> _Rights:
         if self._known is None:
@@ -132,60 +132,60 @@ class SshHost:
     def _find_rights(self) -> _Rights:
         mode = self._login.sudo
         docker = "docker version >/dev/null 2>&1 && echo docker=yes" if mode == "auto" else ":"
-        sudo = 'said=$(sudo -k -n sh -c : 2>&1) && echo sudo=free || echo "sudo=$said"'
+        sudo = 'output=$(sudo -k -n sh -c : 2>&1) && echo sudo=free || echo "sudo=$output"'
         script = (
             'echo "uid=$(id -u)"; echo "home=$HOME"\n'
             f'[ "$(id -u)" != 0 ] || exit 0\n{docker}\n{sudo if mode != "no" else ":"}\n'
         )
         answer = self._execute("", script, iter(()), STANDSTILL)
-        said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
-        home = said.get("home", "")
-        if said.get("uid") == "0":
+        found = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
+        home = found.get("home", "")
+        if found.get("uid") == "0":
             return _Rights("", True, home)
-        if mode == "no" or "docker" in said:
+        if mode == "no" or "docker" in found:
             return _Rights("", False, home)
-        if said.get("sudo") == "free":
+        if found.get("sudo") == "free":
             return _Rights(f"{sudo_errors.ENGLISH} sudo -n ", True, home)
-        cause = sudo_errors.refusal(said.get("sudo", ""))
+        cause = sudo_errors.refusal(found.get("sudo", ""))
         if self._login.sudo_password is None or cause in (
             sudo_errors.MISSING,
             sudo_errors.TERMINAL,
         ):
-            raise self._sudo_refuses(answer.out.partition("sudo=")[2])
-        # -k makes sudo ask in any case, so the password never ends up in what is written.
+            raise self._sudo_error(answer.out.partition("sudo=")[2])
+        # -k makes sudo ask in any case, so it consumes the password and the command never reads it.
         return _Rights(f"{sudo_errors.ENGLISH} sudo -k -S -p '' ", True, home)
 
     def run(self, script: str) -> Answer:
-        """As of Transport. It may be silent as long as it likes; ssh watches the link."""
+        """See Transport. The script may be silent for any time; ssh watches the connection."""
         return self._execute(self._rights().prefix, script, iter(()), None)
 
     def feed(self, script: str, blocks: Iterator[bytes]) -> Answer:
-        """Run a script that reads blocks on its standard input."""
+        """Run a script that reads blocks from its standard input."""
         return self._execute(self._rights().prefix, script, blocks, _DRAIN)
 
     def put(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
         self.feed(write_at(path, offset), blocks).checked(f"{self.name}: writing {path}")
 
     def read(self, path: str, offset: int) -> Iterator[bytes]:
-        """A file's bytes from ``offset`` on. Raises LinkLost or Error."""
-        told: list[Answer] = []
+        """Yield a file's bytes from ``offset`` on. Raises LinkLost or Error."""
+        results: list[Answer] = []
         script = f"tail -c +{offset + 1} -- {shlex.quote(path)}"
-        yield from self._talk(self._rights().prefix, script, iter(()), STANDSTILL, told)
-        told[0].checked(f"{self.name}: reading {path}")
+        yield from self._stream(self._rights().prefix, script, iter(()), STANDSTILL, results)
+        results[0].checked(f"{self.name}: reading {path}")
 
     @property
     def address(self) -> str:
-        """Where it is reached, as the SSH configuration says."""
+        """The address, according to the SSH configuration."""
         return self._connection.address
 
     @property
     def is_root(self) -> bool:
-        """Whether commands run as root there."""
+        """Whether commands run as root."""
         return self._rights().root
 
     @property
     def home(self) -> str:
-        """The login user's home folder there."""
+        """The login user's home folder."""
         return self._rights().home
 
 
@@ -195,12 +195,12 @@ def _chain(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _streams(
-    process: subprocess.Popen[bytes], blocks: Iterator[bytes], waiting: float | None
+    process: subprocess.Popen[bytes], blocks: Iterator[bytes], timeout: float | None
 ) -> Iterator[tuple[str, bytes]]:
-    """Write blocks to a process, and yield what it prints as ("out" or "err", bytes).
+    """Write blocks to a process, and yield its output as ("out" or "err", bytes).
 
     Raises:
-        TimeoutError: nothing moves.
+        TimeoutError: no data moved for too long.
     """
     assert process.stdin and process.stdout and process.stderr
     os.set_blocking(process.stdin.fileno(), False)
@@ -210,7 +210,7 @@ def _streams(
         selector.register(process.stdout, selectors.EVENT_READ, "out")
         selector.register(process.stderr, selectors.EVENT_READ, "err")
         while printing:
-            ready = selector.select(waiting if process.stdin.closed else STANDSTILL)
+            ready = selector.select(timeout if process.stdin.closed else STANDSTILL)
             if not ready:
                 raise TimeoutError
             for key, _ in ready:
@@ -218,7 +218,7 @@ def _streams(
                     left = left or memoryview(next(blocks, b""))
                     try:
                         sent = os.write(key.fd, left) if left else 0
-                    except BrokenPipeError:  # it ended, and tells why
+                    except BrokenPipeError:  # it ended; its output says why
                         sent = 0
                     if left := left[sent:] if sent else memoryview(b""):
                         continue
@@ -233,7 +233,7 @@ def _streams(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave neither the process nor its pipes, also where nobody waited for its end."""
+    """End the process and close its pipes, whether or not it was waited for."""
     if process.poll() is None:
         process.kill()
     process.wait()

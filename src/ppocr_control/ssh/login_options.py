@@ -10,12 +10,12 @@ from .openssh import Login
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options named as ssh and scp name them."""
+    """Add options named as in ssh and scp."""
     group = parser.add_argument_group(
-        "login", "your SSH config, keys and agent are used; host keys have to be known"
+        "login", "your SSH config, keys and agent are used; host keys must be known"
     )
-    group.add_argument("-l", "--user", help="user on hosts that name none")
-    group.add_argument("-P", "-p", "--port", type=int, help="SSH port of hosts that name none")
+    group.add_argument("-l", "--user", help="user on hosts given without one")
+    group.add_argument("-P", "-p", "--port", type=int, help="SSH port of hosts given without one")
     group.add_argument("-i", "--key", type=Path, help="private key")
     group.add_argument("-J", "--jump", metavar="[USER@]HOST[:PORT]", help="jump host")
     group.add_argument(
@@ -27,21 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--sudo", choices=["auto", "yes", "no"], default="auto",
-        help="auto: where the user may not use Docker itself",
+        help="auto: only if the user may not use Docker directly",
     )  # fmt: skip
 
 
 def ask(login_asked: bool, sudo_asked: bool) -> tuple[str | None, str | None]:
-    """Ask for the passwords on the terminal; neither is ever an argument."""
+    """Ask for the passwords on the terminal; they are never command-line arguments."""
     password = getpass.getpass("SSH password: ") if login_asked else None
     if not sudo_asked:
         return password, None
-    said = getpass.getpass("sudo password" + (" (empty for the same): " if login_asked else ": "))
-    return password, said or password
+    answer = getpass.getpass("sudo password" + (" (empty for the same): " if login_asked else ": "))
+    return password, answer or password
 
 
 def from_arguments(args: argparse.Namespace) -> Login:
-    """The login the options describe; passwords are asked for here."""
+    """Return the login the options describe; asks for passwords."""
     password, sudo_password = ask(args.ask_password, args.ask_sudo_password)
     return Login(
         user=args.user, port=args.port, key=args.key, jump=args.jump, config=args.ssh_config,

@@ -1,7 +1,7 @@
-"""Connections of the ssh command, so that an SSH configuration means here what it means to ssh.
+"""Connections through the ssh command, so that the user's SSH configuration applies unchanged.
 
-Each host is logged in to once a run; every command then goes over that connection (ControlMaster).
-Nobody is asked anything on the way: what ssh would ask is refused, and what to do is said instead.
+A run logs in to each host once; all commands share that connection (ControlMaster). Nothing is
+interactive: where ssh would ask a question, the login fails with a message that says what to do.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from pathlib import Path
 
 from ..errors import LinkLost, Refused, Unreachable
 
-#: Used where the configuration leaves them to ssh, which would wait for minutes or for ever.
+#: Used where the configuration does not set them; ssh would wait for minutes or forever.
 _CONNECT_SECONDS, _KEEPALIVE, _KEEPALIVES_LOST = 20, 15, 4
-#: A login may take this long, pluggable authentication and jump hosts included.
+#: Time limit of a login in seconds, including pluggable authentication and jump hosts.
 _LOGIN_SECONDS = 120
-#: The connection ends this long after its last command, should this program be killed.
+#: Seconds after its last command until the connection closes by itself if this program is killed.
 _LINGER = 60
-#: A socket's path is 107 bytes at most, and ssh adds 17 while it makes it.
+#: A socket's path has at most 107 bytes, and ssh appends 17 while creating it.
 _SOCKET_PATH = 90
 
 
 @dataclass(frozen=True)
 class Login:
-    """How to get in, beyond what the SSH configuration says.
+    """How to log in, in addition to the SSH configuration.
 
     Attributes:
-        user, port, key, jump: as ssh's -l, -p, -i and -J; None for the configuration's.
+        user, port, key, jump: like ssh's -l, -p, -i and -J; None for those of the configuration.
         config: an SSH configuration file instead of the user's and the system's.
-        password: for hosts that take no key; None to use keys and the agent only.
-        sudo_password: for sudo on the host; None where it asks for none.
-        sudo: auto (only where it is needed), yes or no.
+        password: for hosts that accept no key; None to use only keys and the agent.
+        sudo_password: for sudo on the host; None if it asks for none.
+        sudo: auto (only if needed), yes or no.
     """
 
     user: str | None = None
@@ -52,10 +52,10 @@ class Login:
 
 
 def split_host(text: str) -> tuple[str | None, str, int | None]:
-    """``[user@]host[:port]``; an IPv6 address with a port stands in brackets.
+    """Parse ``[user@]host[:port]``; an IPv6 address with a port is written in brackets.
 
     Raises:
-        Refused: it is not of that form.
+        Refused: the text does not have that form.
     """
     found = re.fullmatch(
         r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s@-][^\s@]*?))(?::(?P<port>\d+))?",
@@ -73,7 +73,7 @@ def split_host(text: str) -> tuple[str | None, str, int | None]:
 
 
 class Connection:
-    """The way to one host."""
+    """The connection to one host."""
 
     def __init__(self, name: str, login: Login) -> None:
         self.name, self._login = name, login
@@ -82,25 +82,25 @@ class Connection:
 
     @cached_property
     def _base(self) -> list[str]:
-        """ssh with what the user named; the host's name goes last.
+        """The ssh command with the user's options; the host's name is appended last.
 
         Raises:
-            Refused: something named is not there.
+            Refused: ssh or a file given by the user does not exist.
         """
         login, (user, _, port) = self._login, split_host(self.name)
         if not shutil.which("ssh"):
             raise Refused(
-                "this machine has no ssh command, which carries everything to hosts: install "
-                "OpenSSH's client (apt-get install openssh-client)"
+                "this machine has no ssh command, which is needed to reach hosts: install the "
+                "OpenSSH client (apt-get install openssh-client)"
             )
         command = ["ssh"]
         if login.config:
             if not login.config.expanduser().is_file():
-                raise Refused(f"there is no SSH configuration {login.config}")
+                raise Refused(f"the SSH configuration {login.config} does not exist")
             command += ["-F", str(login.config.expanduser())]
         if login.key:
             if not login.key.expanduser().is_file():
-                raise Refused(f"there is no private key {login.key}")
+                raise Refused(f"the private key {login.key} does not exist")
             command += ["-i", str(login.key.expanduser()), "-oIdentitiesOnly=yes"]
         for option, value in (
             ("-l", user or login.user), ("-p", port or login.port), ("-J", login.jump),
@@ -114,42 +114,42 @@ class Connection:
 
     @cached_property
     def _settings(self) -> dict[str, str]:
-        """What the configuration comes to for this host, as ssh itself reads it.
+        """The effective configuration for this host, as ssh itself reads it.
 
         Raises:
-            Refused: ssh does not take the configuration.
+            Refused: ssh rejects the configuration.
         """
         done = _ssh([*self._base, "-G", *self._host])
         if done.returncode:
-            words = _last(done.stderr)
-            raise Refused(f"{self.name}: ssh does not take your SSH configuration: {words}")
+            reason = _last_lines(done.stderr)
+            raise Refused(f"{self.name}: ssh rejects your SSH configuration: {reason}")
         pairs = (line.partition(" ") for line in done.stdout.splitlines())
         return {key.lower(): value for key, _, value in pairs}
 
     @property
     def address(self) -> str:
-        """Where the host is reached, as the SSH configuration says."""
+        """The host's address according to the SSH configuration."""
         return self._settings["hostname"]
 
     def open(self) -> None:
-        """Log in, unless a connection is there.
+        """Log in, unless a connection exists.
 
         Raises:
-            Unreachable: no way to the host, or it does not let us in.
+            Unreachable: the host cannot be reached, or refuses the login.
         """
         if self._socket and self._answers(self._socket):
             return
         self.close()
-        own = self._settings.get("controlpath", "none")
-        if own != "none" and self._answers(own):
-            self._socket = own  # as of a login with a one-time code, which nobody wants to repeat
+        existing = self._settings.get("controlpath", "none")
+        if existing != "none" and self._answers(existing):
+            self._socket = existing  # the user's own login, perhaps with a one-time code
             return
         self._folder = _folder()
         path = str(self._folder / "s")
         try:
             self._log_in(path)
         except BaseException:
-            self.close()  # nothing is left of a login that failed
+            self.close()  # a failed login leaves no files
             raise
         self._socket = path
 
@@ -161,16 +161,16 @@ class Connection:
         with _Prompts(self._folder, self._login.password) as environment:
             command = [*self._options(path), *self._plain(self._base[1:], self._folder)]
             done = _ssh(["ssh", *command, "-fN", *self._host], environment, _LOGIN_SECONDS)
-            said = done.stderr
-            if done.returncode and self._through_another:
-                # With ControlPersist ssh drops what jump hosts and proxy commands say.
+            errors = done.stderr
+            if done.returncode and self._uses_proxy:
+                # With ControlPersist ssh drops the messages of jump hosts and proxy commands.
                 alone = ["ssh", "-oControlMaster=no", "-oControlPersist=no", *command]
-                said = _ssh([*alone, *self._host, "true"], environment, _LOGIN_SECONDS).stderr
+                errors = _ssh([*alone, *self._host, "true"], environment, _LOGIN_SECONDS).stderr
         if done.returncode:
-            raise self._refusal(said or done.stderr)
+            raise self._login_error(errors or done.stderr)
 
     def _plain(self, command: list[str], folder: Path) -> list[str]:
-        """The command with a link for a configuration whose path ssh would not quote to jumps."""
+        """Replace a configuration path that ssh would not quote for jump hosts by a link to it."""
         config = str((self._login.config or Path()).expanduser())
         if shlex.quote(config) == config:
             return command
@@ -179,33 +179,33 @@ class Connection:
         return [str(link) if part == config else part for part in command]
 
     @property
-    def _through_another(self) -> bool:
-        ways = (self._settings.get(key, "none") for key in ("proxyjump", "proxycommand"))
-        return any(way != "none" for way in ways)
+    def _uses_proxy(self) -> bool:
+        proxies = (self._settings.get(key, "none") for key in ("proxyjump", "proxycommand"))
+        return any(proxy != "none" for proxy in proxies)
 
     def _options(self, path: str) -> list[str]:
-        said = self._settings
+        configured = self._settings
         options = {
             "ControlMaster": "yes", "ControlPath": path, "ControlPersist": str(_LINGER),
             "LogLevel": "ERROR", "ClearAllForwardings": "yes", "RequestTTY": "no",
             "BatchMode": "no" if self._login.password else "yes", "NumberOfPasswordPrompts": "1",
         }  # fmt: skip
-        if said.get("remotecommand", "none") != "none":
+        if configured.get("remotecommand", "none") != "none":
             options["RemoteCommand"] = "none"
-        if said.get("stricthostkeychecking") == "ask":  # nobody is there to answer
+        if configured.get("stricthostkeychecking") == "ask":  # nobody could answer
             options["StrictHostKeyChecking"] = "yes"
-        if said.get("connecttimeout", "none") in ("none", "0"):
+        if configured.get("connecttimeout", "none") in ("none", "0"):
             options["ConnectTimeout"] = str(_CONNECT_SECONDS)
-        if said.get("serveraliveinterval", "0") == "0":
+        if configured.get("serveraliveinterval", "0") == "0":
             options["ServerAliveInterval"] = str(_KEEPALIVE)
             options["ServerAliveCountMax"] = str(_KEEPALIVES_LOST)
         return [f"-o{name}={value}" for name, value in options.items()]
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
-        """Begin a command of the login shell's there; its three streams are pipes.
+        """Start a command in the login shell of the host; its three streams are pipes.
 
         Raises:
-            Unreachable: no way to the host, or it does not let us in.
+            Unreachable: the host cannot be reached, or refuses the login.
         """
         self.open()
         return subprocess.Popen(
@@ -214,68 +214,70 @@ class Connection:
         )  # fmt: skip
 
     def close(self) -> None:
-        """End the connection, if it is our own."""
+        """Close the connection if this object opened it."""
         if self._folder is not None:
             if self._socket:
                 _ssh([*_over(self._socket), "-O", "exit", *self._host])
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder, self._socket = None, ""
 
-    def _refusal(self, said: str) -> Unreachable:
-        """The error that ssh's words stand for, in the order in which they tell most."""
-        name, words, login = self.name, _last(said), self._login
-        if "marked as revoked" in said or "REVOKED HOST KEY" in said:
+    def _login_error(self, output: str) -> Unreachable:
+        """Return the error for ssh's output; the most specific messages are checked first."""
+        name, reason, login = self.name, _last_lines(output), self._login
+        if "marked as revoked" in output or "REVOKED HOST KEY" in output:
             return Unreachable(
-                f"{name}: its host key is marked as revoked in the known hosts ({words}): give the "
-                "host a new key, or take the line @revoked out if it is wrong"
+                f"{name}: its host key is marked as revoked in the known hosts ({reason}): give "
+                "the host a new key, or remove the line @revoked if it is wrong"
             )
-        if "IDENTIFICATION HAS CHANGED" in said or "has changed and you have requested" in said:
+        if "IDENTIFICATION HAS CHANGED" in output or "has changed and you have requested" in output:
             return Unreachable(
-                f"{name}: its host key is not the one known for it ({words}). Somebody may be in "
-                "between, or the host was installed anew; then ssh-keygen -R removes the old key"
+                f"{name}: its host key is not the one known for it ({reason}). Someone may be "
+                "intercepting the connection; if the host was reinstalled, remove the old key with "
+                "ssh-keygen -R"
             )
-        if "Host key verification failed" in said or "host key is known for" in said:
-            who = re.search(r"host key is known for (\S+) and", said)
-            # ssh asks about a jump host's key, which is answered no, and then names nobody.
+        if "Host key verification failed" in output or "host key is known for" in output:
+            who = re.search(r"host key is known for (\S+) and", output)
+            # For a jump host's key ssh asks, gets the answer no, and then names no host.
             jump = self._settings.get("proxyjump", "none")
-            whose = who[1] if who else words if jump == "none" else f"jump host {jump}"
+            whose = who[1] if who else reason if jump == "none" else f"jump host {jump}"
             return Unreachable(
                 f"{name}: its host key is not among the known hosts ({whose}). "
-                "Log in once with ssh, compare the key it shows with the host's own (there: "
+                "Log in once with ssh, compare the key it shows with the host's (on the host: "
                 "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and accept it"
             )
-        if "Permission denied" in said or "Too many authentication failures" in said:
-            readable = "UNPROTECTED PRIVATE KEY" in said or "bad permissions" in said
+        if "Permission denied" in output or "Too many authentication failures" in output:
+            readable = "UNPROTECTED PRIVATE KEY" in output or "bad permissions" in output
             remedy = (
-                "others may read the private key: chmod 600" if readable
+                "other users may read the private key: chmod 600" if readable
                 else "correct the password, or give a key (-i)" if login.password
-                else "give a key (-i; one with a passphrase by ssh-add), a user (-l), or "
+                else "give a key (-i; one with a passphrase through ssh-add), a user (-l), or "
                 "--ask-password for a password"
             )  # fmt: skip
-            return Unreachable(f"{name} does not let us in ({words}): {remedy}")
-        if "Could not resolve hostname" in said and "Temporary failure" not in said:
+            return Unreachable(f"{name} refuses the login ({reason}): {remedy}")
+        if "Could not resolve hostname" in output and "Temporary failure" not in output:
             return Unreachable(
-                f"{name} cannot be reached: {words}. Neither name service nor your SSH "
+                f"{name} cannot be reached: {reason}. Neither the name service nor your SSH "
                 "configuration knows that name: correct it"
             )
-        if "Unable to negotiate" in said:
+        if "Unable to negotiate" in output:
             return Unreachable(
-                f"{name} speaks only algorithms that ssh here does not take ({words}): name them "
-                "in your SSH configuration (HostKeyAlgorithms, KexAlgorithms, Ciphers)"
+                f"{name} offers only algorithms that ssh on this machine does not accept "
+                f"({reason}): allow them in your SSH configuration (HostKeyAlgorithms, "
+                "KexAlgorithms, Ciphers)"
             )
-        refused = ": does sshd listen on that port there (-P)?" if "refused" in said else ""
-        return LinkLost(f"{name} cannot be reached: {words}{refused}")
+        refused = ": does sshd on the host listen on that port (-P)?" if "refused" in output else ""
+        return LinkLost(f"{name} cannot be reached: {reason}{refused}")
 
 
-def why_lost(said: str) -> str:
-    """What ssh says of a command whose connection broke."""
-    if "Session open refused" in said:
-        return "sshd there allows no further session: raise MaxSessions in its sshd_config"
-    return _last(said)
+def why_lost(output: str) -> str:
+    """Return why a connection broke, from ssh's output."""
+    if "Session open refused" in output:
+        return "sshd on the host allows no further session: raise MaxSessions in its sshd_config"
+    return _last_lines(output)
 
 
 def _over(path: str) -> list[str]:
-    """ssh over a connection that is there, and never over a new one."""
+    """Return ssh over an existing connection, never a new one."""
     return [
         "ssh", "-F", os.devnull, "-S", path, "-oProxyCommand=false", "-oBatchMode=yes",
         "-oLogLevel=ERROR",
@@ -283,14 +285,14 @@ def _over(path: str) -> list[str]:
 
 
 def _environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG"))}
-    return kept | {"LC_ALL": "C"} | (more or {})
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG"))}
+    return base | {"LC_ALL": "C"} | (more or {})
 
 
 def _ssh(
     command: list[str], more: dict[str, str] | None = None, seconds: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run ssh to its end, in a session of its own, which has no terminal to ask at."""
+    """Run ssh to its end in a separate session, which has no terminal for questions."""
     try:
         return subprocess.run(
             command, env=_environment(more), stdin=subprocess.DEVNULL, capture_output=True,
@@ -300,14 +302,14 @@ def _ssh(
         return subprocess.CompletedProcess(command, 255, "", f"no answer within {seconds:g} s")
 
 
-def _last(said: str) -> str:
-    """The lines of ssh's that tell, in one."""
-    lines = [line.strip() for line in said.splitlines() if line.strip(" @\r")]
-    return " ".join(lines[-3:])[-400:] or "no word from ssh"
+def _last_lines(output: str) -> str:
+    """Return the last, most specific lines of ssh's output joined."""
+    lines = [line.strip() for line in output.splitlines() if line.strip(" @\r")]
+    return " ".join(lines[-3:])[-400:] or "no message from ssh"
 
 
 class _Prompts:
-    """What ssh asks is answered here: with the password where there is one, else not at all."""
+    """Answers ssh's questions: with the password if there is one, else not at all."""
 
     def __init__(self, folder: Path, password: str | None) -> None:
         self._folder, self._password = folder, password
@@ -318,7 +320,7 @@ class _Prompts:
             helper, secret = self._folder / "askpass", self._folder / "password"
             secret.touch(mode=0o600)
             secret.write_text(f"{self._password}\n")
-            # A question about a host's key or a private key is none for the password.
+            # Questions about host keys and private keys must not get the password.
             helper.write_text(
                 "#!/bin/sh\ncase $1 in *'(yes/no'* | *passphrase* | *PIN*) exit 1 ;; esac\n"
                 f"cat {shlex.quote(str(secret))}\n"
@@ -332,10 +334,10 @@ class _Prompts:
 
 
 def _folder() -> Path:
-    """A folder of this run's alone, with room for a socket's name, where programs may run.
+    """Create a private folder with a path short enough for a socket, where programs may run.
 
     Raises:
-        Refused: there is no such place.
+        Refused: no folder qualifies.
     """
     home = Path.home() / ".cache"
     for place in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp", str(home)):  # noqa: S108
@@ -350,6 +352,6 @@ def _folder() -> Path:
                 return folder
             shutil.rmtree(folder)
     raise Refused(
-        "no folder takes the socket of an SSH connection: name one with a short path in TMPDIR, on "
-        "a file system that is not mounted noexec"
+        "no folder is suitable for the socket of an SSH connection: set TMPDIR to one with a short "
+        "path, on a file system that is not mounted noexec"
     )

@@ -1,4 +1,4 @@
-"""Runs the programs of onhost/ under a Python that hosts have; they stay in no file there."""
+"""Runs the programs of shipping/on_host with the host's Python, without storing them there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def program(name: str, settings: dict[str, Any], title: str) -> str:
-    """The shell command that runs a program; it exits with 9 where the host has no Python.
+    """Return the shell command that runs a program; it exits with 9 if the host has no Python.
 
     Args:
-        name: of the program's file, without ending.
-        settings: what its main is called with; ps shows none of them.
-        title: what ps shows.
+        name: the program's file name without its suffix.
+        settings: the argument of its main; ps does not show it.
+        title: the name ps shows.
     """
     text = (Path(__file__).parents[1] / "shipping/on_host" / f"{name}.py").read_text()
     return (

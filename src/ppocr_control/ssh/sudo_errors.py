@@ -1,4 +1,4 @@
-"""Why sudo refused, from its words in English: callers run it with LC_ALL=C."""
+"""Why sudo refused, from its English messages: callers run it with LC_ALL=C."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ MISSING, WRONG_PASSWORD, NOT_ALLOWED, TERMINAL, PASSWORD = (
     "missing", "wrong password", "not allowed", "terminal", "password",
 )  # fmt: skip
 
-#: The command that speaks English, whatever language the host's users have.
+#: Makes a command print English, whatever language the host's users have.
 ENGLISH = "env LC_ALL=C LANGUAGE="
 
 
-def refusal(said: str, has_password: bool = False) -> str:
-    """One of the causes above; empty where the words are of none.
+def refusal(output: str, has_password: bool = False) -> str:
+    """Return one of the causes above, or '' if the output shows none of them.
 
     Args:
-        said: what sudo wrote.
-        has_password: whether it was given one.
+        output: what sudo printed.
+        has_password: whether sudo was given a password.
     """
-    text = said.lower()
+    text = output.lower()
     if "not found" in text or "no such file" in text:
         return MISSING
     if ("incorrect" in text and "password" in text) or "try again" in text:

@@ -1,7 +1,7 @@
-"""A way to a host: run a script there, and write bytes at a place in a file there.
+"""The interface to a host: run a script, and write data at an offset in a file.
 
-The shipping functions know no more of a host than this, so the roles bring Ansible's connection and
-the commands bring OpenSSH's.
+The shipping functions use nothing else of a host, so they work over Ansible's connection (roles)
+and over OpenSSH's (commands).
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from ..errors import Error
 from ..files import read_blocks
 
 
-def shown(text: str) -> str:
-    """A text with the bytes of file names in it, as it can be printed."""
+def printable(text: str) -> str:
+    """Return text that may contain raw bytes of file names in a form that can be printed."""
     return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a script on a host said."""
+    """The result of a script on a host."""
 
     status: int
     out: str
     err: str
 
     def checked(self, what: str) -> str:
-        """The output.
+        """Return the output.
 
         Raises:
-            Error: the script failed; the message has its last words.
+            Error: the script failed; the message contains the end of its output.
         """
         if self.status:
-            said = (self.err.strip() or self.out.strip() or f"exit status {self.status}")[-1500:]
-            raise Error(f"{what}: {shown(said)}")
+            output = (self.err.strip() or self.out.strip() or f"exit status {self.status}")[-1500:]
+            raise Error(f"{what}: {printable(output)}")
         return self.out
 
 
@@ -47,16 +47,16 @@ class Transport(Protocol):
     name: str
 
     def run(self, script: str) -> Answer:
-        """Run a POSIX shell script with the rights the task needs."""
+        """Run a POSIX shell script with the privileges the task needs."""
 
     def put(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        """Write blocks to a file from ``offset`` on; the file is made where it is missing."""
+        """Write blocks to a file from ``offset`` on; a missing file is created."""
 
 
 def write_at(path: str, offset: int) -> str:
-    """The command that puts its standard input at a place in a file.
+    """Return the command that writes its standard input at an offset in a file.
 
-    Late bytes of a connection that died land where the same bytes belong.
+    Late data of a connection that died then overwrites itself with the same bytes.
     """
     return (
         f"dd of={shlex.quote(path)} seek={offset} bs=1M iflag=fullblock oflag=seek_bytes "
@@ -65,7 +65,7 @@ def write_at(path: str, offset: int) -> str:
 
 
 def blocks_from(path: Path, offset: int, count: Callable[[int], None]) -> Iterator[bytes]:
-    """A local file from ``offset`` on; ``count`` is told of each block once it is taken."""
+    """Yield a local file from ``offset`` on; ``count`` gets each block's size once it is taken."""
     with path.open("rb") as file:
         file.seek(offset)
         for block in read_blocks(file):

@@ -1,1 +1,1 @@
-"""Programs that run on hosts, sent as text: Python 3.6 and its standard library, nothing else."""
+"""Programs that are sent to hosts as text: Python 3.6, standard library only."""

@@ -1,7 +1,8 @@
-"""Says what files of layers hold, and rebuilds a layer from them, as root. See ../layerdelta.py.
+"""Lists the files of layers, and rebuilds a layer from them, as root. See ../file_delta.py.
 
-The engine's folder is its overlay2 store; a layer there goes by its chain ID. Only content of
-regular files is read; owners, modes, links and whiteouts of the new layer are in the delta.
+The engine's folder is its overlay2 store, where a layer is identified by its chain ID. Only the
+content of regular files is read; owners, modes, links and whiteouts of the new layer are in the
+delta.
 """
 
 import base64
@@ -17,32 +18,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-#: Files are compared in pieces of this many bytes, the last one shorter.
+#: Files are compared in pieces of this many bytes; the last one may be shorter.
 BLOCK = 256 << 10
-#: Bytes kept of a piece's sha256. What is rebuilt is proved by the whole layer's.
+#: Bytes kept of a piece's sha256. The rebuilt layer is verified by its full sha256.
 DIGEST = 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def digest(piece: bytes) -> str:
-    """How a piece of a file is recognised, in hexadecimal."""
+    """Return the hexadecimal digest that identifies a piece of a file."""
     return hashlib.sha256(piece).hexdigest()[: 2 * DIGEST]
 
 
 def record_of(root: str, chain: str) -> Path:
-    """What an engine notes of a layer: ``cache-id`` and ``size`` in bytes are files there."""
+    """Return the folder of an engine's record of a layer, with files ``cache-id`` and ``size``."""
     return Path(root, "image/overlay2/layerdb/sha256", chain.replace("sha256:", ""))
 
 
 def folder_of(root: str, chain: str) -> Path:
-    """Where an engine keeps the files of a layer. Raises OSError where it has none."""
+    """Return the folder of a layer's files in the engine. Raises OSError if there is none."""
     name = (record_of(root, chain) / "cache-id").read_text().strip()
     return Path(root, "overlay2", name, "diff")
 
 
 def digests(handle: int) -> str:
-    """The digests of a file's pieces, one after another."""
+    """Return the concatenated digests of a file's pieces."""
     found: list = []
     with os.fdopen(handle, "rb") as file:
         while True:
@@ -53,7 +54,7 @@ def digests(handle: int) -> str:
 
 
 def files_in(folder: Path) -> list:
-    """``[path, size, digests]`` of each file, in order; paths as bytes read as latin-1."""
+    """Return ``[path, size, digests]`` of each file, sorted; paths are bytes decoded as latin-1."""
     rows, seen = [], set()
     for place, folders, names, handle in os.fwalk(folder):
         folders.sort()
@@ -69,7 +70,7 @@ def files_in(folder: Path) -> list:
 
 
 def index(limit: int, root: str, chains: list) -> str:
-    """The files of each layer, packed for the way. Raises OSError where they are not to be had."""
+    """Return the files of each layer, compressed. Raises OSError if they cannot be read."""
     size = sum(int((record_of(root, chain) / "size").read_text()) for chain in chains)
     if size > limit:
         raise OSError(errno.EFBIG, "there is too much to compare", f"{size} bytes")
@@ -78,7 +79,7 @@ def index(limit: int, root: str, chains: list) -> str:
 
 
 class Files:
-    """The files of a layer, opened without following a link out of it."""
+    """The files of a layer, opened without following links out of it."""
 
     def __init__(self, folder: Path) -> None:
         self._top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -86,10 +87,10 @@ class Files:
         self._handle = os.dup(self._top)
 
     def open(self, path: bytes) -> int:
-        """A handle of a file. Raises OSError, or ValueError for a path that leads out."""
+        """Return a handle of a file. Raises OSError, or ValueError if the path leaves the layer."""
         *place, name = path.split(b"/")
         if b".." in (*place, name):
-            raise ValueError("a delta leads out of its layer")
+            raise ValueError("a path in the delta leaves its layer")
         if place != self._place:
             self._enter(place)
         return os.open(name, _FILE, dir_fd=self._handle)
@@ -104,7 +105,7 @@ class Files:
 
 
 def copied(files: Files, path: bytes, offset: int, size: int) -> "Iterator[bytes]":
-    """A part of a file of a layer, in blocks. Raises OSError where it ends too early."""
+    """Yield a range of a layer's file in blocks. Raises OSError if the file is too short."""
     with os.fdopen(files.open(path), "rb") as file:
         file.seek(offset)
         while size:
@@ -116,11 +117,11 @@ def copied(files: Files, path: bytes, offset: int, size: int) -> "Iterator[bytes
 
 
 def rebuilt(delta: BinaryIO, layers: list) -> "Iterator[bytes]":
-    """The new layer's tar, in blocks.
+    """Yield the new layer's tar in blocks.
 
-    A delta is a row of ``= SIZE``, with that many bytes behind it, and of
-    ``< LAYER OFFSET SIZE LENGTH``, with a path of LENGTH bytes: so much of that file. Each of these
-    heads ends with a newline.
+    A delta is a sequence of records: ``= SIZE`` followed by that many bytes of data, and
+    ``< LAYER OFFSET SIZE LENGTH`` followed by a path of LENGTH bytes, which stands for a range of
+    that file. Each record's head ends with a newline.
     """
     for head in iter(delta.readline, b""):
         kind, *numbers = head.split()
@@ -141,11 +142,11 @@ def rebuild(path: str, root: str, chains: list) -> None:
 
 
 def main(settings: "dict[str, Any]") -> None:
-    """Do either.
+    """Rebuild a layer, or list files.
 
     Args:
-        settings: root (the engine's folder) and chains; delta, the file to rebuild from, or limit,
-            the bytes of files to read at most before saying what they hold.
+        settings: root (the engine's folder) and chains; to rebuild, delta (its file); to list
+            files, limit (the maximum of bytes to read).
     """
     root, chains = settings["root"], settings["chains"]
     try:

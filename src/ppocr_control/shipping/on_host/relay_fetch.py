@@ -1,7 +1,7 @@
-"""Fetches layers from a relay for some seconds, each from the byte that is there. See ../relay.py.
+"""Fetches layers from a relay for some seconds, resuming each where it ended. See ../relay.py.
 
-It prints a JSON object: the bytes there are now, what went wrong ("" for nothing), and whether the
-relay refused, which waiting does not mend.
+Prints a JSON object: the bytes present now, the error ("" for none), and whether the relay refused,
+which waiting does not change.
 """
 
 import http.client
@@ -11,17 +11,17 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Seconds the relay has for each answer and each block.
-_PATIENCE = 10
+# Timeout in seconds for each response and each block.
+_TIMEOUT = 10
 _BLOCK = 1 << 18
 
 
 class Refusal(Exception):
-    """The relay answers, and does not give the layer."""
+    """The relay answered and refused to send the layer."""
 
 
 def fetch(path: Path, size: int, end: float, settings: "dict[str, Any]") -> None:
-    """Bring a file nearer to its size. Raises OSError, HTTPException, Refusal."""
+    """Download missing bytes of a file. Raises OSError, HTTPException, Refusal."""
     path.touch(0o600)
     with path.open("r+b") as file:
         have = file.seek(0, os.SEEK_END)
@@ -30,7 +30,7 @@ def fetch(path: Path, size: int, end: float, settings: "dict[str, Any]") -> None
         if have == size:
             return
         connection = http.client.HTTPConnection(
-            settings["address"], settings["port"], timeout=_PATIENCE
+            settings["address"], settings["port"], timeout=_TIMEOUT
         )
         headers = {
             "Authorization": f"Bearer {settings['token']}",
@@ -47,7 +47,7 @@ def fetch(path: Path, size: int, end: float, settings: "dict[str, Any]") -> None
 
 
 def copy(answer: http.client.HTTPResponse, file: BinaryIO, left: int, end: float) -> None:
-    """Write what comes, no more than ``left`` bytes, until ``end``."""
+    """Write the response to a file, at most ``left`` bytes, until ``end``."""
     while left and time.monotonic() < end:
         block = answer.read1(min(_BLOCK, left))
         if not block:

@@ -1,7 +1,7 @@
 """Serves staged layers to hosts that know this run's token. Runs on a relay, see ../relay.py.
 
-It prints ``PID PORT`` once it listens and goes on in the background until its folder is gone,
-nobody has asked for a while, or its time is up; so it ends by itself when the control node dies.
+Prints ``PID PORT`` once it listens and continues in the background until its folder is removed, it
+has been idle for a while, or its time limit is reached. So it ends even if the control node dies.
 """
 
 import errno
@@ -17,9 +17,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-# Hosts served at once; more than that are turned away and come again.
-_AT_ONCE = 128
-# Seconds without a byte moving after which a connection is dropped.
+# Maximum of simultaneous connections; others are closed, and the hosts try again.
+_MAX_CONNECTIONS = 128
+# Seconds without data after which a connection is closed.
 _STANDSTILL = 60
 
 
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         if name not in self.server.blobs or not path.is_file():
             return self._refuse(404)
         with self.server.at_work(), path.open("rb") as file:
-            # A later shipment to this host removes what has not been used for an hour.
+            # Later transfers to this host remove layers that were not used for an hour.
             os.utime(str(path))
             size = os.fstat(file.fileno()).st_size
             offset = self._offset()
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 self.connection.sendfile(file, offset)
             except OSError:
-                self.close_connection = True  # whoever asked went away
+                self.close_connection = True  # the client disconnected
         return None
 
     def _offset(self) -> "int | None":
@@ -65,14 +65,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """There is nobody to read it."""
+        """Log nothing: nobody would read it."""
 
 
 class Server(socketserver.ThreadingMixIn, HTTPServer):
-    """The settings are those of main."""
+    """The server; for its settings see main."""
 
     daemon_threads = True
-    request_queue_size = _AT_ONCE
+    request_queue_size = _MAX_CONNECTIONS
     timeout = 0.5
 
     def __init__(self, address: str, settings: "dict[str, Any]") -> None:
@@ -80,14 +80,14 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
         self.secret = f"Bearer {settings['token']}".encode()
         self.idle, self.end = settings["idle"], time.monotonic() + settings["hours"] * 3600
         self.used, self.working = time.monotonic(), 0
-        self.lock, self.slots = threading.Lock(), threading.BoundedSemaphore(_AT_ONCE)
+        self.lock, self.slots = threading.Lock(), threading.BoundedSemaphore(_MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, settings["port"]), Handler)
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks name servers, too
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's version queries name servers
         self.server_port = int(self.server_address[1])
 
     def process_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
@@ -103,13 +103,13 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
             self.slots.release()
 
     def handle_error(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
-        """A connection that broke is the other side's to tell."""
+        """Ignore broken connections: the client reports them."""
 
     def at_work(self) -> "AtWork":
         return AtWork(self)
 
     def serve(self) -> None:
-        """Answer until it is time to end."""
+        """Answer requests until one of the end conditions is met."""
         while self.folder.is_dir() and time.monotonic() < self.end:
             with self.lock:
                 if not self.working and time.monotonic() - self.used > self.idle:
@@ -118,7 +118,7 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
 
 
 class AtWork:
-    """As long as a layer is on its way, the server is not idle."""
+    """While a layer is being sent, the server does not count as idle."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -136,7 +136,7 @@ class AtWork:
 
 
 def listen(settings: "dict[str, Any]") -> Server:
-    """On the address peers use where it is this host's own, else (behind NAT, a name) on all."""
+    """Listen on the address peers use if this host has it, else (NAT, a name) on all."""
     addresses = [settings["address"]] if re.match(r"[\d.]+$|.*:", settings["address"]) else []
     for address in [*addresses, "::"]:
         try:
@@ -151,8 +151,8 @@ def main(settings: "dict[str, Any]") -> None:
     """Serve.
 
     Args:
-        settings: address and port to listen on (0: any that is free), folder, blobs (names of files
-            in it), token, idle (seconds), hours, and trial (true: only see whether it could).
+        settings: address and port to listen on (0: any free one), folder, blobs (names of files in
+            it), token, idle (seconds), hours, and trial (true: only check whether it can listen).
     """
     try:
         server = listen(settings)

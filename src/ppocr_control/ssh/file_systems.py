@@ -1,6 +1,6 @@
-"""Where files are copied from and to: this machine, or a host over SSH.
+"""File systems to copy from and to: this machine's, or a host's over SSH.
 
-What a place is asked it answers or says why not: nothing unreadable counts as empty or missing.
+Every question is answered or raises: something unreadable never counts as empty or missing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Protocol
 from ..errors import Error, Refused
 from ..files import file_sha256, read_blocks
 from .host import SshHost
-from .transport import shown
+from .transport import printable
 
 FILE, FOLDER, NOTHING = "file", "folder", "nothing"
-#: What else there is, by find's letters.
+#: Other kinds, by find's letters.
 _OTHERS = {
     "l": "a link to nothing", "p": "a FIFO", "s": "a socket", "b": "a device", "c": "a device",
 }  # fmt: skip
@@ -31,7 +31,7 @@ _OTHER = "neither a file nor a folder"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder: path below what was named (empty for that itself), bytes, permissions."""
+    """A file or folder: path below the source (empty for the source itself), bytes, permissions."""
 
     path: str
     size: int
@@ -41,61 +41,61 @@ class Entry:
 
 @dataclass
 class Listing:
-    """What is below a path, links followed, and a sentence for each thing that cannot be copied."""
+    """The contents of a path, links followed; and a sentence for each that cannot be copied."""
 
     entries: list[Entry] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
-class Full(Error):
-    """A file system takes no more; what follows would fail as well."""
+class FileSystemFull(Error):
+    """A file system is full or read-only; all further writes would fail too."""
 
 
-class Place(Protocol):
-    """Where files are. Methods raise Error with the reason where they cannot do their work."""
+class FileSystem(Protocol):
+    """Files of one machine. Methods raise Error with the reason if they fail."""
 
     def absolute(self, path: str) -> str:
-        """A path as the shell there would read it: ``~`` is a home folder, a dash no option."""
+        """Return a path as a shell would read it: ``~`` expanded, a leading dash not an option."""
 
     def kind(self, path: str) -> str:
-        """file, folder, nothing, or what else it is; links are followed."""
+        """Return file, folder, nothing or another kind; links are followed."""
 
     def listing(self, path: str) -> Listing:
-        """The files and folders below a folder, each folder before what is in it; or a file."""
+        """Return a file, or the contents of a folder with each folder before its contents."""
 
     def real(self, path: str) -> str:
-        """The file that a path leads to."""
+        """Return the path with links resolved."""
 
     def sha256(self, path: str) -> str:
-        """Of a file."""
+        """Return the sha256 of a file."""
 
     def size(self, path: str) -> int:
-        """Of a file in bytes; 0 where there is none."""
+        """Return the size of a file in bytes; 0 if it does not exist."""
 
     def read(self, path: str, offset: int) -> Iterator[bytes]: ...
 
     def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        """Write a file, which nobody else may read yet, from ``offset`` on."""
+        """Write a file, readable only by its owner, from ``offset`` on."""
 
     def finish(self, part: str, path: str, mode: int) -> None:
-        """Give a whole file its name and permissions."""
+        """Give a complete file its final name and permissions."""
 
     def make_folders(self, paths: Sequence[str]) -> list[str]:
-        """Make folders where they are missing; returns the new ones."""
+        """Create missing folders; return the new ones."""
 
     def set_modes(self, modes: dict[str, int]) -> None:
-        """Give folders their permissions."""
+        """Set the permissions of folders."""
 
     def forget(self, path: str) -> None: ...
 
 
-class Here:
-    """This machine."""
+class LocalFileSystem:
+    """The file system of this machine."""
 
     def absolute(self, path: str) -> str:
         full = posixpath.expanduser(path)
         if full.startswith("~"):
-            raise Refused(f"{path}: there is no user {path[1:].partition('/')[0]} here")
+            raise Refused(f"{path}: this machine has no user {path[1:].partition('/')[0]}")
         return full if full.startswith("/") else f"./{full}"
 
     def kind(self, path: str) -> str:
@@ -104,8 +104,8 @@ class Here:
         except (FileNotFoundError, NotADirectoryError):
             return NOTHING
         except OSError as error:
-            raise Refused(_words(path, error)) from error
-        return FOLDER if stat.S_ISDIR(mode) else FILE if stat.S_ISREG(mode) else _named(mode)
+            raise Refused(_reason(path, error)) from error
+        return FOLDER if stat.S_ISDIR(mode) else FILE if stat.S_ISREG(mode) else _other_kind(mode)
 
     def listing(self, path: str) -> Listing:
         found = Listing()
@@ -121,38 +121,39 @@ class Here:
             inside = sorted(path.iterdir()) if stat.S_ISDIR(info.st_mode) else []
         except OSError as error:
             broken = path.is_symlink() and isinstance(error, FileNotFoundError)
-            found.left_out.append(f"{path}: {_OTHERS['l']}" if broken else _words(str(path), error))
+            reason = f"{path}: {_OTHERS['l']}" if broken else _reason(str(path), error)
+            found.left_out.append(reason)
             return
-        here, mode = (info.st_dev, info.st_ino), stat.S_IMODE(info.st_mode) & 0o777
-        if here in above:
-            found.left_out.append(f"{path}: leads back to a folder that it lies in")
+        identity, mode = (info.st_dev, info.st_ino), stat.S_IMODE(info.st_mode) & 0o777
+        if identity in above:
+            found.left_out.append(f"{path}: links back to a folder that contains it")
         elif stat.S_ISDIR(info.st_mode):
             found.entries.append(Entry(name, 0, mode, folder=True))
             for each in inside:
-                self._list(root, each, (*above, here), found)
+                self._list(root, each, (*above, identity), found)
         elif stat.S_ISREG(info.st_mode):
             found.entries.append(Entry(name, info.st_size, mode))
         else:
-            found.left_out.append(f"{path}: {_named(info.st_mode)}")
+            found.left_out.append(f"{path}: {_other_kind(info.st_mode)}")
 
     def real(self, path: str) -> str:
         return os.path.realpath(path)
 
     def sha256(self, path: str) -> str:
-        with _telling(path):
+        with _os_errors(path):
             return file_sha256(Path(path))
 
     def size(self, path: str) -> int:
-        with _telling(path):
+        with _os_errors(path):
             return Path(path).stat().st_size if Path(path).is_file() else 0
 
     def read(self, path: str, offset: int) -> Iterator[bytes]:
-        with _telling(path), Path(path).open("rb") as file:
+        with _os_errors(path), Path(path).open("rb") as file:
             file.seek(offset)
             yield from read_blocks(file)
 
     def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        with _telling(path):  # what the origin cannot read is Error already
+        with _os_errors(path):  # the source raises Error by itself
             number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             with os.fdopen(number, "wb") as file:
                 file.seek(offset)
@@ -161,29 +162,29 @@ class Here:
                 file.truncate()
 
     def finish(self, part: str, path: str, mode: int) -> None:
-        with _telling(path):
+        with _os_errors(path):
             Path(part).chmod(mode)
             Path(part).rename(path)
 
     def make_folders(self, paths: Sequence[str]) -> list[str]:
         new = [path for path in paths if not Path(path).is_dir()]
         for path in new:
-            with _telling(path):
+            with _os_errors(path):
                 Path(path).mkdir(parents=True, exist_ok=True)
         return new
 
     def set_modes(self, modes: dict[str, int]) -> None:
         for path, mode in modes.items():
-            with _telling(path):
+            with _os_errors(path):
                 Path(path).chmod(mode)
 
     def forget(self, path: str) -> None:
-        with _telling(path):
+        with _os_errors(path):
             Path(path).unlink(missing_ok=True)
 
 
-class There:
-    """A host over SSH."""
+class RemoteFileSystem:
+    """The file system of a host over SSH."""
 
     def __init__(self, host: SshHost) -> None:
         self.host = host
@@ -194,12 +195,11 @@ class There:
 
     def _checked(self, status: int, out: str, err: str) -> str:
         if status:
-            said = re.sub(r"(?m)^sh: (?:line )?\d+: (?:eval: )?", "", shown(err))
-            said = " ".join(said.split())[-500:] or f"exit status {status}"
-            lacking = re.search(r"(\w+): (?:command )?not found", said)
-            if lacking:
-                said += ". Install it there (Debian: coreutils, findutils)"
-            raise (Full if _is_full(said) else Error)(f"{self.host.name}: {said}")
+            reason = re.sub(r"(?m)^sh: (?:line )?\d+: (?:eval: )?", "", printable(err))
+            reason = " ".join(reason.split())[-500:] or f"exit status {status}"
+            if re.search(r"(\w+): (?:command )?not found", reason):
+                reason += ". Install it on the host (Debian: coreutils, findutils)"
+            raise (FileSystemFull if _is_full(reason) else Error)(f"{self.host.name}: {reason}")
         return out
 
     def absolute(self, path: str) -> str:
@@ -210,21 +210,21 @@ class There:
             return self.host.home + path[1:]
         home = self._run(f"echo {tilde[0]}").rstrip("\n")
         if home == tilde[0]:
-            raise Refused(f"{self.host.name}: {path}: there is no user {tilde[1]}")
+            raise Refused(f"{self.host.name}: {path}: the host has no user {tilde[1]}")
         return home + path[tilde.end() :]
 
     def kind(self, path: str) -> str:
-        # A folder above that may not be entered makes test -e say no, as if nothing were there.
+        # In a folder that may not be entered, test -e is false, as for a missing file.
         name = shlex.quote(path)
-        said = self._run(
+        kind = self._run(
             f"if [ -d {name} ]; then echo {FOLDER}; elif [ -f {name} ]; then echo {FILE}\n"
-            f'elif said=$(find -H {name} -prune -printf %Y 2>&1); then echo "other $said"\n'
-            f"else case $said in *'No such file'* | *'Not a directory'*) echo {NOTHING} ;;\n"
-            '*) echo "$said" >&2; exit 1 ;; esac; fi'
+            f'elif other=$(find -H {name} -prune -printf %Y 2>&1); then echo "other $other"\n'
+            f"else case $other in *'No such file'* | *'Not a directory'*) echo {NOTHING} ;;\n"
+            '*) echo "$other" >&2; exit 1 ;; esac; fi'
         ).strip()
-        if said == "other N":
-            return NOTHING  # a link to nothing is written through
-        return _OTHERS.get(said.removeprefix("other "), _OTHER) if said[:6] == "other " else said
+        if kind == "other N":
+            return NOTHING  # a broken link: writing creates its target
+        return _OTHERS.get(kind.removeprefix("other "), _OTHER) if kind[:6] == "other " else kind
 
     def listing(self, path: str) -> Listing:
         answer = self.host.run(f"find -L {shlex.quote(path)} -printf '%y %s %m %P\\0'")
@@ -238,12 +238,12 @@ class There:
                 found.entries.append(Entry(name, int(size), int(mode, 8) & 0o777, folder))
             else:
                 what = _OTHERS.get(letter, _OTHER)
-                found.left_out.append(shown(f"{prefix}{posixpath.join(path, name)}: {what}"))
-        said = [line.removeprefix("find: ") for line in answer.err.splitlines() if line.strip()]
-        if answer.status and not (said and found.entries):
+                found.left_out.append(printable(f"{prefix}{posixpath.join(path, name)}: {what}"))
+        errors = [line.removeprefix("find: ") for line in answer.err.splitlines() if line.strip()]
+        if answer.status and not (errors and found.entries):
             self._checked(answer.status, "", answer.err)
-        found.left_out += [prefix + shown(line) for line in said if answer.status]
-        # A folder that cannot be read is listed itself, and comes before what is in it.
+        found.left_out += [prefix + printable(line) for line in errors if answer.status]
+        # An unreadable folder is listed itself; folders come before their contents.
         found.entries.sort(key=lambda entry: entry.path)
         return found
 
@@ -251,10 +251,10 @@ class There:
         return self._run(f"readlink -m -- {shlex.quote(path)}").removesuffix("\n")
 
     def sha256(self, path: str) -> str:
-        said = self._run(f"sha256sum <{shlex.quote(path)}")[:64]
-        if not re.fullmatch(r"[0-9a-f]{64}", said):
-            raise Error(f"{self.host.name}: sha256sum gives no sum of {shown(path)}")
-        return said
+        digest = self._run(f"sha256sum <{shlex.quote(path)}")[:64]
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise Error(f"{self.host.name}: sha256sum printed no digest of {printable(path)}")
+        return digest
 
     def size(self, path: str) -> int:
         name = shlex.quote(path)
@@ -265,7 +265,7 @@ class There:
 
     def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
         name = shlex.quote(path)
-        # Late bytes of a connection that died land where the same bytes belong.
+        # Late data of a connection that died overwrites itself with the same bytes.
         answer = self.host.feed(
             f"set -e; umask 077; [ -e {name} ] || : >{name}; truncate -s {offset} -- {name}\n"
             f"dd of={name} seek={offset} bs=1M iflag=fullblock oflag=seek_bytes conv=notrunc "
@@ -295,25 +295,25 @@ class There:
         self._run(f"rm -f -- {shlex.quote(path)}")
 
 
-def _named(mode: int) -> str:
+def _other_kind(mode: int) -> str:
     return _OTHERS.get(stat.filemode(mode)[0], _OTHER)
 
 
-def _words(path: str, error: OSError) -> str:
-    return shown(f"{path}: {error.strerror or error}")
+def _reason(path: str, error: OSError) -> str:
+    return printable(f"{path}: {error.strerror or error}")
 
 
-def _is_full(said: str) -> bool:
+def _is_full(reason: str) -> bool:
     return any(
-        words in said for words in ("No space left", "quota exceeded", "Read-only file system")
+        text in reason for text in ("No space left", "quota exceeded", "Read-only file system")
     )
 
 
 @contextlib.contextmanager
-def _telling(path: str) -> Iterator[None]:
-    """Raises Error with the path for what the system refuses."""
+def _os_errors(path: str) -> Iterator[None]:
+    """Turn OSError into Error with the path."""
     try:
         yield
     except OSError as error:
-        said = _words(error.filename if isinstance(error.filename, str) else path, error)
-        raise (Full if _is_full(said) else Error)(said) from error
+        reason = _reason(error.filename if isinstance(error.filename, str) else path, error)
+        raise (FileSystemFull if _is_full(reason) else Error)(reason) from error

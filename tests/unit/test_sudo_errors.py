@@ -8,7 +8,7 @@ from ppocr_control.ssh import sudo_errors
 
 
 @pytest.mark.parametrize(
-    ("said", "cause"),
+    ("output", "cause"),
     [
         ("sudo: a password is required", sudo_errors.PASSWORD),
         ("Sorry, try again.\nsudo: 1 incorrect password attempt", sudo_errors.WRONG_PASSWORD),
@@ -20,5 +20,5 @@ from ppocr_control.ssh import sudo_errors
         ("", ""),
     ],
 )
-def test_causes(said: str, cause: str) -> None:
-    assert sudo_errors.refusal(said) == cause
+def test_causes(output: str, cause: str) -> None:
+    assert sudo_errors.refusal(output) == cause

@@ -1,4 +1,4 @@
-"""Room an image needs on a host's file systems."""
+"""Disk space an image needs on a host's file systems."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 
-def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
-    """Say which file systems are too small.
+def shortages(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
+    """Return which file systems have too little free space.
 
     Args:
         df_lines: ``df --block-size=1 --output=target,avail`` of the folders, without its header.
-        needed_bytes: what each of those folders needs; folders on one file system add up.
+        needed_bytes: bytes needed in each of those folders; folders on one file system add up.
 
     Returns:
-        One phrase for each file system that lacks room, with needed and free in MB.
+        A phrase for each file system with too little space: needed and free in MB.
     """
     free: dict[str, int] = {}
     needed: dict[str, int] = defaultdict(int)
@@ -30,6 +30,6 @@ def lacking(df_lines: list[str], needed_bytes: list[int]) -> list[str]:
 
 
 def to_unpack(raw_sizes: Iterable[int]) -> int:
-    """Bytes an engine needs for layers of these sizes (in bytes, unpacked)."""
+    """Return the bytes an engine needs for layers of these sizes (in bytes, unpacked)."""
     total = sum(raw_sizes)
     return int(1.05 * total) + (16 << 20 if total else 0)

@@ -1,6 +1,6 @@
-"""What a manifest has to look like before anything is done with what it says.
+"""Validates a manifest before its content is used.
 
-A signature proves who wrote a manifest, not that it makes sense.
+A signature proves who wrote a manifest, not that it is valid.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from .lists import OWN
+from .lists import INDEX_FILES
 
 FORMAT = 1
-#: One of a real bundle has about 100 kB.
+#: A real manifest has about 100 kB.
 MAX_BYTES = 16 << 20
 _MAX_NAME = 240
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -23,18 +23,18 @@ _LAYER = {"diff_id": str, "codec": str, "digest": str, "size": int, "raw_size": 
 
 
 class Malformed(ValueError):
-    """What a manifest says is not what one says; the message names the place."""
+    """A manifest is invalid; the message names the place."""
 
 
 class OtherFormat(Malformed):
-    """A manifest another version of this project wrote."""
+    """A manifest of another version of this project."""
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """A manifest from its bytes.
+    """Parse a manifest.
 
     Raises:
-        Malformed: it is not JSON, or not what a manifest holds.
+        Malformed: it is not JSON, or not a valid manifest.
     """
     if len(data) > MAX_BYTES:
         raise Malformed(f"it has more than {MAX_BYTES >> 20} MB")
@@ -59,8 +59,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _no_constant(word: str) -> Any:
-    raise Malformed(f"{word} is no number")
+def _no_constant(name: str) -> Any:
+    raise Malformed(f"{name} is not a number")
 
 
 def _typed(place: str, values: dict[str, Any], key: str, kind: type) -> Any:
@@ -83,15 +83,15 @@ def _check(manifest: dict[str, Any]) -> None:
     _check_names(files)
     for name, entry in files.items():
         if not isinstance(entry, dict):
-            raise Malformed(f"files[{name!r}] is no object")
+            raise Malformed(f"files[{name!r}] is not an object")
         _typed(f"files[{name!r}].", entry, "size", int)
         if not _SHA256.fullmatch(_typed(f"files[{name!r}].", entry, "sha256", str)):
-            raise Malformed(f"files[{name!r}].sha256 is no sha256")
+            raise Malformed(f"files[{name!r}].sha256 is not a sha256")
     _check_image(manifest["image"], files)
     for release, entry in manifest["releases"].items():
         place = f"releases[{release!r}]."
         if not release.isprintable() or len(release) > _MAX_NAME or not isinstance(entry, dict):
-            raise Malformed("releases holds what is no release")
+            raise Malformed("releases contains an invalid entry")
         if _typed(place, entry, "path", str) not in files:
             raise Malformed(f"{place}path is not among its files")
     _check_since(manifest.get("since"), files)
@@ -103,22 +103,22 @@ def _check_image(image: dict[str, Any], files: dict[str, Any]) -> None:
     if image["path"] not in files:
         raise Malformed("image.path is not among its files")
     if not _DIGEST.fullmatch(image["id"]):
-        raise Malformed("image.id is no sha256")
+        raise Malformed("image.id is not a sha256")
     for number, layer in enumerate(_typed("image.", image, "layers", list)):
         place = f"image.layers[{number}]"
         if not isinstance(layer, dict) or set(layer) != set(_LAYER):
-            raise Malformed(f"{place} is not what a layer is")
+            raise Malformed(f"{place} is not a valid layer")
         for key, kind in _LAYER.items():
             _typed(f"{place}.", layer, key, kind)
         if not _DIGEST.fullmatch(layer["digest"]) or not _DIGEST.fullmatch(layer["diff_id"]):
-            raise Malformed(f"{place} has no sha256")
+            raise Malformed(f"{place} has an invalid sha256")
 
 
 def _check_since(since: Any, files: dict[str, Any]) -> None:
     if since is None:
         return
     if not isinstance(since, dict):
-        raise Malformed("since is no object")
+        raise Malformed("since is not an object")
     _typed("since.", since, "created", str)
     absent = _typed("since.", since, "absent", list)
     if not all(isinstance(name, str) and name in files for name in absent):
@@ -129,7 +129,7 @@ def _check_since(since: Any, files: dict[str, Any]) -> None:
 
 
 def _check_names(names: Iterable[str]) -> None:
-    """Names have to stay below the bundle, mean one file each everywhere, and fit on a line."""
+    """Check that names stay inside the bundle, are unique on every system, and fit on a line."""
     seen: dict[str, str] = {}
     kinds: dict[str, str] = {}
     for name in names:
@@ -140,8 +140,8 @@ def _check_names(names: Iterable[str]) -> None:
             raise Malformed(f"the file name {name!a} has a backslash or cannot be printed")
         if {"", ".", ".."} & set(parts):
             raise Malformed(f"the file name {name!r} does not stay inside the bundle")
-        if name in OWN:
-            raise Malformed(f"the file name {name!r} is that of a list of the bundle's own")
+        if name in INDEX_FILES:
+            raise Malformed(f"the file name {name!r} is reserved for the bundle")
         for count in range(1, len(parts) + 1):
             path, kind = "/".join(parts[:count]), "file" if count == len(parts) else "folder"
             folded = unicodedata.normalize("NFC", path).casefold()
