@@ -1,42 +1,49 @@
-"""Says what an image would be made of, and lays its build context out.
+"""Prints what an image would be made of as JSON, or writes its build context.
 
-Used by the role ppocr_image; by hand:
-  scripts/image_context.py plan --settings '{"device": "cpu"}'
-  scripts/image_context.py write --settings '{}' --out build/context.tar
+Used by the role ppocr_image. Both actions print one line of JSON: the hash of the sources, the base
+image and the commit.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 import tempfile
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
+from .. import command_line
+from ..errors import OK, Error
 from ..images import context
 from ..images.models import ModelError
 
+EPILOG = """\
+examples:
+  scripts/image_context.py plan --settings '{"device": "cpu"}'
+  scripts/image_context.py write --settings '{}' --out build/context.tar
+"""
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def parse(arguments: list[str] | None = None) -> Namespace:
+    parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument("action", choices=["plan", "write"])
     parser.add_argument(
         "--settings", default="{}", help="JSON object: see src/ppocr_control/images/context.py"
     )
-    parser.add_argument("--out", type=Path, help="with write: the tar archive to make")
-    cache = Path(os.environ.get("PPOCR_CACHE", Path.home() / ".cache/ppocr"))
-    parser.add_argument("--cache", type=Path, default=cache, help="where fetched models are kept")
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="with write: the tar archive to create")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=command_line.cache_folder(),
+        help="folder of downloaded models (default: %(default)s)",
+    )
+    args = parser.parse_args(arguments)
     if args.action == "write" and args.out is None:
         parser.error("write needs --out")
     return args
 
 
-def main() -> int:
-    args = _parse()
+def work(args: Namespace) -> tuple[int, Any, str]:
     try:
         settings = context.ImageSettings.from_dict(json.loads(args.settings))
         plan = {
@@ -52,7 +59,9 @@ def main() -> int:
                 context.pack(Path(folder) / "context", args.out)
             plan["context"] = str(args.out)
     except (context.ContextError, ModelError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(plan))
-    return 0
+        raise Error(str(error)) from error
+    return OK, plan, json.dumps(plan)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return command_line.run(parse(arguments), work)

@@ -1,10 +1,6 @@
-"""Says what an image is, and fills the store of compressed layers that hosts are served from.
+"""Describes an image, compresses its layers into the store, pushes it, or lists layer sizes.
 
-Used by the role ppocr_image; by hand it prepares a shipment, for example over night:
-  scripts/image_layers.py describe ppocr:1.0.0
-  scripts/image_layers.py fill ppocr:1.0.0 --engines 20.10.24 26.1.5
-  scripts/image_layers.py push ppocr:1.0.0 --registry registry.example:5000
-  scripts/image_layers.py sizes ppocr:1.0.0                            what is large in an image
+Used by the role ppocr_image; manually it prepares sending an image, for example overnight.
 """
 
 from __future__ import annotations
@@ -26,23 +22,35 @@ from ..progress import Progress, megabytes
 from ..shipping import registry
 from ..shipping.job import Supply
 
+EPILOG = """\
+examples:
+  scripts/image_layers.py describe ppocr:1.0.0
+  scripts/image_layers.py fill ppocr:1.0.0 --engines 20.10.24 26.1.5
+  scripts/image_layers.py push ppocr:1.0.0 --registry registry.example:5000
+  scripts/image_layers.py sizes ppocr:1.0.0
+"""
+
 
 def parse(arguments: list[str] | None = None) -> Namespace:
-    parser = command_line.parser(__doc__)
+    parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument("action", choices=["describe", "fill", "push", "sizes"])
     parser.add_argument("image", help="name of an image on this machine, or a saved one")
     parser.add_argument("--layers", nargs="*", help="diff IDs to prepare (default: all)")
-    parser.add_argument("--registry", default="", help="push: where to, host[:port][/path]")
+    parser.add_argument("--registry", default="", help="with push: host[:port][/path]")
     parser.add_argument("--engines", nargs="*", default=[], help="versions of the hosts' engines")
     parser.add_argument(
-        "--cache-limit", type=float, default=20, metavar="GB", help="of the store (default: 20)"
+        "--cache-limit",
+        type=float,
+        default=20,
+        metavar="GB",
+        help="maximum size of the store (default: 20)",
     )
     command_line.add_store(parser)
     return parser.parse_args(arguments)
 
 
 def sizes(image: str) -> tuple[int, Any, str]:
-    """The layers of an image of this machine's engine, lowest first, with their sizes in bytes."""
+    """Return the layers of a local image with their sizes in bytes, lowest first."""
     client, image = local_engine(), image_name.to_find(image)
     try:
         history = client.api.history(image)
@@ -59,7 +67,7 @@ def sizes(image: str) -> tuple[int, Any, str]:
 
 
 def dockerfile_step(created_by: str) -> str:
-    """The line of the Dockerfile behind a layer, as far as the engine kept it."""
+    """Return the Dockerfile line of a layer, as far as the engine recorded it."""
     step = created_by.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()
     target = step.rpartition(" in ")[2].strip() if step.startswith("COPY") else ""
     return f"COPY to {target}" if target else " ".join(step.split())[:80] or "base"
