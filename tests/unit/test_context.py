@@ -111,7 +111,7 @@ def test_two_modules_of_one_name_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         (MODULE.format(name="other"), "declares the name 'other'.* rename the folder to other"),
         ("class Ours:\n    pass\n", "declares no module"),
