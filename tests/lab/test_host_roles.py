@@ -158,7 +158,7 @@ def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Pl
     pids = [engine_pid(host) for host in pair]
     first = playbook(PLAY, pair)  # t no longer names a mirror: our own sources go
     assert {task for _host, task in first.changed} <= {
-        "docker_engine : Make or remove the folder of our apt configuration"
+        "host_packages : Create or remove the folder of our apt configuration"
     }
     playbook(PLAY, pair).assert_unchanged()
     playbook(PLAY, pair, check=True).assert_unchanged()
