@@ -25,6 +25,7 @@ values = load("plugins/action/inventory_check_settings.py").setting_values
 
 ROLES = source.find_roles()
 SETTINGS = {s.name: s for role in ROLES for s in [*role.settings, *role.shared]}
+FACTS = {fact.name for role in ROLES for fact in role.facts}
 EXAMPLES = ROOT / "inventory/example/group_vars/ppocr_hosts"
 TEA = """---
 summary: {en: Makes tea, zh: 沏茶}
@@ -134,7 +135,7 @@ def test_every_shared_setting_in_use_is_declared() -> None:
     for pattern in ("roles/*/defaults/*.yml", "playbooks/**/*.yml", "inventory/**/*_vars/**/*.yml"):
         for path in ROOT.glob(pattern):
             used |= _settings_in(path.read_text(encoding="utf-8"))
-    assert used - set(SETTINGS) - {"ppocr_hosts", *(role.name for role in ROLES)} == set()
+    assert used - {*SETTINGS, *FACTS, "ppocr_hosts", *(role.name for role in ROLES)} == set()
 
 
 def _settings_in(text: str) -> set[str]:
