@@ -41,7 +41,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Look who holds the ports
+- name: Check who uses the ports
   preflight_ports:
     wanted:
       - {name: ppocr, port: 8866}

@@ -180,7 +180,7 @@ def test_changed_parameters_replace_the_container(a: Host, playbook: Playbooks) 
 
 def test_killed_in_the_middle_a_rerun_ends_well(a: Host, playbook: Playbooks) -> None:
     run = playbook.start(DEPLOY, [a], *SERVE_ONLY)
-    run.wait_for("Keep it under another name")
+    run.wait_for("Rename the old container")
     run.kill()
     stopped = playbook(DEPLOY, [a], *SERVE_ONLY, expect_rc=2)
     assert "its lock is stale" in words(stopped) and not stopped.changed

@@ -257,7 +257,7 @@ def test_a_run_cut_off_before_the_restart_is_finished_by_the_next(b: Host, playb
     settings = {"docker_engine_daemon_config": {"debug": True}}
     pid = engine_pid(b)
     cut = playbook.start(PLAY, [b], *ENGINE, extra_vars=settings)
-    cut.wait_for("TASK [docker_engine : Give dockerd the proxy]")
+    cut.wait_for("TASK [docker_engine : Configure dockerd's proxy]")
     cut.kill()
     assert daemon_json(b)["debug"] is True and engine_pid(b) == pid
     playbook(PLAY, [b], *ENGINE, extra_vars=settings)
