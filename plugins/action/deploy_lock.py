@@ -29,7 +29,7 @@ for try in 1 2 3; do
 done
 rm -f "$own"; echo "cannot make $path" >&2; exit 3
 """
-# Takes away the very lock that was looked at; one that somebody took since is put back.
+# Removes the lock only if it is unchanged; one that another run took since is restored.
 _BREAK = r"""
 path=@PATH@ old=@PATH@.$$.old
 mv "$path" "$old" 2>/dev/null || exit 0
@@ -100,7 +100,7 @@ def words(holder: dict[str, Any], alive: bool | None, breaking: bool) -> str:
         return text + (" deploy_lock_break does not break its lock." if breaking else "")
     remedy = "run again with -e deploy_lock_break=true."
     if alive is None:
-        return f"{text}Whether it still runs cannot be told from here: if it does not, {remedy}"
+        return f"{text}Whether it still runs is unknown here: if it does not, {remedy}"
     return f"{text}That process is gone and its lock is stale: {remedy}"
 
 

@@ -164,7 +164,7 @@ class ActionModule(ActionBase):
             return become_remedy(user, become.name, str(error), has_password)
         if said.strip() == "0":
             return ""
-        # A terminal puts sudo's words into stdout, and ssh adds a farewell.
+        # With a terminal, sudo's message is in stdout, and ssh appends "Shared connection closed".
         lines = (answer["stdout"] + "\n" + answer["stderr"]).splitlines()
         words = "\n".join(
             line for line in lines if not re.match(r"Shared connection to .*closed", line)

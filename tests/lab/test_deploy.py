@@ -152,7 +152,7 @@ def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playboo
         "hubserving_wait_timeout": 20,
     }
     run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
-    assert "the old container serves on unchanged" in words(run)
+    assert "the old container keeps serving unchanged" in words(run)
     assert "ppocr-candidate:" in words(run)  # its last log lines
     assert container(a)["Id"] == before and serves(a)
     assert a.run("docker ps -aq --filter name=candidate").stdout == ""
