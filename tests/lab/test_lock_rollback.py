@@ -135,7 +135,9 @@ def test_another_machines_lock_is_broken_only_when_asked(pair, playbook) -> None
     }  # fmt: skip
     host.put(LOCK, json.dumps(holder) + "\n")
     run = playbook("stop", pair, expect_rc=2)
-    assert "locked by ops@elsewhere" in words(run) and "Whether it still runs is unknown here" in words(run)
+    assert "locked by ops@elsewhere" in words(
+        run
+    ) and "Whether it still runs is unknown here" in words(run)
     assert run.recap[host.name].failed and not run.recap[pair[0].name].failed
     playbook("stop", pair, extra_vars={"deploy_lock_break": "true"})
     assert not locked(host)

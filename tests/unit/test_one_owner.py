@@ -98,7 +98,7 @@ def test_the_version_is_one() -> None:
 
 
 def test_the_modules_have_the_version_their_config_asks_for() -> None:
-    variables = (ROOT / "roles/hubserving/vars/main.yml").read_text("utf-8")
+    variables = (ROOT / "roles/hubserving/vars/main/main.yml").read_text("utf-8")
     asked = re.findall(r"'version': '([^']+)'", variables)
     assert len(asked) == 1
     for name in config.OUR_MODULES:
