@@ -22,6 +22,9 @@ false, for what has no place in an inventory; entries, the setting whose entries
 the setting that an option stands for. An item with `group` alone is a heading. @version@ stands
 for the version in pyproject.toml.
 
+The key `facts` lists what a role tells other roles and playbooks: variables that its tasks set,
+each with its name, en and zh. They stand in the README, and role inventory_check knows them.
+
 It needs PyYAML, which the control environment has (.venv/bin/python).
 """
 
@@ -166,7 +169,7 @@ class Role:
             text = text.replace(_VERSION, _version(folder.parents[1]))
         node, data = yaml.compose(text), yaml.safe_load(text)
         if not isinstance(data, dict) or set(data) - {
-            *("summary", "about", "settings", "entry_points", "shared"),
+            *("summary", "about", "settings", "entry_points", "shared", "facts"),
         }:
             raise SourceError(f"{self.name}: settings.yml has keys that are not known")
         if not isinstance(data.get("summary"), dict):
@@ -175,6 +178,7 @@ class Role:
         self.summary: dict[str, str] = data["summary"]
         self.settings = _settings(text, children.get("settings"), data.get("settings"))
         self.shared = _settings(text, children.get("shared"), data.get("shared"))
+        self.facts = _settings(text, children.get("facts"), data.get("facts"))
         about = [prose(part) for part in data.get("about") or []]
         self.entries = {"main": Entry(self.summary["en"], about, self.settings)}
         nodes = _children(children.get("entry_points"))
@@ -188,6 +192,12 @@ class Role:
 
     def path(self, name: str) -> Path:
         return self.folder / name
+
+    def sets(self, fact: str) -> bool:
+        """Whether a task registers the fact, or has it as a key (set_fact)."""
+        pattern = re.compile(rf"^\s+(?:register: {fact}\s*$|{fact}:)", re.MULTILINE)
+        files = self.path("tasks").glob("*.yml")
+        return any(pattern.search(path.read_text(encoding="utf-8")) for path in files)
 
 
 def _version(root: Path) -> str:
@@ -279,6 +289,8 @@ def problems(roles: Iterable[Role]) -> list[str]:
             if setting.name in owners:
                 complaints.append(f"{setting.name} is a setting of {owners[setting.name]} too")
             owners[setting.name] = role.name
+        for fact in role.facts:
+            complaints += _fact_problems(fact, role, owners)
         found += [f"{role.name}: {complaint}" for complaint in dict.fromkeys(complaints)]
     return found
 
@@ -302,6 +314,18 @@ def _problems(setting: Setting, prefix: str, needs_default: bool = True) -> Iter
             yield from _value_problems(setting, key, setting.data[key])
     for option in setting.options:
         yield from (f"{name}: {text}" for text in _problems(option, "", needs_default=False))
+
+
+def _fact_problems(fact: Setting, role: Role, settings: Mapping[str, str]) -> Iterator[str]:
+    if not fact.name.startswith(f"{role.name}_"):
+        yield f"{fact.name} does not start with {role.name}_"
+    if unknown := set(fact.data) - {"name", *LANGUAGES}:
+        yield f"{fact.name} has keys that are not known: {', '.join(sorted(unknown))}"
+    if fact.name in settings:
+        yield f"{fact.name} is a setting and a fact"
+    if not role.sets(fact.name):
+        yield f"{fact.name} is a fact that no task sets"
+    yield from _text_problems(fact)
 
 
 def _text_problems(setting: Setting) -> Iterator[str]:
@@ -440,6 +464,12 @@ def check_vars(roles: list[Role]) -> str:
     ):
         lines += ["", f"# {comment}", f"_inventory_check_{variable}:"]
         lines += [f"  - {name}" for name in sorted(settings) if settings[name].get(key)]
+    lines += [
+        "",
+        "# What roles tell each other, which are no misspelt settings",
+    ]
+    lines.append("_inventory_check_facts:")
+    lines += [f"  - {name}" for name in sorted(fact.name for role in roles for fact in role.facts)]
     return "\n".join(lines) + "\n"
 
 
@@ -511,6 +541,9 @@ def readme(role: Role) -> str:
             lines += ["Takes the same settings."]
         else:
             lines += _tables(entry.settings, "en", "###")
+    if role.facts:
+        lines += ["", "## Facts for other roles", "", "| Fact | What it is |", "| --- | --- |"]
+        lines += [f"| `{fact.name}` | {_cell(fact.about('en'))} |" for fact in role.facts]
     if tags := _tags(role):
         lines += ["", "## Tags", "", ", ".join(f"`{tag}`" for tag in tags)]
     return "\n".join(lines).rstrip() + "\n"

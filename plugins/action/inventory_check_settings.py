@@ -72,7 +72,7 @@ def shown(name: str, value: Any, secret: bool = False) -> str:
 
 class ActionModule(ActionBase):
     """inventory_check_settings: roles_dir, top_level (options), allowed (names), ranges,
-    not_empty (names), host_paths (names)."""
+    not_empty (names), host_paths (names), facts (names roles set for each other)."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -134,7 +134,11 @@ class ActionModule(ActionBase):
         self, variables: dict[str, Any], owners: Mapping[str, Any], roles: Iterable[str]
     ) -> list[str]:
         prefixes = ["ppocr_", *(f"{role}_" for role in roles)]
-        unknown = unknown_names(variables, owners, prefixes, self._task.args.get("allowed") or ())
+        # Facts may be there from an earlier play; what a playbook hands to this role is a
+        # variable of the task.
+        ours = {*(self._task.args.get("facts") or ()), *self._task.get_vars()}
+        allowed = {*(self._task.args.get("allowed") or ()), *ours}
+        unknown = unknown_names(variables, owners, prefixes, allowed)
         problems = []
         for name, nearest in unknown.items():
             hint = f"did you mean {nearest}?" if nearest else "no setting has a similar name."

@@ -1,21 +1,20 @@
 #!/usr/bin/python
 """Ansible module: which process or container holds a TCP port of this host.
 
-Standard library only, and no ss or lsof: /proc/net/tcp{,6} gives the listening sockets,
+No ss or lsof: /proc/net/tcp{,6} gives the listening sockets,
 /proc/<pid>/fd their owners, and the Docker socket, where one answers, the containers behind
 docker-proxy or behind a forwarding rule that no process shows.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import re
-import socket as socketlib
+import socket
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.ppocr_hosts.docker_engine_socket import SOCKET, engine_get
 
 DOCUMENTATION = r"""
 module: preflight_ports
@@ -42,7 +41,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Look who holds the ports
+- name: Check who uses the ports
   preflight_ports:
     wanted:
       - {name: ppocr, port: 8866}
@@ -71,8 +70,8 @@ def hex_address(text):
     words = [raw_ip[i : i + 8] for i in range(0, len(raw_ip), 8)]
     # each 32-bit word is in the byte order of the machine; every host here is little-endian
     packed = b"".join(bytes.fromhex(word)[::-1] for word in words)
-    family = socketlib.AF_INET if len(packed) == 4 else socketlib.AF_INET6
-    ip = socketlib.inet_ntop(family, packed)
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    ip = socket.inet_ntop(family, packed)
     return (ip[7:] if ip.startswith("::ffff:") else ip), int(raw_port, 16)
 
 
@@ -149,18 +148,9 @@ def socket_owners(inodes):
 
 def containers(path):
     """Return [{id, name, labels, ports: [(ip, port)]}] of running containers; [] without engine."""
-    connection = http.client.HTTPConnection("localhost", timeout=15)
-    connection.sock = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM)
-    connection.sock.settimeout(15)
     try:
-        connection.sock.connect(path)
-        connection.request("GET", "/containers/json")
-        answer = json.loads(connection.getresponse().read().decode("utf-8"))
-    except (OSError, ValueError, http.client.HTTPException):
-        return []
-    finally:
-        connection.close()
-    if not isinstance(answer, list):
+        answer = engine_get(path, "/containers/json")
+    except (OSError, ValueError):
         return []
     return [
         {
@@ -211,7 +201,7 @@ def main():
             "wanted": {"type": "list", "elements": "dict", "required": True},
             "bind": {"type": "str", "default": "0.0.0.0"},  # noqa: S104 as above
             "label": {"type": "str", "required": True},
-            "socket": {"type": "str", "default": "/var/run/docker.sock"},
+            "socket": {"type": "str", "default": SOCKET},
         },
         supports_check_mode=True,
     )

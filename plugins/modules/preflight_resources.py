@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import socket as socketlib
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.ppocr_hosts.docker_engine_socket import SOCKET, engine_get
 
 DOCUMENTATION = r"""
 module: preflight_resources
@@ -88,19 +87,12 @@ def _read(path):
         return ""
 
 
-def engine_get(path, url):
+def ask_engine(path, url):
     """Return the engine's parsed answer to GET url, or None where no engine answers."""
-    connection = http.client.HTTPConnection("localhost", timeout=15)
-    connection.sock = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM)
-    connection.sock.settimeout(15)
     try:
-        connection.sock.connect(path)
-        connection.request("GET", url)
-        return json.loads(connection.getresponse().read().decode("utf-8"))
-    except (OSError, ValueError, http.client.HTTPException):
+        return engine_get(path, url)
+    except (OSError, ValueError):
         return None
-    finally:
-        connection.close()
 
 
 def configured_root(text):
@@ -145,19 +137,19 @@ def main():
             "control_epoch": {"type": "float", "required": True},
             "default_root": {"type": "str", "default": "/var/lib/docker"},
             "daemon_json": {"type": "str", "default": "/etc/docker/daemon.json"},
-            "socket": {"type": "str", "default": "/var/run/docker.sock"},
+            "socket": {"type": "str", "default": SOCKET},
         },
         supports_check_mode=True,
     )
     params = module.params
-    info = engine_get(params["socket"], "/info") or {}
+    info = ask_engine(params["socket"], "/info") or {}
     root = (
         info.get("DockerRootDir")
         or configured_root(_read(params["daemon_json"]))
         or params["default_root"]
     )
     filters = quote(json.dumps({"label": [params["label"]]}))
-    images = engine_get(params["socket"], "/images/json?filters=" + filters)
+    images = ask_engine(params["socket"], "/images/json?filters=" + filters)
     disk = os.statvfs(nearest_existing(root))
     flags = _read("/proc/cpuinfo").split()
     module.exit_json(

@@ -152,7 +152,7 @@ def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playboo
         "hubserving_wait_timeout": 20,
     }
     run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
-    assert "the old container serves on unchanged" in words(run)
+    assert "the old container keeps serving unchanged" in words(run)
     assert "ppocr-candidate:" in words(run)  # its last log lines
     assert container(a)["Id"] == before and serves(a)
     assert a.run("docker ps -aq --filter name=candidate").stdout == ""
@@ -180,7 +180,7 @@ def test_changed_parameters_replace_the_container(a: Host, playbook: Playbooks) 
 
 def test_killed_in_the_middle_a_rerun_ends_well(a: Host, playbook: Playbooks) -> None:
     run = playbook.start(DEPLOY, [a], *SERVE_ONLY)
-    run.wait_for("Keep it under another name")
+    run.wait_for("Rename the old container")
     run.kill()
     stopped = playbook(DEPLOY, [a], *SERVE_ONLY, expect_rc=2)
     assert "its lock is stale" in words(stopped) and not stopped.changed

@@ -271,7 +271,7 @@ def test_a_card_the_runtime_does_not_know_has_a_sentence(h: Host, playbook, sett
     chosen = {**settings, "ppocr_cuda_visible_devices": [0]}
     run = playbook(DEPLOY, [h], *SERVE_ONLY, extra_vars=chosen, expect_rc=None)
     refused(run, "unknown device", "NVIDIA's runtime knows no card of that number or name")
-    refused(run, "Compare nvidia-smi -L with ppocr_cuda_visible_devices", "serves on unchanged")
+    refused(run, "Compare nvidia-smi -L with ppocr_cuda_visible_devices", "keeps serving unchanged")
     assert container(h)["Id"] == before and container(h)["State"]["Running"]
     nvidia.pretend(h)
 

@@ -60,7 +60,7 @@ def engine_pid(host: Host) -> str:
 def test_check_mode_on_bare_hosts_promises_and_changes_nothing(pair, playbook: Playbooks) -> None:
     run = playbook(PLAY, pair, check=True)
     assert "docker.io would be installed" in words(run)
-    assert "the host has no engine, so what needs one is skipped" in words(run)
+    assert "the host has no engine; tasks that need Docker are skipped" in words(run)
     for host in pair:
         assert host.run("test -e /etc/docker || test -e /usr/sbin/dockerd", check=False).returncode
         assert host.run("date +%Z").stdout.strip() == "UTC"
@@ -158,7 +158,7 @@ def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Pl
     pids = [engine_pid(host) for host in pair]
     first = playbook(PLAY, pair)  # t no longer names a mirror: our own sources go
     assert {task for _host, task in first.changed} <= {
-        "docker_engine : Make or remove the folder of our apt configuration"
+        "host_packages : Create or remove the folder of our apt configuration"
     }
     playbook(PLAY, pair).assert_unchanged()
     playbook(PLAY, pair, check=True).assert_unchanged()
@@ -257,7 +257,7 @@ def test_a_run_cut_off_before_the_restart_is_finished_by_the_next(b: Host, playb
     settings = {"docker_engine_daemon_config": {"debug": True}}
     pid = engine_pid(b)
     cut = playbook.start(PLAY, [b], *ENGINE, extra_vars=settings)
-    cut.wait_for("TASK [docker_engine : Give dockerd the proxy]")
+    cut.wait_for("TASK [docker_engine : Configure dockerd's proxy]")
     cut.kill()
     assert daemon_json(b)["debug"] is True and engine_pid(b) == pid
     playbook(PLAY, [b], *ENGINE, extra_vars=settings)

@@ -96,7 +96,7 @@ def test_no_engine_means_no_containers(tmp_path) -> None:
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(path)  # bound and not listening: refuses connections
         assert ports.containers(path) == []
-        assert resources.engine_get(path, "/info") is None
+        assert resources.ask_engine(path, "/info") is None
 
 
 def test_disk_is_measured_where_docker_would_put_its_data(tmp_path) -> None:

@@ -167,3 +167,18 @@ def test_a_rollback_to_what_is_not_there_names_what_is(hubserving):
     none = hubserving.hubserving_rollback(IMAGES[1:2], "ppocr", "", ["sha256:b"])["error"]
     assert "No earlier image is remembered here" in none
     assert "no container" in hubserving.hubserving_rollback(IMAGES, "ppocr", "", [])["error"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "family", "expected"),
+    [
+        ("Ubuntu", "Debian", "Debian"),
+        ("Rocky", "RedHat", "RedHat"),
+        ("Anolis OS", "Anolis", "RedHat"),
+        ("Anolis", "Anolis", "RedHat"),
+    ],
+)
+def test_a_host_takes_the_packages_of_its_family(load_plugin, distribution, family, expected):
+    packages = load_plugin("plugins/filter/host_packages.py")
+    facts = {"distribution": distribution, "os_family": family}
+    assert packages.host_packages_family(facts) == expected

@@ -25,6 +25,7 @@ values = load("plugins/action/inventory_check_settings.py").setting_values
 
 ROLES = source.find_roles()
 SETTINGS = {s.name: s for role in ROLES for s in [*role.settings, *role.shared]}
+FACTS = {fact.name for role in ROLES for fact in role.facts}
 EXAMPLES = ROOT / "inventory/example/group_vars/ppocr_hosts"
 TEA = """---
 summary: {en: Makes tea, zh: 沏茶}
@@ -50,6 +51,10 @@ settings:
          | default('green') }}
     en: "Which tea: the kitchen's."
     zh: 哪一种茶。
+facts:
+  - name: tea_pot
+    en: The pot it was made in.
+    zh: 沏茶所用的壶。
 """
 
 
@@ -58,7 +63,9 @@ def tree(tmp_path: Path) -> Path:
     """A repository with one small role that is in order."""
     role = tmp_path / "roles/tea"
     (role / "tasks").mkdir(parents=True)
-    (role / "tasks/main.yml").write_text("---\n- name: Pour\n  tags: [tea, tea_run]\n")
+    (role / "tasks/main.yml").write_text(
+        "---\n- name: Pour\n  tags: [tea, tea_run]\n  register: tea_pot\n", encoding="utf-8"
+    )
     (role / "settings.yml").write_text(TEA, encoding="utf-8")
     return tmp_path
 
@@ -128,7 +135,7 @@ def test_every_shared_setting_in_use_is_declared() -> None:
     for pattern in ("roles/*/defaults/*.yml", "playbooks/**/*.yml", "inventory/**/*_vars/**/*.yml"):
         for path in ROOT.glob(pattern):
             used |= _settings_in(path.read_text(encoding="utf-8"))
-    assert used - set(SETTINGS) - {"ppocr_hosts", *(role.name for role in ROLES)} == set()
+    assert used - {*SETTINGS, *FACTS, "ppocr_hosts", *(role.name for role in ROLES)} == set()
 
 
 def _settings_in(text: str) -> set[str]:
@@ -173,6 +180,10 @@ def test_writes_what_check_then_accepts(tree: Path) -> None:
     readme = (tree / "roles/tea/README.md").read_text()
     assert "| `tea_cups` | int | `2` | Number of `cups`. From 1 to 9. |" in readme
     assert "`tea`, `tea_run`" in readme
+    assert "## Facts for other roles\n" in readme
+    assert "| `tea_pot` | The pot it was made in. |" in readme
+    checked = yaml.safe_load((tree / "roles/inventory_check/vars/main/settings.yml").read_text())
+    assert checked["_inventory_check_facts"] == ["tea_pot"]
     assert "杯数，用 `cups` 表示。取值 1 到 9。" in (tree / "docs/settings.zh-CN.md").read_text()
     specs = (tree / "roles/tea/meta/argument_specs.yml").read_text()
     assert "description: >-\n          Number of C(cups). From 1 to 9.\n" in specs
@@ -233,6 +244,11 @@ def test_names_a_file_of_the_example_that_nothing_writes(tree: Path, capsys) -> 
         ("range: [1, 9]", "as: tea_pots", "as names tea_pots, no such setting"),
         ("- name: tea_cups\n    type", "- type", "has no name"),
         ("summary: {en: Makes tea, zh: 沏茶}", "summary: Makes tea", "summary has no en and zh"),
+        ("name: tea_pot", "name: pot", "pot does not start with tea_"),
+        ("name: tea_pot", "name: tea_cosy", "tea_cosy is a fact that no task sets"),
+        ("name: tea_pot", "name: tea_cups", "tea_cups is a setting and a fact"),
+        ("name: tea_pot", "name: tea_pot\n    type: str", "tea_pot has keys that are not known"),
+        ("    zh: 沏茶所用的壶。\n", "", "tea_pot has no description in zh"),
         ("about:", "abuot:", "settings.yml has keys that are not known"),
     ],
 )

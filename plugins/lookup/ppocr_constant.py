@@ -1,0 +1,28 @@
+"""Lookup plugin: what several roles have to call by the same name, by what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ppocr_contract import config
+
+_CONSTANTS: dict[str, Any] = {
+    # Modules that come with the image.
+    "modules": list(config.OUR_MODULES),
+    # Image labels: the hash of an image's sources; of an image that holds a part of another.
+    "content_label": "org.ppocr.content",
+    "part_label": "org.ppocr.part-of",
+}
+
+
+class LookupModule(LookupBase):
+    """ppocr_constant: the names of the constants."""
+
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[Any]:
+        """Return the constant of each name; raises AnsibleLookupError for one there is not."""
+        if unknown := set(terms) - set(_CONSTANTS):
+            raise AnsibleLookupError(f"ppocr_constant: no {', '.join(sorted(unknown))}")
+        return [_CONSTANTS[term] for term in terms]

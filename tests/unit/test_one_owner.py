@@ -1,0 +1,119 @@
+"""What has to stand in several places is the same in all of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from typing import Any
+
+import yaml
+from role_code import ROOT, load
+
+from ppocr_contract import config
+from ppocr_control.bundle.make import CONTENT_LABEL
+from ppocr_control.images import context
+from ppocr_control.layers import image_archive
+
+CONSTANTS = load("plugins/lookup/ppocr_constant.py")._CONSTANTS
+PRODUCT = ("images", "playbooks", "plugins", "roles", "src")
+
+
+def settings(role: str) -> dict[str, Any]:
+    """{name: setting} of a role."""
+    source = yaml.safe_load((ROOT / "roles" / role / "settings.yml").read_text("utf-8"))
+    entries = [*source["settings"], *source.get("shared", [])]
+    return {entry["name"]: entry for entry in entries if "name" in entry}
+
+
+def files_with(pattern: str) -> set[str]:
+    """Files of the product, documentation aside, that hold the pattern outside of comments."""
+    found = set()
+    for file in (path for folder in PRODUCT for path in (ROOT / folder).rglob("*")):
+        if file.suffix in (".py", ".yml", ".j2") or file.name == "Dockerfile":
+            text = re.sub(r"^\s*#.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            if re.search(pattern, text):
+                found.add(str(file.relative_to(ROOT)))
+    return found
+
+
+def default(path: str, name: str) -> str:
+    """A text that a Python file of the hosts assigns to a name, alone or among others."""
+    for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+            names = [target.id for target in node.targets[0].elts if isinstance(target, ast.Name)]
+            if name in names:
+                return ast.literal_eval(node.value)[names.index(name)]
+    raise AssertionError(f"{path} has no {name}")
+
+
+def test_the_modules_are_the_contract_s() -> None:
+    ours = list(config.OUR_MODULES)
+    assert CONSTANTS["modules"] == settings("hubserving")["hubserving_modules"]["default"] == ours
+    assert {path.name for path in (ROOT / "images/ppocr/modules").iterdir() if path.is_dir()} >= {
+        *ours
+    }
+    assert files_with(r"ocr_system\W+ocr_det\W+ocr_cls") == {
+        "roles/hubserving/defaults/main.yml",
+        "roles/hubserving/settings.yml",
+        "roles/smoke_test/defaults/main.yml",
+        "roles/smoke_test/settings.yml",
+        "src/ppocr_contract/config.py",
+    }
+
+
+def test_the_content_label_is_one() -> None:
+    label = CONSTANTS["content_label"]
+    assert label == CONTENT_LABEL
+    assert label == default("plugins/modules/ppocr_image_prune.py", "CONTENT")
+    assert f'{label}="${{CONTENT}}"' in (ROOT / "images/ppocr/Dockerfile").read_text("utf-8")
+    row = load("plugins/filter/hubserving.py").hubserving_status_row
+    container = {
+        "Name": "/a",
+        "State": {"Status": "running"},
+        "Config": {"Image": "a", "Labels": {label: "0123456789abcdef"}},
+    }
+    assert row(container, "h", "e")["content"] == "0123456789ab"
+    for path in (ROOT / "src").rglob("*.py"):
+        named = re.findall(r'"(org\.ppocr\.con\w+)"', path.read_text(encoding="utf-8"))
+        assert set(named) <= {label}, path
+    assert CONSTANTS["part_label"] == image_archive.PART_OF
+
+
+def test_the_suffix_of_gpu_images_is_one() -> None:
+    for role, name in (("ppocr_image", "ppocr_image_tag"), ("hubserving", "hubserving_image")):
+        assert "'-gpu' if" in settings(role)[name]["default"]
+    rollback = (ROOT / "roles/hubserving/tasks/rollback.yml").read_text("utf-8")
+    assert set(re.findall(r"'-[a-z]+'", rollback)) == {"'-gpu'"}
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert settings("inventory_check")["ppocr_version"]["default"] == project
+    assert context.ImageSettings().version == project
+    fallback = re.compile(r"ppocr_version \| default\('([^']+)'\)")
+    for role in ("hubserving", "ppocr_image", "bundle"):
+        text = (ROOT / "roles" / role / "settings.yml").read_text("utf-8")
+        assert set(fallback.findall(text)) == {project}, role
+
+
+def test_the_modules_have_the_version_their_config_asks_for() -> None:
+    variables = (ROOT / "roles/hubserving/vars/main/main.yml").read_text("utf-8")
+    asked = re.findall(r"'version': '([^']+)'", variables)
+    assert len(asked) == 1
+    for name in config.OUR_MODULES:
+        source = (ROOT / "images/ppocr/modules" / name / "module.py").read_text("utf-8")
+        assert re.findall(r'version="([^"]+)"', source) == asked, name
+
+
+def test_an_architecture_has_docker_s_name() -> None:
+    named = load("plugins/filter/bundle.py").bundle_architecture
+    assert (named("x86_64"), named("aarch64")) == ("amd64", "arm64")
+    assert named("riscv64") == "riscv64"
+    assert files_with(r"x86_64\W+amd64") == {"src/ppocr_control/layers/image_archive.py"}
+
+
+def test_anolis_is_placed_in_a_family_once() -> None:
+    assert files_with(r"RedHat.*Anolis|Anolis.*RedHat|\bAnolis\b.*\bAnolis OS\b") == {
+        "plugins/filter/host_packages.py"
+    }
