@@ -22,7 +22,7 @@ from ppocr_control.images.commit import warnings_about
 from ppocr_control.layers import codec, image_archive, overlay
 from ppocr_control.layers.image_archive import Image, chain_ids, split_name
 from ppocr_control.layers.saved_image import write_packed
-from ppocr_control.layers.source import ArchiveSource, EngineSource, blobs_of
+from ppocr_control.layers.source import ArchiveSource, blobs_of
 from ppocr_control.layers.store import Blob, LayerStore
 from ppocr_control.progress import Progress
 from ppocr_control.shipping import registry
@@ -341,18 +341,6 @@ def test_a_file_is_not_pushed_where_loading_it_takes_a_name(monkeypatch, tmp_pat
     source = ArchiveSource(write_archive(tmp_path / "image.tar", LAYERS, image().config))
     with pytest.raises(Refused, match="a:1 is another image here"):
         registry.push(source, "r:5000", QUIET)
-
-
-def test_sizes_are_those_of_steps_that_made_a_layer(monkeypatch) -> None:
-    history = [{"created_by": "COPY"}, {"empty_layer": True}, {"created_by": "RUN"}]
-    rows = [{"Size": 30}, {"Size": 0}, {"Size": 500}]  # the engine tells the newest first
-    source = EngineSource.__new__(EngineSource)
-    source.image, source.image_id = image(history=history), "x"
-    source.client = SimpleNamespace(api=None, history=None)
-    source.client.api = SimpleNamespace(history=lambda _: rows)
-    assert source.sizes() == dict(zip(image().diff_ids, [500, 30], strict=True))
-    source.image = image()
-    assert source.sizes() == {}
 
 
 def test_a_pull_that_cannot_fit_is_refused() -> None:
