@@ -85,10 +85,6 @@ def test_deploy_gives_a_verdict_for_each_host(pair, playbook: Playbooks) -> None
         assert ask(host)["status"] == "000"
 
 
-def test_a_second_deploy_changes_nothing(pair, playbook: Playbooks) -> None:
-    playbook(DEPLOY, pair).assert_unchanged()
-
-
 def test_check_mode_afterwards_promises_nothing(pair, playbook: Playbooks) -> None:
     playbook(DEPLOY, pair, check=True).assert_unchanged()
 

@@ -68,7 +68,10 @@ CASES: dict[str, tuple[dict, str]] = {
     "ca": ({"ppocr_ca_bundle": "/no/such.pem"}, "ppocr_ca_bundle is /no/such.pem"),
     "bundle": ({"ppocr_bundle_dir": "relative"}, "ppocr_bundle_dir is relative"),
     "proxy": ({"ppocr_proxy": "proxy:3128"}, "ppocr_proxy is not a URL"),
-    "relay": ({"ppocr_image_relay": "far9"}, "ppocr_image_relay of relay is far9"),
+    "relay": (
+        {"ppocr_image_relay": "far9"},
+        "ppocr_image_relay of relay is far9, and no host of the inventory",
+    ),
     "module": ({"hubserving_modules": ["ocr_dte"]}, "unknown: ocr_dte"),
     "no_module": ({"hubserving_modules": []}, "has to serve something"),
     "processes": (
