@@ -33,6 +33,23 @@ def test_steps_are_chosen_by_name(run) -> None:
     assert [step.name for step in run.choose({"unit", "ruff"}, False)] == ["ruff", "unit"]
 
 
+def test_quick_leaves_out_slow_unit_tests_and_nothing_else(run) -> None:
+    steps = [run.quickened(step) for step in run.choose(set(run.QUICK), False)]
+    assert {step.name for step in steps} == set(run.QUICK)
+    changed = [step for step in steps if step not in run.STEPS]
+    assert [step.name for step in changed] == ["unit"]
+    assert "not slow" in changed[0].command
+
+
+def test_shell_that_is_started_is_checked(run) -> None:
+    started = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "scripts").iterdir()
+        if path.is_file() and path.suffix != ".py"
+    }
+    assert started and started <= set(run.shell_scripts())
+
+
 def test_two_steps_of_the_lab_at_once_and_others_beside(run) -> None:
     began = threading.Barrier(run.PARALLEL, timeout=30)
     in_lab: list[str] = []
