@@ -179,6 +179,7 @@ def by_inventory(tmp_path_factory) -> str:
     return run_play(tmp_path_factory.mktemp("inventory"), PLAY, hosts)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BY_INVENTORY)))
 def test_in_the_inventory(by_inventory: str, number: int) -> None:
     name, _, says = BY_INVENTORY[number]
@@ -198,6 +199,7 @@ CHECK_ALONE = """
 """
 
 
+@pytest.mark.slow
 def test_on_the_command_line(tmp_path: Path) -> None:
     """All that are refused in one run, then all that are taken."""
     for taken in (False, True):
@@ -213,6 +215,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
             assert says in output.replace('\\"', '"')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("road", ["json", "file", "host_vars"])
 def test_a_number_for_a_version_is_refused_on_every_road(tmp_path: Path, road: str) -> None:
     hosts: dict[str, Any] = {"h1": {}}
