@@ -88,7 +88,7 @@ LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
 #: What takes longest in the lab and so begins first: a file is a step, and they fill two places.
 LAB_FIRST = ("deploy", "host_roles", "gpu", "lock_rollback", "ship_relay", "ship")
 #: For --full: tests of the lab itself, and what others cover in parts.
-LAB_FULL = ("lab", "german_deploy")
+LAB_FULL = ("lab", "german_deploy", "ship_bench")
 
 
 def lab_steps() -> list[Step]:

@@ -267,7 +267,7 @@ def test_an_engine_that_cannot_start_shows_its_log(b: Host, playbook: Playbooks)
     b.run("systemctl stop docker.socket docker")
     b.put(DAEMON_JSON, json.dumps({**json.loads(good), "log-driver": "nosuch"}))
     run = playbook(
-        PLAY, [b], *ENGINE, expect_rc=None, extra_vars={"docker_engine_start_timeout": 15}
+        PLAY, [b], *ENGINE, expect_rc=None, extra_vars={"docker_engine_start_timeout": 5}
     )
     assert run.rc and "dockerd does not start" in words(run) and "nosuch" in words(run)
     b.put(DAEMON_JSON, good)

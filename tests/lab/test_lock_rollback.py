@@ -30,7 +30,8 @@ def pair(lab, playbook: Playbooks) -> list[Host]:
         HostSpec("lock1", suite="bookworm"),
         HostSpec("lock2", suite="trixie", user="ops", port=2222),
     )
-    playbook("tests/lab/host_roles.yml", hosts)  # what the service's role needs on a host
+    # What the service's role needs on a host.
+    playbook("tests/lab/host_roles.yml", hosts, "--tags", "docker_engine")
     for host in hosts:
         tiny.make(host)
         for version in ("1.0.0", "1.0.1"):

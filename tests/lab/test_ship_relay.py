@@ -232,7 +232,10 @@ def test_a_relay_that_is_off_in_the_playbook_is_done_without(
     group = {"ppocr_image_relay": "far1"}
     site[0].kill()
     try:
-        run = playbook("ship", site, extra_vars=wanted, group_vars=group, expect_rc=4)
+        run = playbook(
+            "ship", site, extra_vars=wanted, group_vars=group, expect_rc=4,
+            env={"ANSIBLE_TIMEOUT": "5"},
+        )  # fmt: skip
     finally:
         site[0].start()
     assert run.recap["far1"].unreachable and run.recap["far2"].changed == 1, run.recap

@@ -9,7 +9,7 @@ import pytest
 from role_code import ROOT, load
 
 ITSELF = "tests/lab/test_lab.py"
-FOR_FULL = {ITSELF, "tests/lab/test_german_deploy.py"}
+FOR_FULL = {ITSELF, "tests/lab/test_german_deploy.py", "tests/lab/test_ship_bench.py"}
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from ppocr_control.ssh.host import split_host
 
 QUIET = Progress("testing", quiet=True)
 CODECS = ["gzip", *(["zstd"] if shutil.which("zstd") else [])]
-#: What ppocr_control still leaves open until Python collects it: the pipes of zstd (layers.codec), and
-#: an archive that is refused while it is opened (layers.source).
+#: What ppocr_control leaves open until Python collects it: the pipes of zstd (layers.codec), and an
+#: archive that is refused while it is opened (layers.source).
 left_open = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
