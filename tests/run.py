@@ -121,7 +121,7 @@ STEPS = [
     Step("shell", ["shellcheck", *shell_scripts()]),
     Step("spelling", ["codespell"]),
     Step("types", ["mypy"]),
-    Step("role-docs", [sys.executable, "scripts/role_docs.py", "--check"]),
+    Step("settings", [sys.executable, "scripts/settings.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
     Step("audit", [sys.executable, "-m", "tests.audit"]),
     Step("unit", pytest("tests/unit")),
@@ -138,7 +138,7 @@ STEPS = [
 
 #: What --quick runs.
 QUICK = (
-    "ruff", "format", "yamllint", "shell", "spelling", "types", "role-docs", "ansible-lint", "unit",
+    "ruff", "format", "yamllint", "shell", "spelling", "types", "settings", "ansible-lint", "unit",
 )  # fmt: skip
 
 

@@ -17,13 +17,18 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ppocr_control.errors import LinkLost, Refused, Trouble
+from ppocr_control.errors import Error, LinkLost
 from ppocr_control.layers.image_archive import Image
 from ppocr_control.layers.source import open_source
 from ppocr_control.layers.store import LayerStore
 from ppocr_control.progress import Progress
-from ppocr_control.shipping import delivery, registry, relay
-from ppocr_control.shipping.host_image import probe
+from ppocr_control.shipping import relay
+from ppocr_control.shipping.delivery import deliver
+from ppocr_control.shipping.job import Job, Supply
+from ppocr_control.shipping.registry import Pushed
+from ppocr_control.shipping.state import probe
+from ppocr_control.shipping.strategies import strategies
+from ppocr_control.shipping.strategy import needed
 from ppocr_control.ssh.framing import Frame
 from ppocr_control.ssh.transport import Answer, write_at
 
@@ -104,95 +109,56 @@ class ActionModule(ActionBase):
         try:
             step = getattr(self, f"_{args['step']}")
             return {**result, **step(host, Image(config), store)}
-        except Trouble as error:
+        except Error as error:
             return {**result, "failed": True, "msg": f"{error}", "status": error.status}
 
+    def _job(self, host: AnsibleHost, image: Image, store: LayerStore, doing: str) -> Job:
+        args = self._task.args
+        progress = Progress(doing, _Log(host.name))  # type: ignore[arg-type]
+        codec = args.get("codec", "gzip")
+        supply = Supply(image, store, lambda: open_source(args["source"]), progress, codec)
+        mode, names = args.get("mode", "auto"), args.get("names", [])
+        return Job(image, names, supply, lambda _: str(args["staging"]), progress, mode)
+
     def _look(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
-        state = probe(host, self._task.args["staging"])
-        mode = self._task.args["mode"]
+        args = self._task.args
+        state = probe(host, args["staging"])
         return {
             "changed": False,
             "engine": state.version,
-            "layers": delivery.needed(state, image, mode),
-            "relay": self._task.args["relay"],
+            "layers": needed(state, image, args["mode"]),
+            "relay": args["relay"],
         }
 
     def _compare(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
-        lack = delivery.lacks(
-            host, image, args["names"], store, args["codec"], args["staging"], args["mode"],
-            Progress("comparing", _Log(host.name)),  # type: ignore[arg-type]
-        )  # fmt: skip
-        said = asdict(replace(lack, held=sorted(lack.held)))
-        return {"changed": False, "lack": said, "relay": args["relay"]}
-
-    def _relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> relay.Relay:
-        progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
-        return relay.Relay(host, image, store, self._task.args["staging"], progress)
+        job = self._job(host, image, store, "comparing")
+        lack = relay.lack(job, host, probe(host, args["staging"]))
+        return {
+            "changed": False,
+            "lack": asdict(replace(lack, held=sorted(lack.held))),
+            "relay": args["relay"],
+        }
 
     def _open_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
-        blobs = delivery.usable(store, image, args["codec"])
+        job = self._job(host, image, store, "sending")
         others = [relay.Lack(**want) for want in args["wants"]]
         own = relay.Lack(**args["own"]) if args["own"] else None
         choice = relay.Choice(host.name, args["address"], args["port"])
-        session = self._relay(host, image, store).open(
-            choice, blobs, *relay.shared(image, blobs, others, own)
-        )
+        layers, for_itself = relay.shared(image, job.supply.blobs, others, own)
+        session = relay.Relay(job, host).open(choice, layers, for_itself)
         return {"changed": False, "session": session.as_dict()}
 
     def _close_relay(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
-        self._relay(host, image, store).close()
+        relay.Relay(self._job(host, image, store, "sending"), host).close()
         return {"changed": False}
 
     def _deliver(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
-        progress = Progress("sending", _Log(host.name))  # type: ignore[arg-type]
-        if reference := args.get("reference"):
-            pushed = registry.Pushed(reference, args["sizes"])
-            return self._fetch(host, image, store, pushed, progress)
-        return self._send(host, image, store, args["mode"], args["codec"], progress)
-
-    def _fetch(
-        self, host: AnsibleHost, image: Image, store: LayerStore, pushed: registry.Pushed,
-        progress: Progress,
-    ) -> dict[str, Any]:  # fmt: skip
-        args = self._task.args
-        state = probe(host, args["staging"])
-        try:
-            return _told(delivery.fetch(host, image, args["names"], pushed, state))
-        except (Refused, LinkLost):
-            raise
-        except Trouble as error:
-            if args["mode"] == "registry":
-                raise
-            progress.say(f"{error}; sending the layers instead")
-        with open_source(args["source"]) as source:
-            codec = delivery.prepare([state], source, store, "delta", progress)
-        return self._send(host, image, store, "delta", codec, progress)
-
-    def _send(
-        self, host: AnsibleHost, image: Image, store: LayerStore, mode: str, codec: str,
-        progress: Progress,
-    ) -> dict[str, Any]:  # fmt: skip
-        args = self._task.args
-        rest = (args["names"], store, codec, args["staging"])
-        try:
-            if args.get("session"):
-                session = relay.Session(**args["session"])
-                done = delivery.deliver_relayed(
-                    session, args["relay_address"], host, image, *rest, mode, progress
-                )
-            else:
-                done = delivery.deliver(host, image, *rest, mode, progress)
-        except delivery.NeedsWhole as error:
-            progress.say(f"{error}; sending the whole image instead")
-            with open_source(args["source"]) as source:
-                delivery.fill(source, store, image.diff_ids, codec, progress)
-            done = delivery.deliver(host, image, *rest, "whole", progress)
-            done.notes.append("sent whole because the partial archive was not accepted")
-        return _told(done)
-
-
-def _told(done: delivery.Result) -> dict[str, Any]:
-    return {"changed": done.changed, "shipment": done.as_dict(), "msg": done.words()}
+        job = self._job(host, image, store, "sending")
+        pushed = Pushed(args["reference"], args["sizes"]) if args.get("reference") else None
+        session = relay.Session(**args["session"]) if args.get("session") else None
+        ways = strategies(job, pushed, session, args.get("relay_address", ""))
+        done = deliver(job, host, ways)
+        return {"changed": done.changed, "shipment": done.as_dict(), "msg": done.summary()}

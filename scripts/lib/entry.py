@@ -15,11 +15,19 @@ ENTERED = "PPOCR_ENTERED"
 ENTER = '. "$PPOCR_ROOT/scripts/lib/env.sh"; exec "$PPOCR_VENV/bin/python" -IB "$@"'
 
 
+def in_the_environment():
+    """Whether this Python has what the lock names, and finds the packages of this very project."""
+    ours = importlib.util.find_spec("ppocr_control")
+    origin = os.path.realpath((ours and ours.origin) or "/")
+    return origin.startswith(os.path.join(ROOT, "")) and all(
+        map(importlib.util.find_spec, ("docker", "requests", "isal"))
+    )
+
+
 def main():
     """Never returns: the command ends this program, or takes its place."""
     command = sys.argv[1]
-    needed = ("ppocr_control", "docker", "requests", "isal")
-    if all(map(importlib.util.find_spec, needed)):
+    if in_the_environment():
         os.environ.pop(ENTERED, None)
         sys.argv[:2] = [os.path.join(ROOT, "scripts", command + ".py")]
         sys.exit(importlib.import_module("ppocr_control.commands." + command).main())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import EXIT_STATUS_HELP, FAILED, INTERRUPTED, OK, Trouble
+from .errors import EXIT_STATUS_HELP, FAILED, INTERRUPTED, OK, Error
 
 #: Packages whose errors are the engine's, or the connection's to it.
 _ENGINES_WORDS = ("docker", "requests", "urllib3")
@@ -54,7 +54,7 @@ def run(
     """
     try:
         status, result, words = work(args)
-    except Trouble as trouble:
+    except Error as trouble:
         status, result, words = trouble.status, {"error": str(trouble)}, f"error: {trouble}"
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _ENGINES_WORDS:

@@ -15,19 +15,19 @@ exit status:
 With several hosts the highest of 1, 3 and 4 that occurred."""
 
 
-class Trouble(Exception):
+class Error(Exception):
     """Something went wrong on the way; the message says what, and what to do."""
 
     status = FAILED
 
 
-class Refused(Trouble):
+class Refused(Error):
     """Nothing was sent: it could not have worked."""
 
     status = REFUSED
 
 
-class Unreachable(Trouble):
+class Unreachable(Error):
     """A host cannot be reached, is not the one it was, or does not let us in."""
 
     status = UNREACHABLE

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import parcel
@@ -14,9 +15,12 @@ from hostlab import Host, HostSpec, Playbooks, link
 from hostlab.waiting import until
 from parcel import MB, STAGING, Shipper, image_id, noise, settled, staged
 
-from ppocr_control.layers.source import open_source
+from ppocr_control.layers.source import Source, open_source
 from ppocr_control.layers.store import LayerStore
-from ppocr_control.shipping.delivery import ship as ship_all
+from ppocr_control.progress import Progress
+from ppocr_control.shipping.fleet import Fleet
+from ppocr_control.shipping.job import Job, Supply
+from ppocr_control.shipping.result import Result
 from ppocr_control.ssh.host import Login, SshHost
 
 SPECS = (
@@ -154,11 +158,30 @@ def test_a_host_that_is_gone_does_not_hold_up_the_others(pair: list[Host], ship:
     assert "cannot be reached" in rows["ship2"]["error"]
 
 
+def test_a_dry_run_says_the_steps_and_does_nothing(pair: list[Host], ship: Shipper) -> None:
+    host = pair[0]
+    host.run(f"docker image rm --force {TWO} {ONE}", check=False)
+    row = ship(TWO, "ship1", "--dry-run")["ship1"]
+    actions = [step["action"] for step in row["steps"]]
+    assert actions[0] == "compress" and actions[-3:] == ["send", "load", "name"]
+    assert row["otherwise"] == ["whole"]
+    assert staged(host) == 0 and not any((ship.store / "blobs").rglob("*.*"))
+    assert host.run(f"docker image inspect {TWO}", check=False).returncode
+    ship(TWO, "ship1")
+    assert ship(TWO, "ship1", "--dry-run")["ship1"]["steps"] == []
+
+
 def test_goes_through_a_jump_host(pair: list[Host], ship: Shipper) -> None:
     ship(ONE, "ship2", "-J", "ship1")
     assert parcel.layers(pair[1], ONE) == parcel.layers(None, ONE)
     lines = pair[1].run("journalctl --no-pager -u ssh | grep Accepted | tail -1").stdout
     assert f"from {pair[0].address} " in lines
+
+
+def ship_two(host: SshHost, source: Source, store: Path) -> list[Result]:
+    quiet = Progress("sending", quiet=True)
+    supply = Supply(source.image, LayerStore(store), lambda: nullcontext(source), quiet)
+    return Fleet(Job(source.image, [TWO], supply, lambda _: STAGING, quiet), [host]).ship(source)
 
 
 def test_sudo_that_asks_for_a_password(
@@ -176,12 +199,12 @@ def test_sudo_that_asks_for_a_password(
     assert parcel.layers(host, ONE) == parcel.layers(None, ONE)
     login = Login(config=shipper.config, sudo_password=host.password)
     with SshHost("shipasks", login) as there, open_source(TWO) as source:
-        rows = ship_all([there], source, [TWO], LayerStore(shipper.store), lambda _: STAGING)
-    assert rows[0].changed, rows[0].words()
+        rows = ship_two(there, source, shipper.store)
+    assert rows[0].changed, rows[0].summary()
     assert parcel.layers(host, TWO) == parcel.layers(None, TWO)
     wrong = Login(config=shipper.config, sudo_password=host.name)
     with SshHost("shipasks", wrong) as there, open_source(TWO) as source:
-        rows = ship_all([there], source, [TWO], LayerStore(shipper.store), lambda _: STAGING)
+        rows = ship_two(there, source, shipper.store)
     assert "sudo refuses the password" in rows[0].error
 
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from ppocr_control.docker_engine import engine, over_ssh
-from ppocr_control.errors import Refused, Trouble
+from ppocr_control.errors import Error, Refused
 from ppocr_control.images import image_name
 
 ID = "4bf74f3865d2" + "0" * 52
@@ -109,7 +109,7 @@ def test_the_default_context_is_this_machine(docker_command):
 def test_a_context_that_is_not_there_is_named(docker_command, monkeypatch, said):
     docker_command("[]", said, 1)
     monkeypatch.setenv("DOCKER_CONTEXT", "gone")
-    with pytest.raises(Trouble, match="the docker context gone cannot be read"):
+    with pytest.raises(Error, match="the docker context gone cannot be read"):
         engine.endpoint()
 
 
@@ -120,7 +120,7 @@ def test_a_command_without_contexts_leaves_this_machines(docker_command):
 
 def test_an_engine_that_does_not_answer_is_named_with_what_chose_it(docker_command, monkeypatch):
     docker_command(context("far", "tcp://127.0.0.1:9"))
-    with pytest.raises(Trouble, match=r"at tcp://127.0.0.1:9 \(docker context far\)"):
+    with pytest.raises(Error, match=r"at tcp://127.0.0.1:9 \(docker context far\)"):
         engine.local_engine()
 
 
@@ -185,7 +185,7 @@ def test_an_engine_behind_ssh_is_reached_through_the_ssh_command(ssh, monkeypatc
 
 def test_what_ssh_says_is_passed_on(ssh, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "ssh://gone")
-    with pytest.raises(Trouble, match=r"at ssh://gone \(DOCKER_HOST\) .*not resolve hostname gone"):
+    with pytest.raises(Error, match=r"at ssh://gone \(DOCKER_HOST\) .*not resolve hostname gone"):
         engine.local_engine()
 
 

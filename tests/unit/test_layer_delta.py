@@ -16,20 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jobs import job
 
-from ppocr_control.errors import Trouble
+from ppocr_control.errors import Error
 from ppocr_control.layers.image_archive import Image, chain_ids
 from ppocr_control.layers.store import Blob, LayerStore
-from ppocr_control.progress import Progress
-from ppocr_control.shipping import delivery, file_delta
+from ppocr_control.shipping import file_delta, relay
 from ppocr_control.shipping.file_delta import HeldFiles
-from ppocr_control.shipping.host_image import HostState, Shipment
 from ppocr_control.shipping.on_host import layer_delta
 from ppocr_control.shipping.relay import Lack
+from ppocr_control.shipping.shipment import Shipment
+from ppocr_control.shipping.state import HostState
 from ppocr_control.ssh.python import program
 from ppocr_control.ssh.transport import Answer
 
-QUIET = Progress("testing", quiet=True)
 CHAIN = "sha256:" + "ab" * 32
 EVERYTHING = 1 << 40
 
@@ -216,9 +216,9 @@ def test_a_delta_is_made_once_for_hosts_with_the_same_files(
 
 def test_what_is_no_index_and_no_tar_is_trouble(host: HostFolder) -> None:
     for said in ("", "no", "bm8="):
-        with pytest.raises(Trouble, match="cannot be read"):
+        with pytest.raises(Error, match="cannot be read"):
             HeldFiles(said)
-    with pytest.raises(Trouble, match="tar cannot be read"):
+    with pytest.raises(Error, match="tar cannot be read"):
         host.held().copies([b"not a tar" * 1000])
 
 
@@ -307,7 +307,7 @@ def shipment(
     config = {"architecture": "amd64", "rootfs": {"diff_ids": [blob.diff_id]}}
     image = Image(json.dumps(config).encode())
     staging = str(there.folder / "staging")
-    made = Shipment(there, state(host, free), image, {blob.diff_id: blob}, store, staging, QUIET)
+    made = Shipment(job(image, store, staging), there, state(host, free), {blob.diff_id: blob})
     near = file_delta.Neighbour("ppocr:1", (CHAIN,))
     made.deltas = file_delta.find(there, str(host.root), near, [blob], store, made.left)
     return made
@@ -362,10 +362,8 @@ def test_a_relay_hears_what_a_host_can_rebuild(
     old = image_there("ppocr:1", [CHAIN])
 
     def lack(free: int, mode: str = "auto", consume: bool | None = None) -> Lack:
-        return delivery.lacks(
-            made.host, made.image, ["ppocr:2"], store, "gzip", made.staging, mode, QUIET, consume,
-            replace(state(host, free), images=(old,)),
-        )  # fmt: skip
+        asked = replace(made.job, names=["ppocr:2"], mode=mode, little_room=consume)
+        return relay.lack(asked, made.host, replace(state(host, free), images=(old,)))
 
     (layer,) = made.image.diff_ids
     assert lack(1 << 40).layers == [layer]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ppocr_control.errors import LinkLost, Refused, Trouble, Unreachable
+from ppocr_control.errors import Error, LinkLost, Refused, Unreachable
 from ppocr_control.ssh.host import SshHost
 from ppocr_control.ssh.openssh import Connection, Login, split_host
 
@@ -139,7 +139,7 @@ def test_exit_statuses_and_bytes_are_the_scripts(fake: Path) -> None:
         host.put(iter([data[:70_000], data[70_000:]]), "it's a\nfile", 0)
         assert (fake / "home/it's a\nfile").read_bytes() == data
         assert b"".join(host.read("it's a\nfile", 300)) == data[300:]
-        with pytest.raises(Trouble, match="No such file"):
+        with pytest.raises(Error, match="No such file"):
             list(host.read("nothing", 0))
 
 

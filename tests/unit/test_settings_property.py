@@ -18,7 +18,7 @@ from test_inventory_check import PLAY, run_play
 
 settings = load("plugins/action/inventory_check_settings.py")
 values = settings.setting_values
-SHARED = yaml.safe_load((ROOT / "roles/inventory_check/vars/main.yml").read_text())
+SHARED = yaml.safe_load((ROOT / "roles/inventory_check/vars/main/settings.yml").read_text())
 RANGES = {name: tuple(pair) for name, pair in SHARED["_inventory_check_ranges"].items()}
 OPTIONS: dict[str, dict[str, Any]] = {
     name: option

@@ -23,8 +23,8 @@ SETTINGS: dict[str, tuple[dict, str]] = {
         "hubserving_tls_cert is /no/such.pem, and there is no such file",
     ),
     "workers": (
-        {"hubserving_workers_per_gpu": 0},
-        "hubserving_workers_per_gpu (0) is at least 1",
+        {"ppocr_device": "gpu", "hubserving_server": "hub", "hubserving_workers_per_gpu": 2},
+        "hubserving_workers_per_gpu is 2, which needs hubserving_server gunicorn",
     ),
     "engine": (
         {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
@@ -40,7 +40,7 @@ SETTINGS: dict[str, tuple[dict, str]] = {
     ),
 }
 # A run has one image, so one set of models, and hosts of one kind.
-OWN_RUN = ("model", "card")
+OWN_RUN = ("model", "card", "workers")
 
 
 @pytest.fixture(scope="module")

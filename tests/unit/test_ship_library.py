@@ -16,8 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jobs import QUIET, job
 
-from ppocr_control.errors import Refused, Trouble
+from ppocr_control.errors import Error, Refused
 from ppocr_control.images.commit import warnings_about
 from ppocr_control.layers import codec, image_archive, overlay
 from ppocr_control.layers.image_archive import Image, chain_ids, split_name
@@ -26,11 +27,11 @@ from ppocr_control.layers.source import ArchiveSource, blobs_of, open_source
 from ppocr_control.layers.store import Blob, LayerStore
 from ppocr_control.progress import Progress
 from ppocr_control.shipping import registry
-from ppocr_control.shipping.host_image import HostState, Shipment
+from ppocr_control.shipping.shipment import Shipment
+from ppocr_control.shipping.state import HostState
 from ppocr_control.ssh.copying import split
 from ppocr_control.ssh.host import split_host
 
-QUIET = Progress("testing", quiet=True)
 CODECS = ["gzip", *(["zstd"] if shutil.which("zstd") else [])]
 #: What ppocr_control leaves open until Python collects it: the pipes of zstd (layers.codec), and an
 #: archive that is refused while it is opened (layers.source).
@@ -107,7 +108,7 @@ def test_codecs_give_back_what_they_got_and_the_same_bytes_again(name: str) -> N
 @pytest.mark.parametrize("name", CODECS)
 def test_damaged_layers_are_noticed(name: str) -> None:
     packed = b"".join(codec.compress([b"some text" * 1000], name))
-    with pytest.raises(Trouble):
+    with pytest.raises(Error):
         list(codec.decompress([packed[:-10]], name))
 
 
@@ -136,7 +137,7 @@ def test_a_layer_is_compressed_once_and_proved(store: LayerStore) -> None:
     assert store.ensure(name, "gzip", lambda: pytest.fail("compressed again")) == blob
     assert hashlib.sha256(store.path(blob).read_bytes()).hexdigest() == blob.digest[7:]
     assert blob.raw_size == len(LAYERS[0])
-    with pytest.raises(Trouble, match="truncated or altered"):
+    with pytest.raises(Error, match="truncated or altered"):
         store.ensure(diff_id(LAYERS[1]), "gzip", lambda: [LAYERS[0]])
     assert [path.name for path in (store.folder / "blobs").iterdir()] == [blob.digest[7:]]
 
@@ -270,7 +271,7 @@ def test_room_is_that_of_the_worst_moment(store: LayerStore) -> None:
         df = (f"{staging} {free * mb}", f"/ {free * mb}")
         state = replace(HostState.parse(probe_text([])), df=df)
         host: Any = SimpleNamespace(name="host")
-        made = Shipment(host, state, wanted, blobs, store, "/s", QUIET, whole=whole)
+        made = Shipment(job(wanted, store, "/s"), host, state, blobs, whole=whole)
         return made.check(layers)
 
     # Sent 120; at the end one copied (40), all unpacked (315 and 17), two no longer staged (80).

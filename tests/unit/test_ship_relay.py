@@ -12,9 +12,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jobs import QUIET, job
 
 from ppocr_control.layers.image_archive import Image
 from ppocr_control.layers.store import Blob, LayerStore
@@ -202,7 +204,7 @@ class Peer:
     def __init__(self, host: Scripted) -> None:
         self.host, self.folder = host, "/staging/x"
         self.blobs = {"sha256:a": Blob("sha256:a", "gzip", f"sha256:{NAME}", 100, 200)}
-        self.progress = relay.Progress("testing", quiet=True)
+        self.job = SimpleNamespace(progress=QUIET)
 
     def check(self, layers: object) -> bool:
         return False
@@ -242,7 +244,7 @@ def test_gives_up_what_stands_still_or_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_host_without_python_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(relay.Trouble, match="web2: it has no python3"):
+    with pytest.raises(relay.Error, match="web2: it has no python3"):
         fetched(monkeypatch, Answer(9, "", "it has no python3"))
     bare = subprocess.run(
         ["/bin/sh", "-s"], input=program("relay_fetch", {}, "ppocr-relay"), capture_output=True,
@@ -280,12 +282,10 @@ def test_a_layer_hosts_can_rebuild_does_not_go_to_the_relay() -> None:
 
 
 def test_a_relay_nobody_needs_serves_nothing(tmp_path: Path) -> None:
-    image, blobs = image_of("sha256:a")
-    quiet = relay.Progress("testing", quiet=True)
-    store = LayerStore(tmp_path)
+    image, _ = image_of("sha256:a")
     never = Scripted(AssertionError("asked"))
-    made = relay.Relay(never, image, store, "/staging", quiet)  # type: ignore[arg-type]
-    assert made.open(relay.Choice("far1", "192.0.2.1"), blobs, [], []) == relay.Session("far1")
+    made = relay.Relay(job(image, LayerStore(tmp_path)), never)  # type: ignore[arg-type]
+    assert made.open(relay.Choice("far1", "192.0.2.1"), [], []) == relay.Session("far1")
 
 
 def test_the_token_is_not_shown() -> None:

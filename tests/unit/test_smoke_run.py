@@ -170,7 +170,7 @@ def test_a_miss_fails_and_is_shown_everywhere(service: Service, tmp_path: Path) 
 
 
 def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_path: Path) -> None:
-    """As with README's example of hubserving_params."""
+    """As with the example of hubserving_params in docs/models.md."""
     excluded = {"rotated-180.png", "large.png", "line-180.png"}
 
     def without(module: str, entries: list[dict[str, Any]]) -> Any:

@@ -37,7 +37,7 @@ def settings() -> dict[str, str]:
         for entry in yaml.safe_load(path.read_text())["argument_specs"].values():
             for name, option in (entry.get("options") or {}).items():
                 found[name] = option.get("type", "str")
-    shared = yaml.safe_load((ROOT / "roles/inventory_check/vars/main.yml").read_text())
+    shared = yaml.safe_load((ROOT / "roles/inventory_check/vars/main/settings.yml").read_text())
     for name, option in shared["_inventory_check_top_level"].items():
         found[name] = option["type"]
     return {name: kind for name, kind in found.items() if kind in CONVERTED}
@@ -101,7 +101,7 @@ def _asks_for_emptiness(inner: nodes.Node, above: list[nodes.Node]) -> bool:
 
 
 def places() -> Iterator[tuple[str, str, str]]:
-    for path in sorted(ROOT.glob("roles/*/*/*.yml")) + sorted(ROOT.glob("playbooks/*.yml")):
+    for path in sorted(ROOT.glob("roles/*/*/**/*.yml")) + sorted(ROOT.glob("playbooks/*.yml")):
         if path.parent.name == "meta":
             continue
         for key, text in texts(yaml.safe_load(path.read_text())):

@@ -55,7 +55,7 @@ def make(order: Order, store: LayerStore, progress: Progress) -> dict[str, Any]:
     """Make a bundle in a new folder, which appears whole or not at all; returns its manifest.
 
     Raises:
-        Refused, Trouble: see the parts.
+        Refused, Error: see the parts.
     """
     if order.output.exists() and any(order.output.iterdir()):
         raise Refused(f"{order.output} is there and not empty: name a new folder")

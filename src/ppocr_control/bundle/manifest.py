@@ -54,7 +54,7 @@ def write(folder: Path, manifest: dict[str, Any], key: Path | None = None) -> No
 
     Raises:
         Refused: a file's name is none a bundle can have.
-        Trouble: ssh-keygen could not sign.
+        Error: ssh-keygen could not sign.
     """
     text = json.dumps({"format": shape.FORMAT, **manifest}, indent=1, sort_keys=True) + "\n"
     try:

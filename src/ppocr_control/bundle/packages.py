@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..images.context import _plain
 from ..progress import Progress
 
@@ -57,7 +57,7 @@ def fetch(
 
     Raises:
         Refused: no tool, or no such release.
-        Trouble: packages cannot be had.
+        Error: packages cannot be had.
     """
     distribution, _, suite = release.partition("-")
     if not suite:
@@ -99,7 +99,7 @@ def _fetch(suite: str, folder: Path, names: Sequence[str], mirror: str) -> None:
     hook.unlink()
     shutil.rmtree(folder / "partial", ignore_errors=True)
     if done.returncode:
-        raise Trouble(
+        raise Error(
             f"packages of {suite} cannot be had: {done.stderr.strip()[-1200:]}\n"
             "Set ppocr_apt_mirror or a proxy, or leave the release out (bundle_releases)"
         )
@@ -121,7 +121,7 @@ def _index(folder: Path) -> list[dict[str, str]]:
             f"SHA256: {digest}\n"
         )
     if not entries:
-        raise Trouble("no package was fetched")
+        raise Error("no package was fetched")
     (folder / "Packages").write_text("\n".join(entries))
     return [_fields(entry) for entry in entries]
 

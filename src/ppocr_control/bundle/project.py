@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import ROOT, git
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..progress import Progress
 
 #: What the project is made of; an operator keeps other things beside it.
 PARTS = (
     ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".yamllint", "CHANGELOG.md",
-    "LICENSE", "README.md", "README.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "ansible.cfg",
-    "deploy.yml", "docs", "images", "inventory", "playbooks", "plugins", "pyproject.toml",
-    "requirements", "roles", "scripts", "smoke_tests", "src", "tests",
+    "CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md", "LICENSE", "README.md", "README.zh-CN.md",
+    "SECURITY.md", "SECURITY.zh-CN.md", "ansible.cfg", "deploy.yml", "docs", "images",
+    "inventory", "playbooks", "plugins", "pyproject.toml", "requirements", "roles", "scripts",
+    "smoke_tests", "src", "tests",
 )  # fmt: skip
 #: CPython versions of control nodes, as in scripts/lib/env.sh and pyproject.toml.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -50,7 +51,7 @@ def wheelhouse(
 
     Raises:
         Refused: a version the lock is not made for.
-        Trouble: pip could not fetch them.
+        Error: pip could not fetch them.
     """
     folder.mkdir(parents=True)
     for version in versions:
@@ -67,5 +68,5 @@ def wheelhouse(
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Trouble(f"pip could not fetch the wheels: {done.stderr.strip()[-1200:]}")
+            raise Error(f"pip could not fetch the wheels: {done.stderr.strip()[-1200:]}")
     return sorted(path.name for path in folder.glob("*.whl"))

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from .lists import MANIFEST, SUMS, signature_of
 from .tree import opened
 
@@ -22,19 +22,19 @@ def _keygen(arguments: list[str], **more: object) -> subprocess.CompletedProcess
         return subprocess.run(command, capture_output=True, text=True, errors="replace",
                               check=False, **more)  # type: ignore[call-overload, no-any-return]  # fmt: skip
     except FileNotFoundError as error:
-        raise Trouble("signatures need ssh-keygen: install openssh-client") from error
+        raise Error("signatures need ssh-keygen: install openssh-client") from error
 
 
 def sign(path: Path, key: Path) -> None:
     """Sign a file with an SSH private key (one in the agent is named by its public half).
 
     Raises:
-        Trouble: ssh-keygen could not sign.
+        Error: ssh-keygen could not sign.
     """
     path.with_name(signature_of(path.name)).unlink(missing_ok=True)
     done = _keygen(["sign", "-q", "-f", str(key), "-n", SIGNER, str(path)])
     if done.returncode:
-        raise Trouble(f"ssh-keygen could not sign with {key}: {done.stderr.strip()}")
+        raise Error(f"ssh-keygen could not sign with {key}: {done.stderr.strip()}")
 
 
 def check(folder: Path, public_key: Path) -> None:

@@ -10,6 +10,7 @@ Used by the role ppocr_image; by hand it prepares a shipment, for example over n
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import nullcontext
 from typing import Any
 
 import docker
@@ -23,7 +24,7 @@ from ..layers.source import open_source
 from ..layers.store import LayerStore
 from ..progress import Progress, megabytes
 from ..shipping import registry
-from ..shipping.delivery import fill
+from ..shipping.job import Supply
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
@@ -76,7 +77,8 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             image = source.image
             store.keep_config(image.config)
             if args.action == "fill":
-                fill(source, store, args.layers or image.diff_ids, chosen, progress)
+                supply = Supply(image, store, lambda: nullcontext(source), progress, chosen)
+                supply.ensure(args.layers or image.diff_ids)
                 store.prune(int(args.cache_limit * 1e9))
             elif args.action == "push":
                 pushed = registry.push(source, args.registry, progress)

@@ -8,6 +8,8 @@ root and python3 there, a big layer of which little changed is sent as what chan
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from .. import command_line
@@ -17,7 +19,10 @@ from ..layers.source import open_source
 from ..layers.store import LayerStore
 from ..progress import Progress, megabytes
 from ..shipping import relay, staging
-from ..shipping.delivery import MODES, Result, ship
+from ..shipping.fleet import Fleet
+from ..shipping.job import MODES, Job, Supply
+from ..shipping.plan import Plan
+from ..shipping.result import Result
 from ..ssh import login_options
 from ..ssh.host import SshHost
 from ..ssh.transport import Transport
@@ -26,6 +31,7 @@ EPILOG = """\
 examples:
   scripts/ship_image.py ppocr:1.0.0 web1 ops@web2:2222
   scripts/ship_image.py ppocr_1.0.tar web1 web2 web3 -P 2222 -J jump.example
+  scripts/ship_image.py ppocr:1.0.0 web1 --dry-run
   scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
   scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
 """
@@ -79,6 +85,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         "a failure then sends them again",
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask the hosts what they have, and print the steps; nothing is prepared or sent",
+    )
+    parser.add_argument(
         "--at-once", type=int, default=20, metavar="N", help="hosts at a time (default: 20)"
     )
     parser.add_argument("--cache-limit", type=float, default=20, metavar="GB",
@@ -104,8 +115,12 @@ def relay_of(args: Namespace, hosts: list[SshHost]) -> relay.Choice | None:
     return relay.Choice(host.name, args.relay_address or host.address, args.relay_port)
 
 
-def summary(results: list[Result]) -> str:
-    lines = [result.words() for result in results]
+def summary(done: Sequence[Result | Plan]) -> str:
+    """A line or some for each host, and what was sent in all."""
+    lines = [each.summary() for each in done]
+    results = [each for each in done if isinstance(each, Result)]
+    if not results:
+        return "\n".join([*lines, f"{len(done)} hosts, nothing was sent (--dry-run)"])
     sent = sum(result.sent for result in results)
     relayed = sum(result.relayed for result in results)
     total = f"{len(results)} hosts, {megabytes(sent)} sent"
@@ -126,18 +141,24 @@ def work(args: Namespace) -> tuple[int, Any, str]:
                 raise Refused(f"{args.image} has no name: give one with --tag")
             if args.mode == "registry" and not args.registry:
                 raise Refused("--mode registry needs a registry: name it with --registry")
-            results = ship(
-                hosts, source, names, store, lambda host: staging_of(host, args.staging),
-                args.mode, progress, args.at_once, True if args.little_room else None,
-                args.registry, relay_of(args, hosts),
+            supply = Supply(source.image, store, lambda: nullcontext(source), progress)
+            job = Job(
+                source.image, names, supply, lambda host: staging_of(host, args.staging), progress,
+                args.mode, True if args.little_room else None,
             )  # fmt: skip
-            store.prune(int(args.cache_limit * 1e9))
+            fleet = Fleet(job, hosts, args.registry, relay_of(args, hosts), args.at_once)
+            done: Sequence[Result | Plan]
+            if args.dry_run:
+                done = fleet.plans()
+            else:
+                done = fleet.ship(source)
+                store.prune(int(args.cache_limit * 1e9))
     finally:
         progress.close()
         for host in hosts:
             host.close()
-    status = max((result.status for result in results), default=OK)
-    return status, {"hosts": [result.as_dict() for result in results]}, summary(results)
+    status = max((each.status for each in done), default=OK)
+    return status, {"hosts": [each.as_dict() for each in done]}, summary(done)
 
 
 def main(arguments: list[str] | None = None) -> int:

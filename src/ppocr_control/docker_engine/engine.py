@@ -14,7 +14,7 @@ from typing import Any
 import docker
 import requests
 
-from ..errors import Trouble
+from ..errors import Error
 from . import over_ssh
 
 _SECONDS = 600
@@ -44,7 +44,7 @@ def endpoint() -> Endpoint:
     context use), or this machine's.
 
     Raises:
-        Trouble: the context that is chosen does not exist.
+        Error: the context that is chosen does not exist.
     """
     if host := os.environ.get("DOCKER_HOST"):
         return Endpoint(host, "DOCKER_HOST")
@@ -61,7 +61,7 @@ def endpoint() -> Endpoint:
         named = str(context["Endpoints"]["docker"]["Host"])
     except (ValueError, KeyError, TypeError):
         if asked.returncode and (chosen or "not found" in asked.stderr):
-            raise Trouble(
+            raise Error(
                 f"the docker context {chosen or 'in use'} cannot be read "
                 f"({asked.stderr.strip()}): choose another with docker context use or "
                 "DOCKER_CONTEXT; docker context ls lists them"
@@ -84,7 +84,7 @@ def local_engine() -> docker.DockerClient:
     """A client of the engine; see endpoint.
 
     Raises:
-        Trouble: none answers.
+        Error: none answers.
     """
     where = endpoint()
     said = ""
@@ -107,7 +107,7 @@ def local_engine() -> docker.DockerClient:
             if where.host.startswith("unix://")
             else f"Check it with docker version, or choose another engine ({where.origin})"
         )
-        raise Trouble(f"no Docker engine answers {place} ({said or error}). {remedy}") from error
+        raise Error(f"no Docker engine answers {place} ({said or error}). {remedy}") from error
     return client
 
 

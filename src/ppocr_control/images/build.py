@@ -14,7 +14,7 @@ import docker
 
 from .. import IMAGES
 from ..docker_engine.engine import local_engine
-from ..errors import Trouble
+from ..errors import Error
 from ..progress import Progress
 from . import context, image_name
 
@@ -41,7 +41,7 @@ def build(
     """Build an image unless the engine has it; returns image_id, content, size and changed.
 
     Raises:
-        Trouble: the engine could not build it; the message has its last lines.
+        Error: the engine could not build it; the message has its last lines.
         ContextError, ModelError: a setting cannot be served.
     """
     repository, name_tag = image_name.for_new(tag)
@@ -93,14 +93,14 @@ def _ensure_base(
         try:
             client.images.pull(name)
         except docker.errors.APIError as error:
-            raise Trouble(f"cannot pull {name} (--base): {error.explanation or error}") from error
+            raise Error(f"cannot pull {name} (--base): {error.explanation or error}") from error
         return
     progress.say("bootstrapping the base from packages (about a minute)")
     environment = {**os.environ, "APT_MIRROR": sources.apt_mirror}
     command = [str(IMAGES / "base/build.sh"), name, context.BASE_SUITE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        raise Trouble(f"the base could not be made: {(done.stderr or done.stdout).strip()[-1500:]}")
+        raise Error(f"the base could not be made: {(done.stderr or done.stdout).strip()[-1500:]}")
 
 
 def _arguments(
@@ -136,6 +136,6 @@ def _build(
             if text:
                 last = [*last, text][-12:]
             if "error" in line:
-                raise Trouble("the image could not be built:\n" + "\n".join(last))
+                raise Error("the image could not be built:\n" + "\n".join(last))
             if text.startswith("Step "):
                 progress.say(text[:120])

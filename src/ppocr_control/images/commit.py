@@ -8,7 +8,7 @@ from typing import Any
 import docker
 
 from ..docker_engine.engine import local_engine
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from . import image_name
 
 _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api_?key|credential|private)", re.IGNORECASE)
@@ -51,7 +51,7 @@ def commit(
 
     Raises:
         Refused: no such container, no such name, or with ``strict`` anything to warn about.
-        Trouble: the engine refused.
+        Error: the engine refused.
     """
     repository, tag = image_name.for_new(image)
     if not name.strip():
@@ -73,6 +73,6 @@ def commit(
         found = client.api.inspect_image(made["Id"])
         before = client.api.inspect_image(container["Image"])
     except docker.errors.APIError as error:
-        raise Trouble(f"docker commit: {error.explanation or error}") from error
+        raise Error(f"docker commit: {error.explanation or error}") from error
     added = max(0, found["Size"] - before["Size"])
     return {"image_id": found["Id"], "added": added, "warnings": warnings}

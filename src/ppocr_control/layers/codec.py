@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from isal import isal_zlib
 
-from ..errors import Trouble
+from ..errors import Error
 
 BLOCK = 1 << 20
 #: zstd layers load from this engine on; gzip layers load everywhere.
@@ -57,7 +57,7 @@ def decompress(blocks: Iterable[bytes], codec: str) -> Iterator[bytes]:
     """The layer's own bytes.
 
     Raises:
-        Trouble: truncated or no such format.
+        Error: truncated or no such format.
     """
     if codec == "zstd":
         return _through("zstd", "-d", blocks=blocks)
@@ -106,15 +106,15 @@ def _gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 if plain:
                     yield plain
     except isal_zlib.error as error:  # type: ignore[misc]  # its stub lacks the base
-        raise Trouble(f"a gzip layer is damaged: {error}") from error
+        raise Error(f"a gzip layer is damaged: {error}") from error
     if not unpacker.eof:
-        raise Trouble("a gzip layer is damaged: it ends too early")
+        raise Error("a gzip layer is damaged: it ends too early")
 
 
 def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Pipe blocks through a command that reads standard input and writes standard output."""
     if not shutil.which(command[0]):
-        raise Trouble(
+        raise Error(
             f"{command[0]} is needed for this and not installed: apt-get install {command[0]}"
         )
     process = subprocess.Popen(
@@ -149,7 +149,7 @@ def _through(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
         if failures:
             raise failures[0]
         if process.wait():
-            raise Trouble(f"{command[0]} failed: {said}")
+            raise Error(f"{command[0]} failed: {said}")
     finally:
         if process.poll() is None:
             process.kill()

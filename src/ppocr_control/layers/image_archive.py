@@ -18,6 +18,8 @@ from ..errors import Refused
 from .codec import MEDIA_TYPES
 from .store import Blob, hexdigest
 
+#: Docker's names of architectures by the kernel's.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 _PAD = 512
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"

@@ -12,13 +12,12 @@ from typing import Any
 import docker
 
 from ..docker_engine.engine import local_engine
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..images import image_name
 from ..progress import Progress
-from ..shipping.host_image import ARCHITECTURES
 from . import image_archive
 from .codec import detect
-from .image_archive import Image
+from .image_archive import ARCHITECTURES, Image
 from .source import ArchiveSource, EngineSource, Source, blobs_of, names_of, read_blocks
 from .store import LayerStore
 
@@ -38,7 +37,7 @@ def _write(blocks: Iterable[bytes], output: Path) -> dict[str, Any]:
                 size += len(block)
         part.rename(output)
     except OSError as error:
-        raise Trouble(f"cannot write {output}: {error}") from error
+        raise Error(f"cannot write {output}: {error}") from error
     finally:
         part.unlink(missing_ok=True)
     return {"path": str(output), "size": size, "sha256": digest.hexdigest()}
@@ -120,7 +119,7 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
 
     Raises:
         Refused: no such file, altered, truncated, for another architecture, or a name that is none.
-        Trouble: the engine did not take it.
+        Error: the engine did not take it.
     """
     if tag is not None:
         image_name.for_new(tag)
@@ -140,7 +139,7 @@ def load(path: Path, sha256: str | None, tag: str | None, progress: Progress) ->
     if changed:
         _load(client, path)
         if not _present(client, image):
-            raise Trouble(f"{path}: the engine has something else now than the file holds")
+            raise Error(f"{path}: the engine has something else now than the file holds")
     for name in [tag] if tag else image.tags:
         changed = _tag(client, image, name) or changed
     return {"image_id": image.id, "tags": [tag] if tag else list(image.tags), "changed": changed}
@@ -175,10 +174,10 @@ def _load(client: docker.DockerClient, path: Path) -> None:
         try:
             said = list(client.api.load_image(file, quiet=not compressed))
         except docker.errors.APIError as error:
-            raise Trouble(f"docker load: {error.explanation or error}") from error
+            raise Error(f"docker load: {error.explanation or error}") from error
     problems = [line for line in said if "error" in line or "rror unpacking" in json.dumps(line)]
     if problems:
-        raise Trouble(f"docker load: {problems[-1]}")
+        raise Error(f"docker load: {problems[-1]}")
 
 
 def _tag(client: docker.DockerClient, image: Image, name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import docker
 
 from ..docker_engine.engine import local_engine
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..images import image_name
 from ..progress import Progress
 from . import codec as codecs
@@ -102,7 +102,7 @@ class EngineSource:
         progress.start(part, layer.size)
         try:
             store.ensure(diff_id, codec, lambda: _copied(layer.blocks(), progress, part))
-        except (Trouble, OSError, ValueError) as error:
+        except (Error, OSError, ValueError) as error:
             progress.say(f"layer {part} cannot be read from the engine's files ({error})")
             return False
         return True
@@ -188,7 +188,7 @@ class ArchiveSource:
                 for block in codecs.decompress(read_blocks(packed), codec):
                     file.write(block)
             return tarfile.open(plain)
-        except (OSError, tarfile.TarError, Trouble) as error:
+        except (OSError, tarfile.TarError, Error) as error:
             raise Refused(f"{path} cannot be read as a saved image: {error}") from error
 
     def _member(self, name: str) -> Any:
@@ -215,7 +215,7 @@ class ArchiveSource:
                     self._fill_one(store, diff_id, codec, progress)
         except KeyError as error:
             raise Refused(f"{self.path} lacks a layer: {error}") from error
-        except Trouble as error:
+        except Error as error:
             raise Refused(f"{self.path}: {error}") from error
         except (tarfile.TarError, EOFError) as error:
             raise Refused(f"{self.path} is truncated: {error}") from error
@@ -227,7 +227,7 @@ class ArchiveSource:
                 self._prove_one(diff_id, progress)
         except KeyError as error:
             raise Refused(f"{self.path} lacks a layer: {error}") from error
-        except (Trouble, tarfile.TarError, EOFError) as error:
+        except (Error, tarfile.TarError, EOFError) as error:
             raise Refused(f"{self.path}: {error}") from error
 
     def _prove_one(self, diff_id: str, progress: Progress) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import Trouble
+from ..errors import Error
 from . import codec as codecs
 
 _NAMED = re.compile(r"[0-9a-f]{64}")
@@ -106,7 +106,7 @@ class LayerStore:
         """The layer compressed with ``codec``, made from its raw bytes where it is missing.
 
         Raises:
-            Trouble: the bytes are not those of this layer.
+            Error: the bytes are not those of this layer.
         """
         with self._alone(diff_id):
             found = self.blob(diff_id, codec)
@@ -160,7 +160,7 @@ class LayerStore:
                 for _ in chain:
                     pass
             if proved and f"sha256:{plain.hexdigest()}" != diff_id:
-                raise Trouble(
+                raise Error(
                     f"layer {hexdigest(diff_id)[:12]} has sha256 {plain.hexdigest()[:12]} instead: "
                     "truncated or altered"
                 )

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-from ..errors import Trouble
+from ..errors import Error
 from ..layers import codec as codecs
 from ..layers.image_archive import chain_ids, split_name
 from ..layers.store import Blob, LayerStore
@@ -126,7 +126,7 @@ class HeldFiles:
     """What files on a host hold, as it said."""
 
     def __init__(self, said: str) -> None:
-        """Raises Trouble where that is no index."""
+        """Raises Error where that is no index."""
         self._blocks: dict[str, tuple[int, bytes, int]] = {}
         try:
             text = zlib.decompress(base64.b64decode(said))
@@ -134,7 +134,7 @@ class HeldFiles:
                 for path, size, digests in rows:
                     self._add(number, path.encode("latin-1"), size, digests)
         except (ValueError, zlib.error) as error:
-            raise Trouble(f"what it says of its files cannot be read: {error}") from error
+            raise Error(f"what it says of its files cannot be read: {error}") from error
         self.digest = hashlib.sha256(text).hexdigest()
 
     def _add(self, number: int, path: bytes, size: int, digests: str) -> None:
@@ -146,7 +146,7 @@ class HeldFiles:
         """What of a layer's tar the host has.
 
         Raises:
-            Trouble: it is no tar.
+            Error: it is no tar.
         """
         found: list[Copy] = []
         stream = cast(IO[bytes], _Reader(blocks))
@@ -156,7 +156,7 @@ class HeldFiles:
                     if member.isreg() and not member.issparse():
                         self._compare(tar, member, found)
         except (tarfile.TarError, ValueError) as error:
-            raise Trouble(f"the layer's tar cannot be read: {error}") from error
+            raise Error(f"the layer's tar cannot be read: {error}") from error
         return found
 
     def _compare(self, tar: tarfile.TarFile, member: tarfile.TarInfo, found: list[Copy]) -> None:
@@ -255,7 +255,7 @@ def find(
         left: bytes of a layer or delta that are not on the host from an earlier try.
 
     Raises:
-        Trouble: the host cannot say what its files hold.
+        Error: the host cannot say what its files hold.
         OSError: the store cannot be read or written.
     """
     layers = list(layers)

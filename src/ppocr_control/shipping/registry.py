@@ -14,14 +14,16 @@ import docker
 import requests
 
 from ..docker_engine.engine import local_engine
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..layers import saved_image
 from ..layers.image_archive import Image, split_name
 from ..layers.source import ArchiveSource, EngineSource
 from ..progress import Progress
 from ..ssh.transport import Transport
 from . import room
-from .host_image import INSPECT, HostState
+from .job import Job
+from .state import INSPECT, HostState
+from .strategy import Delivery, Step, Strategy
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def push(source: EngineSource | ArchiveSource, registry: str, progress: Progress
 
     Raises:
         Refused: the saved image would take a name here from another image.
-        Trouble: the registry does not take it, or this machine's engine the file.
+        Error: the registry does not take it, or this machine's engine the file.
     """
     if isinstance(source, EngineSource):
         return _push(source, registry, progress)
@@ -84,12 +86,12 @@ def _push(source: EngineSource, registry: str, progress: Progress) -> Pushed:
         finally:
             api.remove_image(f"{name}:{tag}")
     except (docker.errors.APIError, requests.RequestException) as error:
-        raise Trouble(f"{registry}: {getattr(error, 'explanation', None) or error}") from error
+        raise Error(f"{registry}: {getattr(error, 'explanation', None) or error}") from error
     failures = [line["error"] for line in said if "error" in line]
     digests = [line["aux"]["Digest"] for line in said if "Digest" in line.get("aux", {})]
     if failures or not digests:
         why = failures[-1] if failures else "it named no digest"
-        raise Trouble(
+        raise Error(
             f"the registry {registry} did not take the image ({why}). Log in with docker login, "
             "or correct ppocr_image_registry (--registry)"
         )
@@ -116,7 +118,7 @@ def pull(host: Transport, state: HostState, image: Image, reference: str) -> str
     """Have a host pull an image, and compare what came; returns the host's ID of it.
 
     Raises:
-        Trouble: the host cannot pull it, or has something else now; no name points to it.
+        Error: the host cannot pull it, or has something else now; no name points to it.
     """
     ref = shlex.quote(reference)
     answer = host.run(
@@ -124,14 +126,43 @@ def pull(host: Transport, state: HostState, image: Image, reference: str) -> str
     )
     if answer.status:
         said = (answer.err or answer.out).strip()[-400:]
-        raise Trouble(f"{host.name}: docker pull {reference}: {said}")
+        raise Error(f"{host.name}: docker pull {reference}: {said}")
     found = state.with_images(answer.out).find(image)
     if found is None:
         forget(host, reference)
-        raise Trouble(f"{host.name}: what the registry gave is not the image that was sent")
+        raise Error(f"{host.name}: what the registry gave is not the image that was sent")
     return found
 
 
 def forget(host: Transport, reference: str) -> None:
     """Drop the name an image was pulled by."""
     host.run(f"docker image rm {shlex.quote(reference)} >/dev/null 2>&1; true")
+
+
+class PulledFromRegistry(Strategy):
+    """Have the host pull the image by its digest."""
+
+    name = "registry"
+    instead = "sending the layers instead"
+    reason = "sent over SSH because the registry did not do"
+
+    def __init__(self, pushed: Pushed) -> None:
+        self._pushed = pushed
+
+    def plan(self, state: HostState, job: Job) -> list[Step]:
+        return [
+            Step("pull", f"pull {self._pushed.reference}", tuple(state.not_unpacked(job.image)))
+        ]
+
+    def run(self, delivery: Delivery) -> str | None:
+        image, state, result = delivery.job.image, delivery.state, delivery.result
+        state.check_architecture(delivery.host.name, image)
+        check_room(delivery.host, state, image, self._pushed.sizes)
+        with result.timed("pull"):
+            found = pull(delivery.host, state, image, self._pushed.reference)
+        result.mode = self.name
+        return found
+
+    def finish(self, delivery: Delivery) -> None:
+        if delivery.result.mode == self.name:
+            forget(delivery.host, self._pushed.reference)

@@ -1,15 +1,16 @@
 """A host that has the layers serves the others of its group, so that a slow link is crossed once.
 
 The layers go to a folder of the relay's as they would to any host. There a small server
-(onhost/relay_serve.py) gives them to who knows this run's token, and the others fetch them into
-their staging folders (onhost/relay_fetch.py). From there all is as ever: sha256, load, compare. So
+(on_host/relay_serve.py) gives them to who knows this run's token, and the others fetch them into
+their staging folders (on_host/relay_fetch.py). From there all is as ever: sha256, load, compare. So
 what a relay does not give, or gives altered, is sent from here. Both programs need a Python on the
 host; they come over the connection and stay in no file. A layer that hosts rebuild from their own
-files (layerdelta.py) does not go to the relay, unless it is smaller than all they need for that.
+files (rebuilt.py) does not go to the relay, unless it is smaller than all they need for that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shlex
@@ -18,16 +19,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..errors import LinkLost, Trouble
+from ..errors import Error, LinkLost, Refused
 from ..layers.image_archive import Image
-from ..layers.store import Blob, LayerStore, hexdigest
-from ..progress import Progress, megabytes
+from ..layers.store import Blob, hexdigest
+from ..progress import megabytes
 from ..ssh.python import program
 from ..ssh.retry import despite_lost_links
 from ..ssh.transport import Transport
 from . import room
 from . import staging as stagings
-from .host_image import Shipment, probe
+from .job import Job
+from .rebuilt import compare
+from .shipment import Shipment
+from .state import HostState, probe
+from .strategy import Delivery, Step, Strategy, missing, needed
 
 PORT = 18866
 #: What the server is called in the relay's list of processes.
@@ -117,23 +122,21 @@ def shared(
 class Relay:
     """The relay's side: a folder of layers, and a server for it."""
 
+    job: Job
     host: Transport
-    image: Image
-    store: LayerStore
-    staging: str
-    progress: Progress
+
+    @property
+    def _staging(self) -> str:
+        return self.job.staging(self.host)
 
     @property
     def _folder(self) -> str:
-        return stagings.folder(self.staging, self.image, stagings.RELAY)
+        return stagings.folder(self._staging, self.job.image, stagings.RELAY)
 
-    def open(
-        self, choice: Choice, blobs: dict[str, Blob], layers: Sequence[str], own: Sequence[str]
-    ) -> Session:
-        """Bring layers to the relay and let it serve them.
+    def open(self, choice: Choice, layers: Sequence[str], own: Sequence[str]) -> Session:
+        """Bring layers, which are in the store, to the relay and let it serve them.
 
         Args:
-            blobs: the compressed form of each layer.
             layers: those that others lack.
             own: those the relay lacks itself; they are put in its own staging folder as well.
 
@@ -143,7 +146,8 @@ class Relay:
         if not layers:  # each rebuilds what it lacks
             return Session(choice.name)
         served = {*layers, *own}
-        layers = [d for d in dict.fromkeys(self.image.diff_ids) if d in served]
+        layers = [d for d in dict.fromkeys(self.job.image.diff_ids) if d in served]
+        blobs = self.job.supply.blobs
         token, port, sent = secrets.token_urlsafe(32), choice.port, 0
 
         def serve(trial: bool) -> str:
@@ -156,11 +160,8 @@ class Relay:
 
         def stock() -> None:
             nonlocal sent
-            state = probe(self.host, self.staging, stagings.RELAY)
-            shipment = Shipment(
-                self.host, state, self.image, blobs, self.store, self.staging, self.progress,
-                stagings.RELAY,
-            )  # fmt: skip
+            state = probe(self.host, self._staging, stagings.RELAY)
+            shipment = Shipment(self.job, self.host, state, blobs, stagings.RELAY)
             _check_room(shipment, layers, own)
             try:
                 shipment.send(layers)
@@ -170,17 +171,19 @@ class Relay:
         try:
             self._run(self._end())  # of a run that was killed
             serve(trial=True)  # what would fail is known before the layers are sent
-            despite_lost_links(stock, self.progress)
+            despite_lost_links(stock, self.job.progress)
             if own:
                 self._run(self._lend([blobs[diff_id] for diff_id in own]))
             pid, port = (int(number) for number in serve(trial=False).split())
             self._run(f"echo {pid} >{shlex.quote(self._folder)}/pid")
-        except Trouble as error:
+        except Error as error:
             why = str(error).removeprefix(f"{self.host.name}: ").removeprefix(self.host.name)
-            self.progress.say(f"{self.host.name} does not relay: {why}; sending from here instead")
+            self.job.progress.say(
+                f"{self.host.name} does not relay: {why}; sending from here instead"
+            )
             return Session(choice.name, why=why.strip(), sent=sent)
         total = sum(blobs[diff_id].size for diff_id in layers)
-        self.progress.say(f"{self.host.name} relays {megabytes(total)} on port {port}")
+        self.job.progress.say(f"{self.host.name} relays {megabytes(total)} on port {port}")
         resumed = max(total - sent, 0)
         return Session(choice.name, port, token, sent=sent, resumed=resumed, layers=layers)
 
@@ -189,10 +192,10 @@ class Relay:
 
     def _lend(self, blobs: Iterable[Blob]) -> str:
         """Give the relay's own shipment the same files, which take no room."""
-        own = shlex.quote(stagings.folder(self.staging, self.image))
+        own = shlex.quote(stagings.folder(self._staging, self.job.image))
         files = " ".join(hexdigest(blob.digest) for blob in blobs)
         return (
-            f"{stagings.opening(self.staging, self.image)}\ncd {shlex.quote(self._folder)}\n"
+            f"{stagings.opening(self._staging, self.job.image)}\ncd {shlex.quote(self._folder)}\n"
             f"for file in {files}; do ln -f $file {own}/$file; done"
         )
 
@@ -207,21 +210,21 @@ class Relay:
     def close(self) -> None:
         """End the server and remove its layers; where the relay is off, time ends the server."""
         try:
-            removal = stagings.removal(self.staging, self.image, stagings.RELAY)
+            removal = stagings.removal(self._staging, self.job.image, stagings.RELAY)
             self._run(f"({self._end()})\n{removal}")
-        except Trouble as error:
-            self.progress.say(f"{error}; its server ends by itself")
+        except Error as error:
+            self.job.progress.say(f"{error}; its server ends by itself")
 
 
 def _check_room(shipment: Shipment, layers: Sequence[str], own: Sequence[str]) -> None:
-    """Raises Trouble where the relay cannot hold layers for others beside its own image."""
+    """Raises Error where the relay cannot hold layers for others beside its own image."""
     loaded = [shipment.blobs[diff_id] for diff_id in own]
     copied = sum(blob.size for blob in loaded)
     to_load = copied + room.to_unpack(blob.raw_size for blob in loaded)
     to_send = sum(shipment.left(shipment.blobs[diff_id]) for diff_id in layers)
     short = room.lacking(list(shipment.state.df), [to_send, to_load])
     if short:
-        raise Trouble(f"not enough room to relay: {'; '.join(short)}")
+        raise Error(f"not enough room to relay: {'; '.join(short)}")
 
 
 def fetch(
@@ -234,14 +237,14 @@ def fetch(
 
     Raises:
         Refused: the image would not run there, or not fit.
-        Trouble: the host cannot fetch.
+        Error: the host cannot fetch.
     """
     host, blobs = shipment.host, [shipment.blobs[diff_id] for diff_id in layers]
     shipment.check(layers)
     shipment.open_staging(None)  # what an earlier try left of others is still of use
     total = sum(blob.size for blob in blobs)
     first = have = total - sum(map(shipment.left, blobs))
-    shipment.progress.start(host.name, total, have)
+    shipment.job.progress.start(host.name, total, have)
     script = program(
         "relay_fetch",
         {
@@ -254,7 +257,7 @@ def fetch(
     while have < total:
         said = _slice(host, script, have)
         grown, have = said["have"] - have, said["have"]
-        shipment.progress.add(host.name, grown)
+        shipment.job.progress.add(host.name, grown)
         if grown > 0:
             moved, refusals = time.monotonic(), 0
         refusals += said["refused"]
@@ -272,3 +275,79 @@ def _slice(host: Transport, script: str, have: int) -> dict[str, Any]:
     except LinkLost as error:
         return {"have": have, "error": str(error), "refused": False}
     return said
+
+
+def lack(job: Job, host: Transport, state: HostState) -> Lack:
+    """What a host of a relay's group wants, once what any lacks is in the store."""
+    layers = needed(state, job.image, job.mode)
+    if not layers or job.mode == "whole":
+        return Lack(layers)
+    shipment = Shipment(job, host, state, job.supply.blobs)
+    wanted = missing(state, job.image, shipment.blobs)
+    # Where it cannot be compared, the relay serves it; the host's own delivery tells of the rest.
+    with contextlib.suppress(Error):
+        if not job.little_room:  # rebuilding needs more room
+            shipment.deltas = compare(shipment, wanted)
+            shipment.check(wanted)
+    deltas = {diff_id: shipment.left(delta.blob) for diff_id, delta in shipment.deltas.items()}
+    return Lack(layers, state.content, deltas)
+
+
+class FetchedFromRelay(Strategy):
+    """Fetch what a relay serves into the staging folder; another strategy loads it from there."""
+
+    name = "relay"
+    finishes = False
+
+    def __init__(self, session: Session, address: str) -> None:
+        self._session, self._address = session, address
+
+    def plan(self, state: HostState, job: Job) -> list[Step]:
+        return [Step("fetch", f"fetch what the relay {self._session.name} serves")]
+
+    def run(self, delivery: Delivery) -> str | None:
+        if delivery.host.name == self._session.name:
+            return None
+        why = self._session.why
+        if not why:
+            with delivery.result.timed("fetch"):
+                why = self._fetch(delivery)
+        if why:
+            delivery.result.note(
+                f"sent from here what the relay {self._session.name} did not give ({why}): see "
+                "ppocr_image_relay, --relay"
+            )
+        return None
+
+    def _fetch(self, delivery: Delivery) -> str:
+        """Why not all came, or nothing."""
+        job, shipment = delivery.job, delivery.shipment()
+        if job.mode == "whole":
+            layers = list(dict.fromkeys(job.image.diff_ids))
+        else:
+            layers = missing(delivery.state, job.image, shipment.blobs)
+        layers = [layer for layer in layers if layer in self._session.layers]
+        if not layers:
+            return ""
+        try:
+            came, why = fetch(shipment, layers, self._session, self._address)
+        except Refused:
+            raise
+        except Error as error:
+            return str(error)
+        finally:
+            delivery.look_again()  # what came is staged
+        if came:
+            delivery.result.relay = self._session.name
+            delivery.result.relayed += came
+        return why
+
+    def finish(self, delivery: Delivery) -> None:
+        result, session = delivery.result, self._session
+        if delivery.host.name == session.name:
+            result.sent += session.sent
+            result.resumed = session.resumed
+            if session.layers:
+                result.note(f"{megabytes(session.sent + session.resumed)} served to its group")
+        else:
+            result.resumed = max(result.resumed - result.relayed, 0)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import LinkLost, Refused, Trouble
+from ..errors import Error, LinkLost, Refused
 from ..progress import Progress
 from .host import SshHost
 from .openssh import Login
@@ -57,7 +57,7 @@ def copy(sources: list[str], destination: str, login: Login, progress: Progress)
 
     Raises:
         Refused: a source is not there, or several sources go to something that is no folder.
-        Trouble: it failed on the way; a later call goes on from there.
+        Error: it failed on the way; a later call goes on from there.
     """
     with contextlib.ExitStack() as stack:
         places: dict[str, Place] = {"": Here()}
@@ -120,7 +120,7 @@ class _Copying:
                 self._file(_join(path, entry.path), where, entry, self._name(entry, path))
             except (LinkLost, Full):
                 raise
-            except Trouble as error:
+            except Error as error:
                 self.done.left_out[where] = str(error)
         # Last, since a folder may be one that its owner cannot write to.
         self.target.set_modes({f: folders[f] for f in reversed(folders) if f in self.done.new})
@@ -148,7 +148,7 @@ class _Copying:
         there = self.target.kind(to)
         if there not in (FILE, NOTHING):
             what = "a folder" if there == FOLDER else there
-            raise Trouble(f"{shown(to)}: {what} is in the way of a file")
+            raise Error(f"{shown(to)}: {what} is in the way of a file")
         if there == FILE and self._same(to, wanted):
             self.done.done(where, "same")
             self.progress.start(name, entry.size, entry.size)
@@ -165,7 +165,7 @@ class _Copying:
                 self.done.done(where, "copied")
                 return
         self.target.forget(part)
-        raise Trouble(
+        raise Error(
             f"{shown(to)}: what arrives is not what was sent, twice; nothing was changed there"
         )
 
@@ -174,7 +174,7 @@ class _Copying:
             return self.target.sha256(path) == wanted
         except LinkLost:
             raise
-        except Trouble:
+        except Error:
             return False  # what cannot be read may still be replaced
 
     def _counted(self, path: str, start: int, name: str) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import LinkLost, Trouble, Unreachable
+from ..errors import Error, LinkLost, Unreachable
 from . import sudo_errors
 from .framing import Frame
 from .openssh import Connection, Login, split_host, why_lost
@@ -85,14 +85,14 @@ class SshHost:
             raise self._broken(prefix, frame, status, err)
         told.append(Answer(frame.status, "", frame.errors(err)))
 
-    def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Trouble:
+    def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Error:
         """Why a script has not come to its end."""
         said = frame.errors(err).strip()
         if status == 255 or status < 0:  # or ssh itself was ended
             self.close()
             return LinkLost(f"{self.name}: the connection broke ({why_lost(said)})")
         if frame.begun:
-            return Trouble(f"{self.name}: the script ended early (exit status {status}): {said}")
+            return Error(f"{self.name}: the script ended early (exit status {status}): {said}")
         if prefix:
             return self._sudo_refuses(said)
         noise = frame.noise.decode(errors="replace")
@@ -167,7 +167,7 @@ class SshHost:
         self.feed(write_at(path, offset), blocks).checked(f"{self.name}: writing {path}")
 
     def read(self, path: str, offset: int) -> Iterator[bytes]:
-        """A file's bytes from ``offset`` on. Raises LinkLost or Trouble."""
+        """A file's bytes from ``offset`` on. Raises LinkLost or Error."""
         told: list[Answer] = []
         script = f"tail -c +{offset + 1} -- {shlex.quote(path)}"
         yield from self._talk(self._rights().prefix, script, iter(()), STANDSTILL, told)

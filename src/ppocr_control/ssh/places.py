@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from .host import SshHost
 from .transport import CHUNK, shown
 
@@ -47,12 +47,12 @@ class Listing:
     left_out: list[str] = field(default_factory=list)
 
 
-class Full(Trouble):
+class Full(Error):
     """A file system takes no more; what follows would fail as well."""
 
 
 class Place(Protocol):
-    """Where files are. Methods raise Trouble with the reason where they cannot do their work."""
+    """Where files are. Methods raise Error with the reason where they cannot do their work."""
 
     def absolute(self, path: str) -> str:
         """A path as the shell there would read it: ``~`` is a home folder, a dash no option."""
@@ -153,7 +153,7 @@ class Here:
                 yield block
 
     def write(self, blocks: Iterator[bytes], path: str, offset: int) -> None:
-        with _telling(path):  # what the origin cannot read is Trouble already
+        with _telling(path):  # what the origin cannot read is Error already
             number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             with os.fdopen(number, "wb") as file:
                 file.seek(offset)
@@ -200,7 +200,7 @@ class There:
             lacking = re.search(r"(\w+): (?:command )?not found", said)
             if lacking:
                 said += ". Install it there (Debian: coreutils, findutils)"
-            raise (Full if _is_full(said) else Trouble)(f"{self.host.name}: {said}")
+            raise (Full if _is_full(said) else Error)(f"{self.host.name}: {said}")
         return out
 
     def absolute(self, path: str) -> str:
@@ -254,7 +254,7 @@ class There:
     def sha256(self, path: str) -> str:
         said = self._run(f"sha256sum <{shlex.quote(path)}")[:64]
         if not re.fullmatch(r"[0-9a-f]{64}", said):
-            raise Trouble(f"{self.host.name}: sha256sum gives no sum of {shown(path)}")
+            raise Error(f"{self.host.name}: sha256sum gives no sum of {shown(path)}")
         return said
 
     def size(self, path: str) -> int:
@@ -312,9 +312,9 @@ def _is_full(said: str) -> bool:
 
 @contextlib.contextmanager
 def _telling(path: str) -> Iterator[None]:
-    """Raises Trouble with the path for what the system refuses."""
+    """Raises Error with the path for what the system refuses."""
     try:
         yield
     except OSError as error:
         said = _words(error.filename if isinstance(error.filename, str) else path, error)
-        raise (Full if _is_full(said) else Trouble)(said) from error
+        raise (Full if _is_full(said) else Error)(said) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import Trouble
+from ..errors import Error
 
 CHUNK = 1 << 20
 
@@ -34,11 +34,11 @@ class Answer:
         """The output.
 
         Raises:
-            Trouble: the script failed; the message has its last words.
+            Error: the script failed; the message has its last words.
         """
         if self.status:
             said = (self.err.strip() or self.out.strip() or f"exit status {self.status}")[-1500:]
-            raise Trouble(f"{what}: {shown(said)}")
+            raise Error(f"{what}: {shown(said)}")
         return self.out
 
 

@@ -1,4 +1,4 @@
-"""Parameters of ocr_det. Names, meaning and defaults: ppocr_serving/params.py.
+"""Parameters of ocr_det. Names, meaning and defaults: src/ppocr_contract/params.py.
 
 To change one for every host of an inventory set hubserving_params; to change one here for a
 module folder of your own pass it to read() below.

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import h11
+
 from ppocr_contract.settings import Settings
 
 from .guard import REPORT_HEADER
@@ -26,6 +28,7 @@ _MEAN_WEIGHT = 0.1
 #: Workers that may end while they are busy with one request: it may be what ends them.
 _LOSSES = 3
 _HEAD_BYTES = 1 << 20
+_BLOCK = 1 << 18
 
 
 class Busy(Exception):
@@ -140,7 +143,7 @@ class Upstream:
                     return await self._try(path, body, headers)
                 except _Deserted:
                     continue
-                except (asyncio.IncompleteReadError, ConnectionError):
+                except ConnectionError:
                     lost += 1
                 if lost == 1:
                     # The worker died. That may be another request's doing, so each gets more tries,
@@ -181,48 +184,51 @@ class Upstream:
         """Connect as soon as somebody listens; whoever asks has a limit on that."""
         while True:
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
-                return await asyncio.open_unix_connection(socket_of(lane), limit=_HEAD_BYTES)
+                return await asyncio.open_unix_connection(socket_of(lane))
             await asyncio.sleep(_TICK)
 
     async def _exchange(
         self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
     ) -> Answer:
         reader, writer = await self._connect(lane)
+        size = str(sum(map(len, body)))
+        head = {"Host": "ppocr", "Connection": "close", "Content-Length": size, **headers}
+        http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
+        request = h11.Request(method="POST", target=path, headers=list(head.items()))
+        parts = (h11.Data(data=part) for part in body)
         try:
-            size = sum(map(len, body))
-            head = {"Host": "ppocr", "Connection": "close", "Content-Length": str(size), **headers}
-            lines = [f"POST {path} HTTP/1.1", *(f"{key}: {value}" for key, value in head.items())]
-            writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-            for part in body:
-                writer.write(part)
+            for event in (request, *parts, h11.EndOfMessage()):
+                writer.writelines(http1.send_with_data_passthrough(event) or ())
                 await writer.drain()  # or all of it lies in the writer's buffer, too
-            return _parse(await reader.readuntil(b"\r\n\r\n"), await reader.read())
-        except (ValueError, LookupError, asyncio.LimitOverrunError) as error:
+            return await _read(reader, http1)
+        except (ValueError, LookupError, h11.ProtocolError) as error:
             raise ConnectionError(f"that was no answer: {error}") from error
         finally:
             writer.close()
 
 
-def _parse(head: bytes, body: bytes) -> Answer:
-    """The answer a worker gave, which is whole.
+async def _read(reader: asyncio.StreamReader, http1: h11.Connection) -> Answer:
+    """A worker's answer.
 
     Raises:
-        IncompleteReadError: it is not.
-        ValueError, LookupError: it is none.
+        h11.RemoteProtocolError: it is none, or not whole.
+        ValueError, LookupError: it is whole, and not what workers answer.
     """
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        headers[key.lower()] = value.strip()
-    code, size = int(status.split(" ")[1]), int(headers["content-length"])
-    if len(body) != size:
-        raise asyncio.IncompleteReadError(body, size)
+    code, headers, body = 0, {}, bytearray()
+    while not isinstance(event := http1.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            http1.receive_data(await reader.read(_BLOCK))
+        elif isinstance(event, h11.Response):
+            code = event.status_code
+            headers = {key.decode(): value.decode("latin-1") for key, value in event.headers}
+        elif isinstance(event, h11.Data):
+            body += event.data
+    if "content-length" not in headers:  # its end cannot be told from the worker's
+        raise LookupError("it has no length")
     if REPORT_HEADER.lower() not in headers:
         return _of_gunicorn(code)
     report = json.loads(headers[REPORT_HEADER.lower()])
-    content_type = headers.get("content-type", "application/json")
-    return Answer(code, body, content_type, report)
+    return Answer(code, bytes(body), headers.get("content-type", "application/json"), report)
 
 
 def _of_gunicorn(code: int) -> Answer:

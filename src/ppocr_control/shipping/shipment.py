@@ -1,199 +1,29 @@
-"""What a host has of an image, and bringing it the rest. See imagearchive for why it works."""
+"""One image on its way to one host: staged there layer by layer, then loaded into its engine.
+
+See image_archive for why an archive without the layers that are there does.
+"""
 
 from __future__ import annotations
 
 import base64
 import itertools
-import json
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from ..errors import Refused, Trouble
+from ..errors import Error, Refused
 from ..layers import image_archive
-from ..layers.image_archive import Image, chain_ids
-from ..layers.store import Blob, LayerStore, hexdigest
-from ..progress import Progress
+from ..layers.image_archive import Image
+from ..layers.store import Blob, hexdigest
 from ..ssh.transport import Transport, blocks_from
 from . import room
 from . import staging as stagings
 from .file_delta import LayerDelta
+from .job import Job
+from .state import CONTAINERD, INSPECT, HostState
 
-#: Docker's names of architectures by the kernel's.
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
-_CLASSIC, _CONTAINERD = "classic", "containerd"
-#: Exit status of the probe where the docker command is another program.
-_PODMAN = 8
 #: Bytes of unpacked layers after which a step of loading ends; each costs some tenths of a second.
 _STEP = 32_000_000
-
-# Every call of the docker command costs a host of few cores a tenth of a second: few are made.
-INSPECT = r"""
-say() { printf '%s\t%s\n' "$1" "$2"; }
-inspect() {
-  format='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
-  format=$format'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
-  xargs -r docker image inspect --format "$format" 2>/dev/null |
-    while IFS= read -r line; do say image "$line"; done
-}
-"""
-_PROBE = r"""
-set -u
-@INSPECT@
-command -v docker >/dev/null 2>&1 || { echo "there is no docker command" >&2; exit 9; }
-# Warnings, as of a damaged config.json, go to standard error and are no answer.
-info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}')
-case $info in [0-9]*' /'*) ;; *)
-  case $(docker --version 2>/dev/null) in *[Pp]odman*) exit @PODMAN@ ;; esac
-  exit 9 ;;
-esac
-version=${info%% *} info=${info#* }
-root=${info%% *} info=${info#* }
-say version "$version"
-say info "$info"
-docker image ls --all --quiet --no-trunc | sort -u | inspect
-case $info in *io.containerd.snapshotter*)
-  for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
-    [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
-      ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
-        while IFS= read -r line; do say content "$line"; done
-  done
-esac
-staging=@STAGING@
-find "$staging" -mindepth 2 -type f -printf 'staged\t%s %P\n' 2>/dev/null
-parent=$staging
-while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
-[ -d "$root" ] || root=$parent
-df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
-  while IFS= read -r line; do say df "$line"; done
-""".replace("@INSPECT@", INSPECT).replace("@PODMAN@", str(_PODMAN))
-
-
-def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    # docker image inspect prints an empty line where it finds nothing.
-    return tuple(json.loads(line) for line in rows if line.strip())
-
-
-@dataclass(frozen=True)
-class HostState:
-    """What a host said of its engine, images, staging folder and room."""
-
-    version: str
-    architecture: str
-    store: str
-    images: tuple[dict[str, Any], ...]
-    content: frozenset[str]
-    staged: dict[str, int]
-    df: tuple[str, ...]
-    tags: dict[str, str] = field(default_factory=dict)
-    #: The engine's folder, where it keeps layers as files (overlay2); empty on other stores.
-    files_root: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> HostState:
-        """From the probe's lines."""
-        rows: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            key, _, value = line.partition("\t")
-            rows.setdefault(key, []).append(value)
-        info = json.loads(rows["info"][0])
-        images = _images(rows.get("image", []))
-        containerd = any(
-            "containerd" in str(part) for row in info.get("DriverStatus") or [] for part in row
-        )
-        staged = (line.split(" ", 1) for line in rows.get("staged", []))
-        return cls(
-            version=rows["version"][0],
-            architecture=ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
-            store=_CONTAINERD if containerd else _CLASSIC,
-            images=images,
-            content=frozenset(rows.get("content", [])),
-            staged={path: int(size) for size, path in staged},
-            df=tuple(rows.get("df", [])),
-            tags={tag: image["id"] for image in images for tag in image["tags"] or []},
-            files_root=info.get("DockerRootDir", "") if info.get("Driver") == "overlay2" else "",
-        )
-
-    def find(self, image: Image) -> str | None:
-        """The host's ID of an image that is the same: its configuration and layers."""
-        return next((str(there["id"]) for there in self.images if self._same(there, image)), None)
-
-    def _same(self, there: dict[str, Any], image: Image) -> bool:
-        return bool(
-            there["id"] == image.id
-            or (
-                self.store == _CONTAINERD
-                and there["layers"] == image.diff_ids
-                and there["created"] == image.parsed.get("created")
-                and (there["labels"] or {}) == image.labels
-            )
-        )
-
-    def check_architecture(self, name: str, image: Image) -> None:
-        """Raises Refused where the image would not run."""
-        if image.architecture != self.architecture:
-            raise Refused(
-                f"{name}: the image is for {image.architecture}, the host is {self.architecture}: "
-                "Docker would load it, and it would not run. Nothing was sent"
-            )
-
-    def with_images(self, text: str) -> HostState:
-        """The same host with the images that a script's lines tell of."""
-        rows = (line.partition("\t") for line in text.splitlines())
-        return replace(self, images=_images(value for key, _, value in rows if key == "image"))
-
-    def missing(self, image: Image, blobs: dict[str, Blob]) -> list[str]:
-        """The layers the host lacks, lowest first.
-
-        Args:
-            image: what is to be there.
-            blobs: compressed forms known so far; containerd's store has a layer only if it has it
-                under that very digest.
-        """
-        if self.store == _CONTAINERD:
-            held = {d for d, blob in blobs.items() if blob.digest in self.content}
-            return [diff_id for diff_id in image.diff_ids if diff_id not in held]
-        return self.not_unpacked(image)
-
-    def not_unpacked(self, image: Image) -> list[str]:
-        """The layers no image on the host has at that place, lowest first."""
-        chains = {chain for there in self.images for chain in chain_ids(there["layers"] or [])}
-        wanted = zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
-        return [diff_id for diff_id, chain in wanted if chain not in chains]
-
-
-def probe(host: Transport, staging: str, part: str = "") -> HostState:
-    """Ask a host what it has.
-
-    Args:
-        staging: the folder that was named for layers on their way.
-        part: as in staging.folder.
-
-    Raises:
-        Refused: no engine answers there.
-    """
-    place = f"{stagings.base(staging)}/{part}".rstrip("/")
-    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(place)))
-    if answer.status == _PODMAN:
-        raise Refused(
-            f"{host.name}: the docker command there is Podman's, which does not load what is sent: "
-            "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
-        )
-    if answer.status:
-        raise Refused(
-            f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
-            "with playbooks/deploy.yml --tags docker_engine, or start it"
-        )
-    return HostState.parse(answer.out)
-
-
-def give_names(host: Transport, state: HostState, found: str, names: Iterable[str]) -> bool:
-    """Give an image its names on a host; returns whether any was new."""
-    new = [name for name in names if state.tags.get(name) != found]
-    for name in new:
-        host.run(f"docker tag {found} {shlex.quote(name)}").checked(f"{host.name}: docker tag")
-    return bool(new)
 
 
 def _unless_there(image_id: str, script: str) -> str:
@@ -204,14 +34,12 @@ def _unless_there(image_id: str, script: str) -> str:
 class Shipment:
     """One image on its way to one host."""
 
+    job: Job
     host: Transport
     state: HostState
-    image: Image
+    #: The compressed form of each layer, by diff ID.
     blobs: dict[str, Blob]
-    store: LayerStore
-    #: The folder that was named for layers on their way, and the part of it: see staging.folder.
-    staging: str
-    progress: Progress
+    #: The part of the staging folder: see staging.folder.
     part: str = ""
     sent: int = 0
     resumed: int = 0
@@ -224,19 +52,24 @@ class Shipment:
     _made: list[str] = field(default_factory=list)
 
     @property
+    def image(self) -> Image:
+        return self.job.image
+
+    @property
+    def staging(self) -> str:
+        """The folder that was named for layers on their way."""
+        return self.job.staging(self.host)
+
+    @property
     def folder(self) -> str:
         return stagings.folder(self.staging, self.image, self.part)
 
     def path(self, blob: Blob) -> str:
         return f"{self.folder}/{hexdigest(blob.digest)}"
 
-    def _staged(self, blob: Blob) -> int:
-        name = f"{hexdigest(self.image.id)[:16]}/{hexdigest(blob.digest)}"
-        return min(self.state.staged.get(name, 0), blob.size)
-
     def left(self, blob: Blob) -> int:
         """Bytes of it that are not in the staging folder yet."""
-        return blob.size - self._staged(blob)
+        return self.state.left(self.image, blob)
 
     def _sent_as(self, diff_ids: Iterable[str]) -> list[Blob]:
         return [self.deltas[d].blob if d in self.deltas else self.blobs[d] for d in diff_ids]
@@ -295,7 +128,7 @@ class Shipment:
     def _steps(self, missing: Sequence[str]) -> list[list[str]]:
         """The layers in the parts they are loaded in, so that they are not all there thrice."""
         known = self.image.diff_ids
-        if self.whole or self.state.store == _CONTAINERD or len(set(known)) < len(known):
+        if self.whole or self.state.store == CONTAINERD or len(set(known)) < len(known):
             return [list(missing)]
         steps: list[list[str]] = [[]]
         size = 0
@@ -311,20 +144,20 @@ class Shipment:
         """Bring compressed layers to the staging folder, going on where an earlier try ended.
 
         Raises:
-            Trouble: a layer arrived altered twice.
+            Error: a layer arrived altered twice.
         """
         blobs = self._sent_as(missing)
         self.open_staging([*blobs, *(self.blobs[diff_id] for diff_id in missing)])
         total = sum(blob.size for blob in blobs)
-        self.progress.start(self.host.name, total, total - sum(map(self.left, blobs)))
+        self.job.progress.start(self.host.name, total, total - sum(map(self.left, blobs)))
         for blob in blobs:
-            self._send(blob, self._staged(blob))
+            self._send(blob, blob.size - self.left(blob))
             self.count += 1
         for blob in self._altered(blobs):
             self.host.run(f"rm -f {shlex.quote(self.path(blob))}")
             self._send(blob, 0)
             if self._altered([blob]):
-                raise Trouble(
+                raise Error(
                     f"{self.host.name}: layer {blob.digest[7:19]} arrives altered again and again; "
                     "nothing was loaded. Check the host's disk and memory"
                 )
@@ -341,11 +174,13 @@ class Shipment:
 
         def count(size: int) -> None:
             self.sent += size
-            self.progress.add(self.host.name, size)
+            self.job.progress.add(self.host.name, size)
 
         self.resumed += offset
-        self.store.touch(blob)
-        self.host.put(blocks_from(self.store.path(blob), offset, count), self.path(blob), offset)
+        self.job.supply.store.touch(blob)
+        self.host.put(
+            blocks_from(self.job.supply.store.path(blob), offset, count), self.path(blob), offset
+        )
 
     def _altered(self, blobs: Sequence[Blob]) -> list[Blob]:
         if not blobs:
@@ -353,7 +188,7 @@ class Shipment:
         lines = "".join(f"{hexdigest(b.digest)}  {self.path(b)}\n" for b in blobs)
         answer = self.host.run(f"sha256sum --check - 2>/dev/null <<'SUMS'\n{lines}SUMS\n")
         if answer.status > 1:  # 1 is a sum that differs
-            raise Trouble(f"{self.host.name}: sha256sum does not run there: install coreutils")
+            raise Error(f"{self.host.name}: sha256sum does not run there: install coreutils")
         good = {row.removesuffix(": OK") for row in answer.out.splitlines() if row[-4:] == ": OK"}
         return [blob for blob in blobs if self.path(blob) not in good]
 
@@ -361,18 +196,18 @@ class Shipment:
         """Join the layers to an archive, load it, compare what came out; returns the host's ID.
 
         Raises:
-            Trouble: the engine refused it, or has something else now; no name points to it.
+            Error: the engine refused it, or has something else now; no name points to it.
         """
         answer = self.host.run(self._load_script(missing, consume))
         said = (answer.out + answer.err).strip()
         # Engines on containerd's store exit 0 over a damaged layer and mention it in passing.
         if answer.status or "rror unpacking" in said:
             self._forget()
-            raise Trouble(f"{self.host.name}: docker load: {said[-600:]}")
+            raise Error(f"{self.host.name}: docker load: {said[-600:]}")
         found = self.state.with_images(answer.out).find(self.image)
         if found is None:
             self._forget()
-            raise Trouble(f"{self.host.name}: what was loaded is not the image that was sent")
+            raise Error(f"{self.host.name}: what was loaded is not the image that was sent")
         return found
 
     def _load_script(self, missing: Sequence[str], consume: bool) -> str:
