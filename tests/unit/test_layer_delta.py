@@ -330,10 +330,10 @@ def test_a_host_rebuilds_the_layer_on_its_way_into_the_engine(
         assert archive.extractfile(listed[0]).read() == data
     # A file that was altered by then makes another layer; one that is gone cuts it short.
     host.put("one", noise(399_999) + b"x")
-    with pytest.raises(Trouble, match="docker load: .*invalid diffID"):
+    with pytest.raises(Error, match="docker load: .*invalid diffID"):
         made.load(made.image.diff_ids, False)
     (host.diff / "one").unlink()
-    with pytest.raises(Trouble, match="directory: b'one'\nunexpected end of data"):
+    with pytest.raises(Error, match="directory: b'one'\nunexpected end of data"):
         made.load(made.image.diff_ids, False)
     assert not (tmp_path / "loaded").exists()
 
