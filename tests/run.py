@@ -86,7 +86,9 @@ SHORT_BENCH = ["--quick", "--clients=4", "--requests=4", "--settle=0", "--hard=1
 #: Steps at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
 #: What takes longest in the lab and so begins first: a file is a step, and they fill two places.
-LAB_FIRST = ("deploy", "host_roles", "gpu", "lock_rollback", "ship_relay", "ship")
+LAB_FIRST = (
+    "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
+)  # fmt: skip
 #: For --full: tests of the lab itself, and what others cover in parts.
 LAB_FULL = ("lab", "german_deploy", "ship_bench")
 
