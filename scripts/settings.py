@@ -12,12 +12,14 @@ and a description in English (en) and Chinese (zh). From them are written:
     roles/inventory_check/vars/main/settings.yml       what is checked before any host is touched
     docs/settings.md, docs/settings.zh-CN.md
     inventory/example/group_vars/ppocr_hosts/*.yml     every setting, commented out
+    src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
+                                                       what the container reads
 
 Keys of a setting besides these: elements, choices, required, no_log and options, as in argument
 specs; range ([least, most] of an int), not_empty and host_path, which role inventory_check checks;
-example, for the example inventory; inventory: false, for what has no place in an inventory;
-entries, the setting whose entries this list has; as, the setting that an option stands for. An
-item with `group` alone is a heading.
+container: true, for what the container reads; example, for the example inventory; inventory:
+false, for what has no place in an inventory; entries, the setting whose entries this list has; as,
+the setting that an option stands for. An item with `group` alone is a heading.
 
 It needs PyYAML, which the control environment has (.venv/bin/python).
 """
@@ -40,6 +42,10 @@ LANGUAGES = ("en", "zh")
 _EXAMPLES = "inventory/example/group_vars/ppocr_hosts"
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _CHECK_ROLE = "inventory_check"
+_FIELDS = "src/ppocr_contract/fields.py"
+_PASSED = "roles/hubserving/vars/main/container.yml"
+#: How a setting becomes the text of a variable.
+_AS_TEXT = {"int": " | string", "bool": " | bool | string", "list": " | join(',')"}
 #: Roles in the order of the documentation; others follow by name.
 _ORDER = ("hubserving", "ppocr_image", "nvidia_container_toolkit", "docker_engine", "preflight")
 _WIDTH = 100
@@ -56,7 +62,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 _KEYS = {
     *("name", "type", "elements", "choices", "required", "no_log", "options", "default", "example"),
-    *("range", "not_empty", "host_path", "inventory", "entries", "as", *LANGUAGES),
+    *("container", "range", "not_empty", "host_path", "inventory", "entries", "as", *LANGUAGES),
 }
 _CHINESE = r"\u3000-\u303f\u4e00-\u9fff\uff00-\uffef\u201c\u201d"
 #: What the documentation says in each language.
@@ -571,6 +577,78 @@ def example(settings: list[Setting], source: str, about: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _python(value: Any) -> str:
+    """A value as the formatter writes it."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_python, value))})"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def fields(settings: list[Setting]) -> str:
+    """The text of the module with what the container reads, and its names, types and defaults.
+
+    A list becomes the text of its items, separated by commas.
+    """
+    rows, attributes = [], []
+    least, choices = {}, {}
+    for setting in settings:
+        name, value = setting.name.partition("_")[2], setting.data["default"]
+        value = ",".join(value) if isinstance(value, list) else value
+        rows.append(f"    {name}: {type(value).__name__} = {_python(value)}")
+        attributes += textwrap.wrap(
+            f"{name}: {setting.about('en')}".replace("`", ""),
+            _WIDTH,
+            initial_indent=" " * 8,
+            subsequent_indent=" " * 12,
+            break_on_hyphens=False,
+        )
+        if type(value) is int:
+            least[name] = (setting.get("range") or [1])[0]
+        if setting.get("choices"):
+            choices[name] = tuple(setting.get("choices"))
+    return "\n".join(
+        [
+            '"""What the container reads of the settings of role hubserving."""',
+            "",
+            _note("roles/hubserving/settings.yml"),
+            "",
+            "from __future__ import annotations",
+            "",
+            "import dataclasses",
+            "",
+            "#: The least each whole number may be.",
+            "LEAST = {",
+            *(f"    {_python(name)}: {number}," for name, number in least.items()),
+            "}",
+            "#: What a text may be.",
+            "CHOICES = {",
+            *(f"    {_python(name)}: {_python(texts)}," for name, texts in choices.items()),
+            "}",
+            "",
+            "",
+            "@dataclasses.dataclass(frozen=True)",
+            "class Fields:",
+            '    """The settings, ``hubserving_<field>``.',
+            "",
+            "    Attributes:",
+            *attributes,
+            '    """',
+            "",
+            *rows,
+            "",
+        ]
+    )
+
+
+def passed(settings: list[Setting]) -> str:
+    """The text of the variables file with the container's environment."""
+    lines = ["---", _note("roles/hubserving/settings.yml"), "_hubserving_passed:"]
+    for setting in settings:
+        field, text = setting.name.partition("_")[2].upper(), _AS_TEXT.get(setting.get("type"), "")
+        lines.append(f'  PPOCR_{field}: "{{{{ {setting.name}{text} }}}}"')
+    return "\n".join(lines) + "\n"
+
+
 def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
     """Every file that is written, with its text."""
     files = {}
@@ -586,6 +664,10 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
                 role.shared, source, "Settings for all roles"
             )
     files[root / _CHECK_VARS] = check_vars(roles)
+    read = [s for role in roles for s in role.settings if s.data.get("container")]
+    if read:
+        files[root / _FIELDS] = fields(read)
+        files[root / _PASSED] = passed(read)
     files[root / "docs/settings.md"] = page(roles, "en")
     files[root / "docs/settings.zh-CN.md"] = page(roles, "zh")
     return files

@@ -15,17 +15,15 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ppocr_contract.config import load
+from ppocr_contract import resources
+from ppocr_contract.config import ServingConfig, load
+from ppocr_contract.settings import Settings, SettingsError
 
 from . import hubhome, listening, logs, processes
 from .checks import StartError, config_file, preflight
 from .server.trouble import Trouble
 from .supervisor import Supervisor, max_failures
-
-if TYPE_CHECKING:
-    from ppocr_contract.settings import Settings
 
 log = logging.getLogger(__package__)
 
@@ -33,18 +31,18 @@ log = logging.getLogger(__package__)
 _HUB = [sys.executable, "-m", "ppocr_serving.hublog"]
 
 
-def _hub_command() -> list[str]:
+def _hub_command(serving: ServingConfig) -> list[str]:
     """``hub serving start`` with a config.json PaddleHub can read (no comments, rules applied)."""
     config = hubhome.hub_home().with_name("config.json")
-    hubhome.keep(config, json.dumps(preflight().data, indent=1))
+    hubhome.keep(config, json.dumps(serving.data, indent=1))
     return [*_HUB, "serving", "start", "-c", str(config)]
 
 
 def _open_sockets() -> list[socket.socket]:
     """What the front listens on; none where it will say by itself what is wrong, or has no part."""
-    if os.environ.get("PPOCR_SERVER", "gunicorn") != "gunicorn":
-        return []
     try:
+        if Settings.from_environment().server != "gunicorn":
+            return []
         return listening.open_sockets(load(config_file()).port)
     except (OSError, ValueError):
         return []
@@ -59,19 +57,15 @@ def _run_server() -> int:
     serving = preflight()
     for note in serving.notes:
         log.warning("%s", note)
-    server = os.environ.get("PPOCR_SERVER", "gunicorn")
-    if server == "hub":
-        command = _hub_command()
-        os.execvp(command[0], command)  # noqa: S606 - no shell wanted
-    if server != "gunicorn":
-        raise StartError(f"PPOCR_SERVER={server}: use gunicorn or hub (hubserving_server)")
-    from ppocr_contract.settings import Settings, SettingsError
-
-    from .server.front import serve
-    from .server.lanes import cards_of_lanes
-
     try:
         settings = Settings.from_environment()
+        if settings.server == "hub":
+            command = _hub_command(serving)
+            os.execvp(command[0], command)  # noqa: S606 - no shell wanted
+        # What plain hub serving needs not is not loaded for it.
+        from .server.front import serve
+        from .server.lanes import cards_of_lanes
+
         lanes = cards_of_lanes(serving, settings)
         if any(lanes) and settings.workers > 1:
             log.warning(
@@ -87,8 +81,6 @@ def _run_server() -> int:
 
 def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
     """Warn where the memory there is cannot hold what the settings allow."""
-    from ppocr_contract import resources
-
     limit = resources.available()
     for said in (
         resources.contradiction(settings, on_gpu),
@@ -99,8 +91,6 @@ def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
 
 
 def _run_workers() -> None:
-    from ppocr_contract.settings import Settings
-
     from .server.gunicorn import serve
 
     serve(load(config_file()), Settings.from_environment())

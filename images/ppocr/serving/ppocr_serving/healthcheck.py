@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import ssl
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 from ppocr_contract.config import OUR_MODULES, load
+from ppocr_contract.settings import Settings
 
 from .checks import config_file
 from .supervisor import gave_up
@@ -61,9 +61,10 @@ def check() -> str:
     if reason := gave_up():
         raise ValueError(reason)
     serving = load(config_file())
-    scheme = "https" if os.environ.get("PPOCR_TLS_CERT") else "http"
+    settings = Settings.from_environment()
+    scheme = "https" if settings.tls_cert else "http"
     base = f"{scheme}://127.0.0.1:{serving.port}"
-    if os.environ.get("PPOCR_SERVER", "gunicorn") == "gunicorn":
+    if settings.server == "gunicorn":
         return _request(f"{base}/readyz").decode()
     ours = [name for name in OUR_MODULES if name in serving.modules]
     if ours:

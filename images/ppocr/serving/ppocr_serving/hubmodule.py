@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -40,7 +39,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Pixels; see EngineOptions.width_step. Stock's texts on the samples stay as they are.
-_WIDTH_STEP = 32
 
 
 #: What is wrong with the process or its settings: no other picture would fare better.
@@ -87,15 +85,14 @@ class OcrModule(RunModule):
         self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
         cpus = available_cpus()
-        step = int(os.environ.get("PPOCR_WIDTH_STEP") or _WIDTH_STEP)
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=inferences(cpus, self.limits.workers) if engine == "openvino" else cpus,
             gpu_mem=self.params.gpu_mem,
-            precision=os.environ.get("PPOCR_PRECISION") or "auto",
-            width_step=step if engine == "openvino" else 1,
+            precision=self.limits.precision,
+            width_step=self.limits.width_step if engine == "openvino" else 1,
         )
         # A missing model is told now; the predictors themselves are made after any fork.
         for name, value in vars(self.params).items():
