@@ -19,7 +19,8 @@ Keys of a setting besides these: elements, choices, required, no_log and options
 specs; range ([least, most] of an int), not_empty and host_path, which role inventory_check checks;
 container: true, for what the container reads; example, for the example inventory; inventory:
 false, for what has no place in an inventory; entries, the setting whose entries this list has; as,
-the setting that an option stands for. An item with `group` alone is a heading.
+the setting that an option stands for. An item with `group` alone is a heading. @version@ stands
+for the version in pyproject.toml.
 
 It needs PyYAML, which the control environment has (.venv/bin/python).
 """
@@ -31,6 +32,7 @@ import dataclasses
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ _AS_TEXT = {"int": " | string", "bool": " | bool | string", "list": " | join(','
 #: Roles in the order of the documentation; others follow by name.
 _ORDER = ("hubserving", "ppocr_image", "nvidia_container_toolkit", "docker_engine", "preflight")
 _WIDTH = 100
+_VERSION = "@version@"
 _TELLING = 100_000
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
@@ -159,6 +162,8 @@ class Role:
         self.folder = folder
         self.name = folder.name
         text = (folder / "settings.yml").read_text(encoding="utf-8")
+        if _VERSION in text:
+            text = text.replace(_VERSION, _version(folder.parents[1]))
         node, data = yaml.compose(text), yaml.safe_load(text)
         if not isinstance(data, dict) or set(data) - {
             *("summary", "about", "settings", "entry_points", "shared"),
@@ -183,6 +188,11 @@ class Role:
 
     def path(self, name: str) -> Path:
         return self.folder / name
+
+
+def _version(root: Path) -> str:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
 
 
 def _children(node: yaml.Node | None) -> dict[str, yaml.Node]:

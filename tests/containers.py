@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ppocr_control import version
 from tests import slowed
 
-IMAGE = os.environ.get("PPOCR_IMAGE", "ppocr:1.0.0")
+IMAGE = os.environ.get("PPOCR_IMAGE", f"ppocr:{version.current()}")
 SAMPLES = Path(__file__).parents[1] / "smoke_tests/samples"
 PORT = ("--publish", "127.0.0.1::8866")
 #: The protections of the role's container.

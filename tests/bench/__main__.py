@@ -1,6 +1,6 @@
 """Measures our service beside what people run today, in one run, and prints ratios.
 
-    scripts/bench [--quick] [--image ppocr:1.0.0] [--models PP-OCRv6-small] [--out reports/bench]
+    scripts/bench [--quick] [--image NAME] [--models PP-OCRv6-small] [--out reports/bench]
 
 All are started first and asked in turn, so that a machine whose speed drifts treats all alike.
 """
@@ -25,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ppocr_control import command_line
+from ppocr_control import command_line, version
 from ppocr_control.images import models
 
 from . import pages, plot
@@ -266,7 +266,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--image", default="ppocr:1.0.0", help="image of our service")
+    parser.add_argument(
+        "--image", default=f"ppocr:{version.current()}", help="image of our service"
+    )
     parser.add_argument("--quick", action="store_true", help="one kind of page only")
     parser.add_argument("--requests", type=int, default=40, help="requests of one measurement")
     parser.add_argument(

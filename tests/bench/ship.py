@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures sending an image to lab hosts, beside docker save, scp and docker load typed by hand.
 
-    .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0         four hosts, some 15 minutes
+    .venv/bin/python tests/bench/ship.py --image NAME                four hosts, some 15 minutes
     .venv/bin/python tests/bench/ship.py --short                     two hosts, a small image
-    .venv/bin/python tests/bench/ship.py --image ppocr:1.0.0 --only kills disk
+    .venv/bin/python tests/bench/ship.py --image NAME --only kills disk
 
 Bytes are read from this machine's end of each host's link, so they hold everything: handshakes,
 checks, acknowledgements. Disk is sampled on the host while it loads.

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from ppocr_control import version
+
 ROOT = Path(__file__).parents[2]
-IMAGE = os.environ.get("PPOCR_GPU_IMAGE", "ppocr:1.0.0-gpu")
+IMAGE = os.environ.get("PPOCR_GPU_IMAGE", f"ppocr:{version.current()}-gpu")
 SITE = "/opt/ppocr/venv/lib/python3.11/site-packages"
 #: What Paddle opens for itself when a kernel first needs it, by the function that does it.
 _OPENED = {"GetCublasDsoHandle": "libcublas.so", "GetCublasLtDsoHandle": "libcublasLt.so",

@@ -16,12 +16,13 @@ import pytest
 from hostlab import Host, Playbooks, inventory
 from hostlab.playbook import parse_recap
 
+from ppocr_control import version
 from ppocr_control.bundle.make import Order, make
 from ppocr_control.layers.store import LayerStore
 from ppocr_control.progress import Progress
 
 ONE, TWO = "parcel:b1", "parcel:b2"
-REAL = "ppocr:1.0.0"
+REAL = f"ppocr:{version.current()}"
 # Packets that leave the host and are neither SSH nor answers of the service to the smoke test.
 COUNT = """
 iptables -t raw -A OUTPUT -o eth0 -p tcp --sport {port} -j ACCEPT

@@ -10,6 +10,11 @@ import pytest
 from hostlab import Host, HostSpec, Playbooks, tiny
 from hostlab.playbook import PlaybookRun, words
 
+from ppocr_control.version import current
+
+#: The version of the image that is run unless a setting names another.
+SERVED = current()
+
 SERVE = """
 import http.server
 http.server.test(HandlerClass=http.server.SimpleHTTPRequestHandler, port=8866)
@@ -36,7 +41,7 @@ docker run -d --name theirs --network usernet tiny:lab -m http.server
 def host(lab) -> Host:
     host: Host = lab.host(HostSpec("remove1", suite="bookworm"))
     tiny.make(host)
-    for version in ("1.0.0", "1.0.1"):
+    for version in (SERVED, "later"):
         build(host, f"ppocr:{version}")
     return host
 
@@ -90,7 +95,7 @@ def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) 
         "docker commit ppocr mine:1 && docker run -d --name mine "
         "-v /srv/mine/ppocr:/etc/ppocr mine:1 -m http.server"
     )
-    build(host, "derived:1", "ppocr:1.0.0")
+    build(host, "derived:1", f"ppocr:{SERVED}")
     build(host, "ppocr:0.9")
     assert "theirs" in host.run("docker network inspect usernet").stdout
 
@@ -107,7 +112,7 @@ def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) 
 
 
 def test_the_projects_own_goes_whatever_the_inventory_says(host: Host, playbook, serve) -> None:
-    build(host, "ppocr:1.0.0")
+    build(host, f"ppocr:{SERVED}")
     serve({"hubserving_command": ["/serve.py"]})
     assert "ppocr" in listed(host, "network ls --format '{{.Name}}'")
     host.run("docker network connect ppocr theirs")
@@ -146,16 +151,16 @@ def test_a_rollback_to_an_image_without_a_module_is_refused_at_once(
     host: Host, playbook: Playbooks, serve
 ) -> None:
     modules = "COPY serve.py /opt/ppocr/hub/modules/ocr_system/module.py\nCOPY ls /usr/bin/ls"
-    for version in ("1.0.0", "1.0.1"):
+    for version in (SERVED, "later"):
         build(
             host, f"ppocr:{version}", more=f'{modules}\nENTRYPOINT ["/usr/bin/python", "/serve.py"]'
         )
     # The service's own command is given, so that its image is asked for modules.
-    serve({"hubserving_modules": ["ocr_system"], "ppocr_version": "1.0.1"})
+    serve({"hubserving_modules": ["ocr_system"], "ppocr_version": "later"})
     before = listed(host, "ps -q --no-trunc")
-    wanted = {"ppocr_version": "1.0.0", "hubserving_modules": ["ocr_system", "ocr_det"]}
+    wanted = {"ppocr_version": SERVED, "hubserving_modules": ["ocr_system", "ocr_det"]}
     run = playbook("rollback", [host], "--skip-tags", "smoke_test", extra_vars=wanted, expect_rc=2)
-    assert "ppocr:1.0.0 lacks modules the inventory names: ocr_det" in words(run)
+    assert f"ppocr:{SERVED} lacks modules the inventory names: ocr_det" in words(run)
     assert "it has ocr_system" in words(run)
     assert "nothing was changed on any host" in words(run)
     assert listed(host, "ps -q --no-trunc") == before

@@ -2,7 +2,7 @@
 
     with Killing(service, clients=4) as killing:
         killing.spread(kills=60, seconds=600)
-    print(killing.told())
+    print(killing.client_status())
 
 What a client may meet: the right text; 503 in the contract's shape; 500 that says a request has
 lost its workers, after three of them; a connection that ends without an answer, since the front it
@@ -95,7 +95,7 @@ class Killing:
             # In the moment of a restart the role chosen may have none: another one then.
             any(self.kill(role) for role in self._random.sample(ROLES, len(ROLES)))
 
-    def told(self):
+    def client_status(self):
         """Figures in one line."""
         counts = dict(sorted(self.counts.items()))
         sent = sum(self.counts[key] for key in ("right", "busy", "lost", "wrong"))

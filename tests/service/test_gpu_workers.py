@@ -80,7 +80,7 @@ def test_a_worker_killed_beside_another_costs_no_request(start_on_gpu):
         for _ in range(3):
             killing.kill("worker")
             workers(service, 2)
-    print(killing.told())
+    print(killing.client_status())
     assert killing.wrong == []
     assert killing.counts["right"] > 0
     assert killing.counts["lost"] == killing.counts["busy"] == 0

@@ -30,7 +30,7 @@ def test_killed_at_random_it_is_there_in_the_end(start, request):
     with Killing(service) as killing:
         killing.spread(kills, 60 * minutes)
         service.ready()
-    print(killing.told())
+    print(killing.client_status())
     assert killing.wrong == []
     assert killing.counts["right"] > 0
     # Only who lost three workers is given up, whoever else was with them.

@@ -23,6 +23,7 @@ COPIED = (
     "inventory",
     "playbooks",
     "plugins",
+    "pyproject.toml",
     "requirements",
     "roles",
     "scripts",

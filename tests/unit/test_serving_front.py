@@ -1,13 +1,14 @@
-"""Parts of the front that need no server: unpacking, the encoder, the crowd, accepted names."""
+"""Parts of the front that need no server: unpacking, the encoder, the limit, accepted names."""
 
 import gzip
 import json
 import zlib
 
 import pytest
-from ppocr_serving.server import crowd
+from ppocr_serving.server import connection_limit
 from ppocr_serving.server.access import Access
-from ppocr_serving.server.answers import MESSAGE, capped, encode, failure
+from ppocr_serving.server.connection_limit import group_of
+from ppocr_serving.server.responses import MESSAGE, capped, encode, failure
 from ppocr_serving.server.unpack import PIECE, BodyError, Unpacker, packed
 
 from ppocr_contract.settings import Settings, SettingsError
@@ -71,7 +72,7 @@ def test_the_encoder_cannot_fail():
 
 
 class Someone:
-    def __init__(self, group, state=crowd.IDLE, since=0.0, moved=0):
+    def __init__(self, group, state=connection_limit.IDLE, since=0.0, moved=0):
         self.group, self.state, self.since, self.moved = group, state, since, moved
         self.gone = False
 
@@ -81,69 +82,78 @@ class Someone:
 
 @pytest.fixture
 def now(monkeypatch):
-    monkeypatch.setattr(crowd.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(connection_limit.time, "monotonic", lambda: 100.0)
 
 
 def test_idle_ones_go_first_of_whoever_has_most(now):
-    there = [Someone("a", since=n) for n in range(3)] + [Someone("b"), Someone("c", crowd.WORKING)]
-    crowded = crowd.Crowd(5)
-    assert all(crowded.admit(one) for one in there)
-    assert crowded.admit(Someone("b", since=100))
+    there = [Someone("a", since=n) for n in range(3)] + [
+        Someone("b"),
+        Someone("c", connection_limit.WORKING),
+    ]
+    connected = connection_limit.ConnectionLimit(5)
+    assert all(connected.admit(one) for one in there)
+    assert connected.admit(Someone("b", since=100))
     assert [one.gone for one in there] == [True, False, False, False, False]
-    assert len(crowded) == 5
+    assert len(connected) == 5
 
 
 def test_who_has_just_come_and_who_works_stays(now):
-    crowded = crowd.Crowd(2)
-    fresh = [Someone("a", since=99.9) for _ in range(2 + crowd.SPARE)]
-    assert all(crowded.admit(one) for one in fresh) and not any(one.gone for one in fresh)
-    assert crowded.admit(Someone("b", since=100)) and fresh[0].gone  # the very bound
+    connected = connection_limit.ConnectionLimit(2)
+    fresh = [Someone("a", since=99.9) for _ in range(2 + connection_limit.SPARE)]
+    assert all(connected.admit(one) for one in fresh) and not any(one.gone for one in fresh)
+    assert connected.admit(Someone("b", since=100)) and fresh[0].gone  # the very bound
     for one in fresh:
-        one.state = crowd.WORKING
-    assert not crowded.serves(fresh[-1])
+        one.state = connection_limit.WORKING
+    assert not connected.serves(fresh[-1])
     assert not any(one.gone for one in fresh[1:])
 
 
 def test_a_crowd_that_comes_at_once_costs_few_looks_at_everybody(monkeypatch):
     clock, looks = [100.0], []
-    monkeypatch.setattr(crowd.time, "monotonic", lambda: clock[0])
-    look = crowd.Crowd._look_for_idle
-    crowded = crowd.Crowd(500)
+    monkeypatch.setattr(connection_limit.time, "monotonic", lambda: clock[0])
+    look = connection_limit.ConnectionLimit._look_for_idle
+    connected = connection_limit.ConnectionLimit(500)
 
     def counted(self):
         looks.append(self)
         look(self)
 
-    monkeypatch.setattr(crowd.Crowd, "_look_for_idle", counted)
+    monkeypatch.setattr(connection_limit.ConnectionLimit, "_look_for_idle", counted)
     honest = [Someone("b", since=90) for _ in range(3)]
-    assert all(crowded.admit(one) for one in honest)
+    assert all(connected.admit(one) for one in honest)
     came = []
     for number in range(3000):
         clock[0] += 0.001
         came.append(Someone("a" if number % 10 else "b", since=clock[0]))
-        assert crowded.admit(came[-1])
+        assert connected.admit(came[-1])
     assert len(looks) < 30
-    assert len(crowded) <= 500 + crowd.SPARE and not came[-1].gone and came[1].gone
+    assert len(connected) <= 500 + connection_limit.SPARE and not came[-1].gone and came[1].gone
     assert not any(one.gone for one in honest)
 
 
 def test_the_slow_give_way_and_so_does_who_holds_more_than_half(now):
-    slow = [Someone("a", crowd.RECEIVING, 0, 10_000), Someone("a", crowd.ANSWERING, 99, 0)]
-    fast = [Someone("a", crowd.RECEIVING, 0, 10**8) for _ in range(2)]
-    crowded = crowd.Crowd(4)
-    newcomers = [Someone("a", crowd.RECEIVING, 100), Someone("b", crowd.RECEIVING, 100)]
+    slow = [
+        Someone("a", connection_limit.RECEIVING, 0, 10_000),
+        Someone("a", connection_limit.ANSWERING, 99, 0),
+    ]
+    fast = [Someone("a", connection_limit.RECEIVING, 0, 10**8) for _ in range(2)]
+    connected = connection_limit.ConnectionLimit(4)
+    newcomers = [
+        Someone("a", connection_limit.RECEIVING, 100),
+        Someone("b", connection_limit.RECEIVING, 100),
+    ]
     for one in (*slow, *fast, *newcomers):
-        crowded.admit(one)
-    assert crowded.serves(newcomers[0]) and slow[1].gone
-    assert crowded.serves(newcomers[1]) and slow[0].gone
+        connected.admit(one)
+    assert connected.serves(newcomers[0]) and slow[1].gone
+    assert connected.serves(newcomers[1]) and slow[0].gone
     assert not any(one.gone for one in fast)
 
 
 def test_groups():
-    assert crowd.group_of("10.0.0.1") == crowd.group_of("::ffff:10.0.0.1") == "10.0.0.1"
-    assert crowd.group_of("2001:db8::1") == crowd.group_of("2001:db8::2")
-    assert crowd.group_of("2001:db8::1") != crowd.group_of("2001:db8:0:1::1")
-    assert crowd.group_of("fe80::1%eth0") == "fe80::/64" and crowd.group_of("") == ""
+    assert group_of("10.0.0.1") == group_of("::ffff:10.0.0.1") == "10.0.0.1"
+    assert group_of("2001:db8::1") == group_of("2001:db8::2")
+    assert group_of("2001:db8::1") != group_of("2001:db8:0:1::1")
+    assert group_of("fe80::1%eth0") == "fe80::/64" and group_of("") == ""
 
 
 def test_names():

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from ppocr_serving import cuda, gpu
 from ppocr_serving.engines import EngineError
-from ppocr_serving.server import lanes
-from ppocr_serving.server.gpuwatch import GpuWatch
-from ppocr_serving.server.trouble import Trouble
+from ppocr_serving.server import worker_slots
+from ppocr_serving.server.gpu_watch import GpuWatch
+from ppocr_serving.server.not_ready import NotReady
 
 from ppocr_contract import config
 from ppocr_contract.settings import Settings
@@ -182,43 +182,45 @@ def serving(use_gpu):
     )
 
 
-def test_cards_of_lanes(monkeypatch):
+def test_cards_of_slots(monkeypatch):
     monkeypatch.setenv(gpu.VISIBLE, "0, 1")
     settings = Settings(workers=3, workers_per_gpu=2)
-    assert lanes.cards_of_lanes(serving(True), settings) == ("0", "1", "0", "1")
-    assert lanes.cards_of_lanes(serving(False), settings) == ("", "", "")
+    assert worker_slots.cards_of_slots(serving(True), settings) == ("0", "1", "0", "1")
+    assert worker_slots.cards_of_slots(serving(False), settings) == ("", "", "")
 
 
-def worker(age, lane):
-    return SimpleNamespace(age=age, lane=lane)
+def worker(age, slot):
+    return SimpleNamespace(age=age, slot=slot)
 
 
 @pytest.mark.parametrize(
-    ("there", "lane"),
+    ("there", "slot"),
     [
         ([], 0),
         ([worker(1, 0)], 1),
         ([worker(1, 1), worker(2, 0)], 1),  # a renewal: beside the oldest, which will go
-        ([worker(2, 1), worker(3, 1)], 0),  # the worker of lane 0 has died
+        ([worker(2, 1), worker(3, 1)], 0),  # the worker of slot 0 has died
     ],
 )
-def test_a_new_worker_gets_the_emptiest_lane(there, lane):
-    assert lanes.Assignment(("0", "1")).choose(there) == lane
+def test_a_new_worker_gets_the_emptiest_slot(there, slot):
+    assert worker_slots.Assignment(("0", "1")).choose(there) == slot
 
 
 def test_a_worker_listens_on_its_own_socket_and_sees_its_own_card(monkeypatch):
     monkeypatch.setenv(gpu.VISIBLE, "0,1")
-    sockets = [SimpleNamespace(getsockname=lambda n=n: str(lanes.socket_of(n))) for n in range(2)]
-    assignment = lanes.Assignment(("0", "1"))
+    sockets = [
+        SimpleNamespace(getsockname=lambda n=n: str(worker_slots.socket_of(n))) for n in range(2)
+    ]
+    assignment = worker_slots.Assignment(("0", "1"))
     new = SimpleNamespace(sockets=sockets)
     assignment.before_fork(SimpleNamespace(WORKERS={7: worker(1, 0)}), new)
-    assert (new.lane, new.sockets) == (1, sockets[1:])
+    assert (new.slot, new.sockets) == (1, sockets[1:])
     assignment.after_fork(None, new)
     assert gpu.device_name() == "gpu:1"
 
 
-def test_the_least_busy_lane_with_a_worker_is_asked():
-    chosen = lanes.Lanes(3)
+def test_the_least_busy_slot_with_a_worker_is_asked():
+    chosen = worker_slots.WorkerSlots(3)
     chosen.ready = {0, 2}
     with chosen.least_busy() as first, chosen.least_busy() as second:
         assert (first, second) == (0, 2)
@@ -241,12 +243,12 @@ def test_lost_device_nodes_are_noticed(tmp_path):
 
 
 def test_trouble_is_kept_until_it_is_over(tmp_path):
-    trouble = Trouble(tmp_path / "run/trouble.txt")
-    assert trouble.read() == ""
-    assert trouble.write("gpu:0 failed") is True
-    assert trouble.write("gpu:1 failed") is False
-    assert trouble.read() == "gpu:1 failed"
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["trouble.txt"]
-    trouble.clear()
-    trouble.clear()
-    assert trouble.read() == ""
+    not_ready = NotReady(tmp_path / "run/not-ready.txt")
+    assert not_ready.read() == ""
+    assert not_ready.write("gpu:0 failed") is True
+    assert not_ready.write("gpu:1 failed") is False
+    assert not_ready.read() == "gpu:1 failed"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["not-ready.txt"]
+    not_ready.clear()
+    not_ready.clear()
+    assert not_ready.read() == ""

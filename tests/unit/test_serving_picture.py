@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from ppocr_serving.files import from_base64
 from ppocr_serving.pipeline import frames
-from ppocr_serving.pipeline.ground import on_ground
+from ppocr_serving.pipeline.background import on_background
 from ppocr_serving.pipeline.picture import Picture
 from ppocr_serving.report import RequestError
 
@@ -109,7 +109,7 @@ def test_the_ground_is_what_the_text_stands_out_from(ink, ground):
         place = slice(number * 20 + 4, number * 20 + 9)
         image[20:40, place] = inks[number % 2]
         alpha[20:40, place] = 255
-    on_ground(image, alpha)
+    on_background(image, alpha)
     assert (image[0] == ground).all() and image[30, 5, 0] == inks[0]
 
 
@@ -120,16 +120,16 @@ def test_a_card_with_text_on_it_and_beside_it_stays_legible():
     image[40:60, 20:140] = 0
     for x in range(160, 290, 6):
         alpha[20:80, x : x + 3] = 255  # black text beside it
-    on_ground(image, alpha)
+    on_background(image, alpha)
     assert image[0, 0, 0] > 100 and (image[40:60, 20:140] == 0).all()
 
 
 def test_without_transparency_nothing_changes():
     image = np.asarray(noise()).copy()
     before = image.copy()
-    on_ground(image, np.full(image.shape[:2], 255, np.uint8))
+    on_background(image, np.full(image.shape[:2], 255, np.uint8))
     np.testing.assert_array_equal(image, before)
-    on_ground(image, np.zeros(image.shape[:2], np.uint8))  # some programs leave alpha at zero
+    on_background(image, np.zeros(image.shape[:2], np.uint8))  # some programs leave alpha at zero
     np.testing.assert_array_equal(image, before)
 
 

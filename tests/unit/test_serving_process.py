@@ -1,4 +1,4 @@
-"""The container's processes: supervisor, settings, PaddleHub's home, CPUs, absent packages."""
+"""The container's processes: supervisor, settings, PaddleHub's home, CPUs, packages left out."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ppocr_serving import absent, cpus, hubhome
+from ppocr_serving import cpus, hubhome, missing_packages
 
 from ppocr_contract import config
 from ppocr_contract.settings import Settings, SettingsError
@@ -100,8 +100,8 @@ def test_in_the_end_the_engine_has_its_turn(supervised):
 
 def test_the_cause_is_in_what_it_says_of_giving_up(supervised, tmp_path):
     code = (
-        "from ppocr_serving.server.trouble import Trouble\n"
-        "Trouble().write('det/inference.pdmodel is missing')\n"
+        "from ppocr_serving.server.not_ready import NotReady\n"
+        "NotReady().write('det/inference.pdmodel is missing')\n"
         "raise SystemExit(2)\n"
     )
     until(supervised(code, 2), "gave up")
@@ -294,12 +294,12 @@ def run_with_serving(code):
 
 def test_left_out_packages_can_be_imported_but_not_used():
     code = (
-        "from ppocr_serving import absent; absent.install(); absent.install()\n"
+        "from ppocr_serving import missing_packages; missing_packages.install()\n"
         "import visualdl; from paddlenlp.data import JiebaTokenizer\n"
         "class Own(JiebaTokenizer): pass\n"
         "import json.decoder\n"
         "try: JiebaTokenizer('x')\n"
-        "except absent.AbsentDependencyError as error: print(error)\n"
+        "except missing_packages.MissingPackageError as error: print(error)\n"
         "try: import no_such_package\n"
         "except ModuleNotFoundError: print('as usual')\n"
     )
@@ -307,15 +307,15 @@ def test_left_out_packages_can_be_imported_but_not_used():
     assert "paddlenlp.data.JiebaTokenizer was used" in printed
     assert "add paddlenlp to ppocr_image_extra_requirements" in printed
     assert printed.endswith("as usual\n")
-    assert "paddle" not in absent.LEFT_OUT
+    assert "paddle" not in missing_packages.LEFT_OUT
 
 
 def test_a_process_does_without_an_installed_package():
     code = (
-        "from ppocr_serving.absent import spare, AbsentDependencyError\n"
-        "spare('xmlrpc', 'it is not wanted here', __version__='2')\n"
-        "spare('wsgiref.simple_server', 'it is not wanted here')\n"
-        "import json; spare('json', 'too late')\n"
+        "from ppocr_serving.missing_packages import stub, MissingPackageError\n"
+        "stub('xmlrpc', 'it is not wanted here', __version__='2')\n"
+        "stub('wsgiref.simple_server', 'it is not wanted here')\n"
+        "import json; stub('json', 'too late')\n"
         "import xmlrpc, xmlrpc.client as client, wsgiref.util\n"
         "class Own(client.ServerProxy): pass\n"
         "print(xmlrpc.__version__, isinstance(1, xmlrpc.some.Thing), json.dumps({}))\n"
@@ -323,7 +323,7 @@ def test_a_process_does_without_an_installed_package():
         "from wsgiref import simple_server\n"
         "for use in (client.ServerProxy, xmlrpc.some.thing, simple_server.x):\n"
         "    try: use()\n"
-        "    except AbsentDependencyError as error: print(error)\n"
+        "    except MissingPackageError as error: print(error)\n"
     )
     printed = run_with_serving(code)
     lines = printed.splitlines()

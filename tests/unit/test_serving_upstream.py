@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from ppocr_serving.server import upstream
-from ppocr_serving.server.lanes import Lanes
+from ppocr_serving.server.worker_slots import WorkerSlots
 
 from ppocr_contract.settings import Settings
 
@@ -26,18 +26,18 @@ def ask(tmp_path, monkeypatch, *workers, after=None, **settings):
 
     Returns how many connections each had, and the answer or the exception.
     """
-    monkeypatch.setattr(upstream, "socket_of", lambda lane: tmp_path / f"{lane}.sock")
+    monkeypatch.setattr(upstream, "socket_of", lambda slot: tmp_path / f"{slot}.sock")
     asked = [0] * len(workers)
 
     async def main():
-        lanes = Lanes(len(workers))
-        lanes.ready = set(range(len(workers)))
+        slots = WorkerSlots(len(workers))
+        slots.ready = set(range(len(workers)))
 
-        def serve(lane):
+        def serve(slot):
             async def connected(reader, writer):
-                asked[lane] += 1
+                asked[slot] += 1
                 await reader.readuntil(b"\r\n\r\n")
-                said = workers[lane][min(asked[lane], len(workers[lane])) - 1]
+                said = workers[slot][min(asked[slot], len(workers[slot])) - 1]
                 if said is None:  # hangs
                     await asyncio.sleep(600)
                 writer.write(said)
@@ -46,17 +46,17 @@ def ask(tmp_path, monkeypatch, *workers, after=None, **settings):
             return connected
 
         servers = [
-            await asyncio.start_unix_server(serve(lane), tmp_path / f"{lane}.sock")
-            for lane in range(len(workers))
+            await asyncio.start_unix_server(serve(slot), tmp_path / f"{slot}.sock")
+            for slot in range(len(workers))
         ]
         given = Settings(workers=len(workers), **settings)
-        way = upstream.Upstream(lanes, given, MagicMock(), lambda: True)
+        way = upstream.Upstream(slots, given, MagicMock(), lambda: True)
         asking = way.ask("/predict/x", [b"{}"], {}, lambda: None)
         try:
             if after is not None:
                 while not sum(asked):
                     await asyncio.sleep(0.01)
-                await after(way, lanes)
+                await after(way, slots)
             return await asking
         except Exception as error:
             return error
@@ -105,8 +105,8 @@ def test_gunicorns_own_pages_get_the_contracts_shape(tmp_path, monkeypatch, stat
 def test_a_worker_that_never_took_the_request_is_not_lost_on_it(tmp_path, monkeypatch):
     """Of two workers one has gone: again and again the other is asked, until it answers."""
 
-    async def gone(way, lanes):
-        lanes.ready = {1}
+    async def gone(way, slots):
+        slots.ready = {1}
 
     # It loses two workers besides, and still has a third.
     asked, given = ask(tmp_path, monkeypatch, [None], [b"", b"", answer()], after=gone)
@@ -119,7 +119,7 @@ def test_a_request_loses_three_workers_at_most(tmp_path, monkeypatch):
 
 
 def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
-    async def leaves(way, lanes):
+    async def leaves(way, slots):
         done = []
         other = way.ask("/predict/x", [b"{}"], {}, lambda: done.append(True))
         await asyncio.sleep(0)
@@ -136,7 +136,7 @@ def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
 def test_a_body_is_kept_for_as_long_as_a_worker_has_it(tmp_path, monkeypatch, begun):
     """Whoever accounts for its bytes is told then, and not when the client leaves."""
 
-    async def leaves(way, lanes):
+    async def leaves(way, slots):
         done = []
         other = way.ask("/predict/x", [b"{}"], {}, lambda: done.append(True))
         if begun:

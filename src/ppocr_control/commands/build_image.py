@@ -10,7 +10,7 @@ import json
 from argparse import Namespace
 from typing import Any
 
-from .. import command_line
+from .. import command_line, version
 from ..errors import OK, Refused
 from ..images import build, context, image_name
 from ..images.models import ModelError
@@ -27,7 +27,9 @@ examples:
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
-    parser.add_argument("--tag", default="ppocr:1.0.0", help="name:version (default: %(default)s)")
+    parser.add_argument(
+        "--tag", default=f"ppocr:{version.current()}", help="name:version (default: %(default)s)"
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument(
         "--base", default="", help="image to build on (default: one made of packages)"
@@ -44,11 +46,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
 
 def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("building", quiet=args.quiet)
-    name, version = image_name.for_new(args.tag)
+    name, tag = image_name.for_new(args.tag)
     values = {
         "device": args.device,
         "name": name,
-        "version": version,
+        "version": tag,
         "base": args.base and image_name.to_find(args.base),
     }
     try:

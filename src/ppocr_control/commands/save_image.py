@@ -18,8 +18,8 @@ from ..progress import Progress, megabytes
 
 EPILOG = """\
 examples:
-  scripts/save_image.py ppocr:1.0.0 -o ppocr_1.0.tar
-  scripts/save_image.py ppocr:1.0.0 -o ppocr_1.0.tar --compress gzip
+  scripts/save_image.py ppocr:1.0.0 -o ppocr_1.0.0.tar
+  scripts/save_image.py ppocr:1.0.0 -o ppocr_1.0.0.tar --compress gzip
 """
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ppocr_contract.models import file_sha256
 
 from .. import IMAGES, ROOT, git
+from .. import version as project_version
 from ..errors import Refused
 from . import hub_modules, image_name, models
 
@@ -49,7 +50,7 @@ class ImageSettings:
 
     device: str = "cpu"
     name: str = "ppocr"
-    version: str = "1.0.0"
+    version: str = dataclasses.field(default_factory=project_version.current)
     base: str = ""
     models: dict[str, Any] = dataclasses.field(default_factory=dict)
     extra_modules: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from ppocr_contract.settings import Settings, SettingsError
 
 from . import hubhome, listening, logs, processes
 from .checks import StartError, config_file, preflight
-from .server.trouble import Trouble
+from .server.not_ready import NotReady
 from .supervisor import Supervisor, max_failures
 
 log = logging.getLogger(__package__)
@@ -64,17 +64,17 @@ def _run_server() -> int:
             os.execvp(command[0], command)  # noqa: S606 - no shell wanted
         # What plain hub serving needs not is not loaded for it.
         from .server.front import serve
-        from .server.lanes import cards_of_lanes
+        from .server.worker_slots import cards_of_slots
 
-        lanes = cards_of_lanes(serving, settings)
-        if any(lanes) and settings.workers > 1:
+        slots = cards_of_slots(serving, settings)
+        if any(slots) and settings.workers > 1:
             log.warning(
                 "PPOCR_WORKERS=%d counts on a CPU only: on GPUs PPOCR_WORKERS_PER_GPU does "
                 "(hubserving_workers_per_gpu)",
                 settings.workers,
             )
-        _say_memory(settings, len(lanes), any(lanes))
-        return serve(serving, dataclasses.replace(settings, workers=len(lanes)))
+        _say_memory(settings, len(slots), any(slots))
+        return serve(serving, dataclasses.replace(settings, workers=len(slots)))
     except SettingsError as error:
         raise StartError(str(error)) from error
 
@@ -118,7 +118,7 @@ def main(arguments: list[str]) -> int:
             return healthcheck.main()
     except StartError as error:
         log.error("%s", error)
-        Trouble().write(str(error))
+        NotReady().write(str(error))
         return 2
     if command == "hub":
         arguments = [*_HUB, *arguments[1:]]

@@ -52,7 +52,7 @@ def require_visible_device() -> str:
 
 
 def device_name() -> str:
-    """The card this process runs on, such as ``gpu:1``: a worker sees no other (server.lanes)."""
+    """The card this process runs on, such as ``gpu:1``: a worker sees no other."""
     return f"gpu:{require_visible_device()}"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from ppocr_contract.settings import Settings
 
 from .report import RequestError
-from .server.scoreboard import resident_bytes
+from .server.worker_registry import resident_bytes
 
 _MEGA = 1_000_000
 #: Bytes beside the workers: the front and gunicorn's master.

@@ -24,7 +24,7 @@ from types import FrameType
 from ppocr_contract.settings import RUN_DIR
 
 from . import listening, processes
-from .server.trouble import Trouble
+from .server.not_ready import NotReady
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _STOPPED = 2.0
 #: Signals from outside: they say nothing on whether the server can start.
 _SENT = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
-_gave_up = Trouble(RUN_DIR / "gave-up.txt")
+_gave_up = NotReady(RUN_DIR / "gave-up.txt")
 
 
 def gave_up() -> str:
@@ -75,7 +75,7 @@ class Supervisor:
         self._open_sockets = open_sockets
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
-        self._trouble = Trouble()
+        self._not_ready = NotReady()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
@@ -124,7 +124,7 @@ class Supervisor:
 
     def _run_once(self, again: bool) -> int:
         """Run the server until it ends; return its status once nothing of it is left."""
-        self._trouble.clear()
+        self._not_ready.clear()
         with contextlib.suppress(OSError):
             SERVED.unlink()
         sockets = self._sockets
@@ -166,7 +166,7 @@ class Supervisor:
 
     def _hold(self, failures: int, status: int) -> int:
         self._close_sockets()
-        cause = self._trouble.read() or f"its last status was {status}; the log has more"
+        cause = self._not_ready.read() or f"its last status was {status}; the log has more"
         message = f"gave up after {failures} failures in a row: {cause}"
         _gave_up.write(message)
         log.error(

@@ -13,7 +13,7 @@ import openvino as ov
 from ppocr_contract.models import check_model
 
 from . import EngineError, EngineOptions
-from .mixed import mostly_bf16
+from .mixed_precision import mostly_bf16
 
 #: Prepared kernels kept for one model, over all inference threads, each of which has a cache of its
 #: own. Those of one input shape are about a hundred and take 5 to 9 MB: without a cap every new

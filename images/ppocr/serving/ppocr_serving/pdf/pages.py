@@ -164,7 +164,7 @@ class _Drawing:
         with contextlib.suppress(BrokenPipeError), self._process.stdin as file:
             file.write(order.data)
 
-    def told(self) -> dict[str, Any]:
+    def client_status(self) -> dict[str, Any]:
         """The next line; ``{"error": "ended"}`` when the process ended before it."""
         line = self._out.readline(_LINE)
         if not line.endswith(b"\n"):
@@ -221,12 +221,12 @@ def announced(order: Order, most: int, limits: Settings) -> Generator[Page | Com
         with stage("draw"):
             drawing = _Drawing(order, most, limits)
             stack.callback(drawing.end)
-            opened = drawing.told()
+            opened = drawing.client_status()
         if "error" in opened:
             raise _explained(opened, order, most, limits)
         for number in opened["pages"]:
             with stage("draw"):
-                drawn: Any = drawing.told()
+                drawn: Any = drawing.client_status()
             if "error" not in drawn:
                 width, height = drawn["width"], drawn["height"]
                 yield Coming(width * height * PIXEL_BYTES)

@@ -6,10 +6,10 @@ Pre- and post-processing operators are rapidocr's, adjusted where PaddleOCR's ow
 
 from importlib.util import find_spec
 
-from ..absent import spare
+from ..missing_packages import stub
 
 # Half a second of start-up: rapidocr's own way to find and load models, and to draw results.
 _REMEDY = "this service loads models with ppocr_serving.engines and draws nothing"
 if find_spec("rapidocr"):  # unit tests of what needs none of it have it not
     for _part in ("inference_engine", "utils.model_resolver", "utils.vis_res"):
-        spare(f"rapidocr.{_part}", _REMEDY)
+        stub(f"rapidocr.{_part}", _REMEDY)

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, WebPImagePlugin
 from ..files import FILES, MAX_SIDE
 from ..report import RequestError
 from . import frames, ifd
-from .ground import on_ground
+from .background import on_background
 
 #: What is read; everything else is refused by name.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
@@ -202,4 +202,4 @@ def _bgr(image: Image.Image) -> np.ndarray:
             result[rows], alpha[rows] = converted[:, :, 2::-1], converted[:, :, 3]
         else:
             result[rows] = np.asarray(strip.convert("RGB"))[:, :, ::-1]
-    return result if alpha is None else on_ground(result, alpha)
+    return result if alpha is None else on_background(result, alpha)

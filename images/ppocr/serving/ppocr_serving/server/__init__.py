@@ -1,1 +1,1 @@
-"""PaddleHub Serving's own app under gunicorn, with a guard in front."""
+"""PaddleHub Serving's own app under gunicorn, behind a middleware and a front."""

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 from tornado import http1connection, httputil, iostream, web
 
-from .answers import capped, encode, failure
-from .crowd import ANSWERING, IDLE, LEAVING, RECEIVING, WORKING, group_of
+from .connection_limit import ANSWERING, IDLE, LEAVING, RECEIVING, WORKING, group_of
+from .responses import capped, encode, failure
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ class Context:
 
 
 class Connection(http1connection.HTTP1ServerConnection):
-    """One client's connection; a member of the crowd (see :mod:`.crowd`)."""
+    """One client's connection; counted by :mod:`.connection_limit`."""
 
     def __init__(
         self,

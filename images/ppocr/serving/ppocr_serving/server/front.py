@@ -19,7 +19,7 @@ from ppocr_contract.settings import Settings, SettingsError
 
 from ..logs import event
 from . import handlers
-from .gpuwatch import GpuWatch
+from .gpu_watch import GpuWatch
 from .listener import Listener
 from .predict import Predict
 from .service import Service
@@ -81,7 +81,7 @@ class Front:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stopping.set)
-        service.trouble.clear()
+        service.not_ready.clear()
         await service.workers.start()
         watching = loop.create_task(service.workers.watch())
         ended = loop.create_task(service.workers.ended())

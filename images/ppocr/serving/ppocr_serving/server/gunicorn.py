@@ -20,13 +20,13 @@ from ppocr_contract.settings import Settings
 from .. import hubhome, hublog
 from ..engines import EngineError
 from ..processes import end_with_parent
-from .guard import Guard, WsgiApp
-from .lanes import Assignment, cards_of_lanes, socket_of
-from .lean import spare_paddle
-from .scoreboard import Scoreboard
-from .signals import take_back
-from .trouble import Trouble
+from .middleware import Middleware, WsgiApp
+from .not_ready import NotReady
+from .signals import restore_default_handlers
 from .watchdog import Watchdog
+from .without_paddle import stub_paddle
+from .worker_registry import WorkerRegistry
+from .worker_slots import Assignment, cards_of_slots, socket_of
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +44,18 @@ class Server(BaseApplication):
     def __init__(self, serving: ServingConfig, settings: Settings) -> None:
         self._serving = serving
         self._settings = settings
-        self._board = Scoreboard()
-        self._trouble = Trouble()
-        self._lanes = cards_of_lanes(serving, settings)
-        self._assignment = Assignment(self._lanes)
+        self._board = WorkerRegistry()
+        self._not_ready = NotReady()
+        self._slots = cards_of_slots(serving, settings)
+        self._assignment = Assignment(self._slots)
         super().__init__()
 
     def load_config(self) -> None:
         settings = self._settings
         for name, value in {
-            "bind": [f"unix:{socket_of(lane)}" for lane in range(len(self._lanes))],
+            "bind": [f"unix:{socket_of(slot)}" for slot in range(len(self._slots))],
             "worker_class": "gthread",
-            "workers": len(self._lanes),
+            "workers": len(self._slots),
             "threads": settings.threads,
             "timeout": settings.timeout + _GRACE,
             "graceful_timeout": settings.graceful_timeout,
@@ -80,7 +80,7 @@ class Server(BaseApplication):
             return  # gunicorn's master calls it too, for one that is gone
         error = sys.exc_info()[1]  # which ends this process
         if isinstance(error, SystemExit) and not error.code:
-            self._board.say_goodbye(worker.pid)
+            self._board.mark_leaving(worker.pid)
 
     def _child_exit(self, server: Any, worker: Any) -> None:
         self._board.leave(worker.pid)
@@ -93,8 +93,8 @@ class Server(BaseApplication):
     def _end(self, error: EngineError) -> NoReturn:
         """This worker cannot use its device: say why, where it is asked for and in the log."""
         log.error("%s", error)
-        first = self._trouble.write(str(error))
-        if self._worker.age <= len(self._lanes):
+        first = self._not_ready.write(str(error))
+        if self._worker.age <= len(self._slots):
             # One is enough: a second one would meet gunicorn on its way out, and upset it.
             raise SystemExit(_HALT if first else 1)
         # It worked before, and other cards may serve on: gunicorn tries again.
@@ -104,7 +104,7 @@ class Server(BaseApplication):
     def _device_lost(self, error: Exception) -> None:
         """After the answer in hand this worker ends, and gunicorn starts another one."""
         log.error("%s", error)
-        self._trouble.write(str(error))
+        self._not_ready.write(str(error))
         self._board.leave(os.getpid())
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -116,7 +116,7 @@ class Server(BaseApplication):
             self._end(error)
         except Exception as error:
             # gunicorn ends with this worker, and logs the traceback.
-            self._trouble.write(f"a worker cannot start: {type(error).__name__}: {error}")
+            self._not_ready.write(f"a worker cannot start: {type(error).__name__}: {error}")
             raise
 
     def _load(self) -> WsgiApp:
@@ -125,9 +125,9 @@ class Server(BaseApplication):
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
         if self._serving.needs_paddle or any(map(hubhome.brings_paddle, self._serving.modules)):
-            take_back()
+            restore_default_handlers()
         else:
-            spare_paddle()
+            stub_paddle()
         hublog.take_over()
         from .app import create
 
@@ -138,14 +138,14 @@ class Server(BaseApplication):
         devices = {module.name: module.device for module in modules}
         pid = os.getpid()
         watchdog = Watchdog(self._settings.timeout, lambda: self._board.leave(pid))
-        self._board.enter(pid, self._worker.lane, devices)
-        self._trouble.clear()
+        self._board.enter(pid, self._worker.slot, devices)
+        self._not_ready.clear()
         log.info("ready in %.1f s: %s", time.monotonic() - started, devices)
-        return Guard(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
+        return Middleware(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
 
 
 def _skip_deserted(worker: Any, request: Any) -> None:
-    """gunicorn's pre_request: leave alone what the front asks another lane for by now, while it
+    """gunicorn's pre_request: leave alone what the front asks another slot for by now, while it
     waited in this one's socket for a worker."""
     poll = select.poll()
     poll.register(request.unreader.sock, 0)

@@ -14,8 +14,8 @@ from typing import Any
 from tornado import httputil, web
 
 from ..logs import event
-from .answers import ECHO, capped, encode, failure
 from .metrics import CONTENT_TYPE
+from .responses import ECHO, capped, encode, failure
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -168,10 +168,12 @@ class Handler(web.RequestHandler):
             return
         self.service.metrics.errors.labels(kind).inc()
         self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}
-        self.send_json(self.told(code), failure(message, _CONTRACT_STATUS.get(code, "101")))
+        self.send_json(
+            self.client_status(code), failure(message, _CONTRACT_STATUS.get(code, "101"))
+        )
 
-    def told(self, code: int) -> int:
-        """The HTTP status a client is told."""
+    def client_status(self, code: int) -> int:
+        """The HTTP status the client gets."""
         return code
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -17,10 +17,10 @@ from ppocr_contract.settings import Settings
 from .. import listening
 from ..logs import event
 from .access import Access
-from .answers import ECHO, capped
+from .connection_limit import ConnectionLimit
 from .connections import Connection, Deadlines, Malformed, Stream, TlsStream
-from .crowd import Crowd
 from .metrics import Metrics
+from .responses import ECHO, capped
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _BUFFER = 1 << 20
 
 
 class Listener(httputil.HTTPServerConnectionDelegate):
-    """Listens on the port, and keeps the crowd of connections."""
+    """Listens on the port, and keeps the limit of connections."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Listener(httputil.HTTPServerConnectionDelegate):
             max_body_size=_NO_LIMIT,
         )
         self._deadlines = Deadlines(settings.header_timeout, settings.body_timeout)
-        self._crowd = Crowd(settings.connections)
+        self._limit = ConnectionLimit(settings.connections)
         self._piled = asyncio.Lock()
         self._closers: list[Callable[[], object]] = []
 
@@ -96,11 +96,11 @@ class Listener(httputil.HTTPServerConnectionDelegate):
             plain.close()
             return
         connection = Connection(self, stream, self._params, self._deadlines, address)
-        if not self._crowd.admit(connection):
+        if not self._limit.admit(connection):
             stream.close()
             return
         connection.start_serving(self)
-        self._metrics.connections.set(len(self._crowd))
+        self._metrics.connections.set(len(self._limit))
 
     def start_request(
         self, server_conn: object, request_conn: httputil.HTTPConnection
@@ -109,12 +109,12 @@ class Listener(httputil.HTTPServerConnectionDelegate):
 
     def on_close(self, server_conn: object) -> None:
         assert isinstance(server_conn, Connection)
-        self._crowd.leave(server_conn)
-        self._metrics.connections.set(len(self._crowd))
+        self._limit.leave(server_conn)
+        self._metrics.connections.set(len(self._limit))
 
     def serves(self, connection: Connection) -> bool:
         """Whether there is a place for a connection's request."""
-        return self._crowd.serves(connection)
+        return self._limit.serves(connection)
 
     async def piled(self) -> None:
         """Wait for a turn among all requests that were sent ahead of their answers."""

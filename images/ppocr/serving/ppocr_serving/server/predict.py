@@ -150,7 +150,7 @@ class Predict(Handler):
             self.set_header("Retry-After", "1")
         self.send(answer.code, answer.body, answer.content_type)
 
-    def told(self, code: int) -> int:
+    def client_status(self, code: int) -> int:
         stock = self.service.settings.stock_status and code not in _ALWAYS_TRUE
         return 200 if stock else code
 

@@ -12,11 +12,11 @@ from ppocr_contract.settings import Settings
 
 from ..supervisor import AGAIN
 from .access import Access
-from .gpuwatch import GpuWatch
-from .lanes import Lanes
+from .gpu_watch import GpuWatch
 from .metrics import Metrics
-from .trouble import Trouble
+from .not_ready import NotReady
 from .upstream import Busy, Upstream
+from .worker_slots import WorkerSlots
 from .workers import Workers
 
 _STARTING = "the service is starting"
@@ -44,10 +44,10 @@ class Service:
         self.modules = frozenset(serving.modules)
         self.access = Access(settings)
         self.metrics = Metrics()
-        lanes = Lanes(settings.workers)
-        self.workers = Workers(settings, self.metrics, lanes)
-        self.upstream = Upstream(lanes, settings, self.metrics, self.has_worker)
-        self.trouble = Trouble()
+        slots = WorkerSlots(settings.workers)
+        self.workers = Workers(settings, self.metrics, slots)
+        self.upstream = Upstream(slots, settings, self.metrics, self.has_worker)
+        self.not_ready = NotReady()
         self.gpu = GpuWatch() if serving.uses_gpu else None
         self.page = Path(__file__).with_name("page.html").read_bytes()
         self.in_flight: set[Unfinished] = set()
@@ -63,7 +63,7 @@ class Service:
     def state(self) -> dict[str, Any]:
         """What ``/readyz`` shows: ``reason`` says why it is not ready, ``degraded`` what is amiss
         though it is."""
-        trouble = self.trouble.read()
+        known = self.not_ready.read()
         reason = ""
         if self.stopping.is_set():
             reason = "the service is stopping"
@@ -71,12 +71,12 @@ class Service:
             reason = self.gpu.problem
         elif not self.workers.ready:
             served = bool(self.workers.devices)
-            reason = trouble or ("no worker is ready" if served else _STARTING)
+            reason = known or ("no worker is ready" if served else _STARTING)
         return {
             "ready": not reason,
             "modules": self.workers.devices,
             "workers": self.workers.ready,
-            **({"reason": reason} if reason else {"degraded": trouble} if trouble else {}),
+            **({"reason": reason} if reason else {"degraded": known} if known else {}),
         }
 
     def busy(self) -> Busy | None:

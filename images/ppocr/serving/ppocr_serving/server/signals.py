@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 
 
-def take_back() -> None:
+def restore_default_handlers() -> None:
     """Put Python's handlers (gunicorn's) back in force; call it after paddle was imported."""
     import paddle
 

@@ -15,8 +15,8 @@ import h11
 
 from ppocr_contract.settings import Settings
 
-from .guard import REPORT_HEADER
-from .lanes import Lanes, socket_of
+from .middleware import REPORT_HEADER
+from .worker_slots import WorkerSlots, socket_of
 
 if TYPE_CHECKING:
     from .metrics import Metrics
@@ -48,12 +48,12 @@ class WorkerLost(Exception):
 
 
 class _Deserted(Exception):
-    """The worker had gone before it took the request, and another lane has one."""
+    """The worker had gone before it took the request, and another slot has one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A worker's answer: HTTP status, body, Content-Type, and what it noted (see guard)."""
+    """A worker's answer: HTTP status, body, Content-Type, and what it noted (see middleware)."""
 
     code: int
     body: bytes
@@ -65,9 +65,13 @@ class Upstream:
     """Gives requests to the workers behind their sockets, as many at once as they have threads."""
 
     def __init__(
-        self, lanes: Lanes, settings: Settings, metrics: Metrics, has_worker: Callable[[], bool]
+        self,
+        slots: WorkerSlots,
+        settings: Settings,
+        metrics: Metrics,
+        has_worker: Callable[[], bool],
     ) -> None:
-        self._lanes = lanes
+        self._slots = slots
         self._has_worker = has_worker
         self._again = asyncio.Lock()
         self._settings = settings
@@ -154,16 +158,16 @@ class Upstream:
 
     async def _try(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
         """Ask the least busy worker."""
-        with self._lanes.least_busy() as lane:
-            return await self._within_time(lane, path, body, headers)
+        with self._slots.least_busy() as slot:
+            return await self._within_time(slot, path, body, headers)
 
     async def _within_time(
-        self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
+        self, slot: int, path: str, body: list[bytes], headers: dict[str, str]
     ) -> Answer:
         """Ask within the timeout; time in which there is no worker does not count."""
         loop = asyncio.get_running_loop()
         started, left = loop.time(), float(self._settings.timeout)
-        exchange = asyncio.ensure_future(self._exchange(lane, path, body, headers))
+        exchange = asyncio.ensure_future(self._exchange(slot, path, body, headers))
         while not exchange.done():
             looked = loop.time()
             await asyncio.wait({exchange}, timeout=min(_TICK, left))
@@ -172,7 +176,7 @@ class Upstream:
             if not exchange.done() and (left <= 0 or loop.time() - started > _START_LIMIT):
                 exchange.cancel()
                 raise TimedOut
-            if not exchange.done() and self._lanes.deserted(lane):
+            if not exchange.done() and self._slots.deserted(slot):
                 # Had it taken the request, its end would have ended the connection.
                 exchange.cancel()
                 raise _Deserted
@@ -180,17 +184,17 @@ class Upstream:
         self._mean += _MEAN_WEIGHT * (loop.time() - started - self._mean)
         return answer
 
-    async def _connect(self, lane: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, slot: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect as soon as somebody listens; whoever asks has a limit on that."""
         while True:
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
-                return await asyncio.open_unix_connection(socket_of(lane))
+                return await asyncio.open_unix_connection(socket_of(slot))
             await asyncio.sleep(_TICK)
 
     async def _exchange(
-        self, lane: int, path: str, body: list[bytes], headers: dict[str, str]
+        self, slot: int, path: str, body: list[bytes], headers: dict[str, str]
     ) -> Answer:
-        reader, writer = await self._connect(lane)
+        reader, writer = await self._connect(slot)
         size = str(sum(map(len, body)))
         head = {"Host": "ppocr", "Connection": "close", "Content-Length": size, **headers}
         http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
@@ -232,8 +236,7 @@ async def _read(reader: asyncio.StreamReader, http1: h11.Connection) -> Answer:
 
 
 def _of_gunicorn(code: int) -> Answer:
-    """gunicorn's own refusal, a page of HTML that did not come by the guard, in the contract's
-    shape."""
+    """gunicorn's own refusal, which bypassed the middleware, in the contract's shape."""
     code = code if code in range(400, 500) else 500
     told = {"status": "101", "msg": http.HTTPStatus(code).phrase, "results": ""}
     kind = "request" if code < 500 else "internal"

@@ -16,10 +16,10 @@ from ppocr_contract.settings import Settings
 from .. import processes
 from ..logs import event
 from ..supervisor import SERVED
-from .lanes import Lanes, remove_sockets
 from .metrics import Metrics
 from .oom import OomWatch
-from .scoreboard import Scoreboard, resident_bytes
+from .worker_registry import WorkerRegistry, resident_bytes
+from .worker_slots import WorkerSlots, remove_sockets
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,11 @@ class Workers:
     gunicorn, where it ends after workers were ready, is started anew.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, lanes: Lanes) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, slots: WorkerSlots) -> None:
         self._settings = settings
-        self._lanes = lanes
+        self._slots = slots
         self._metrics = metrics
-        self._board = Scoreboard()
+        self._board = WorkerRegistry()
         self._process: asyncio.subprocess.Process | None = None
         self._answered: Counter[int] = Counter()
         #: Bytes a worker on a GPU had when it was ready: CUDA takes gigabytes before any request.
@@ -165,7 +165,7 @@ class Workers:
             for module, device in modules.items():
                 self._metrics.device.labels(module, device).set(1)
         self._known = set(found)
-        self._lanes.ready = {entry["lane"] for entry in found.values()}
+        self._slots.ready = {entry["slot"] for entry in found.values()}
         if found:
             self._note_served()
             self.devices = _devices(found)

@@ -12,7 +12,7 @@ _ENOUGH = 1_000_000  # pixels
 _VISIBLE = 64  # alpha, of 255: what is fainter says nothing about the colour of the text
 
 
-def on_ground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def on_background(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Put a picture (BGR, uint8) with its ``alpha`` (uint8, (H, W)) on a ground, in place.
 
     Text is what borders on the transparent parts; nine tenths of those pixels must stand out.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from importlib import metadata
 
-from ..absent import spare
+from ..missing_packages import stub
 
 _REMEDY = (
     "this worker has not loaded {package}, since every module it serves runs on OpenVINO: "
@@ -27,8 +27,8 @@ def _paddle_version() -> str:
         return metadata.version("paddlepaddle-gpu")
 
 
-def spare_paddle() -> None:
+def stub_paddle() -> None:
     """To be called before PaddleHub is imported."""
-    spare("paddle", _REMEDY, __version__=_paddle_version())
+    stub("paddle", _REMEDY, __version__=_paddle_version())
     for name in _BY_PADDLE:
         importlib.import_module(name)

@@ -17,10 +17,10 @@ from ..logs import shortened
 log = logging.getLogger(__name__)
 
 
-class Trouble:
+class NotReady:
     """The sentence, empty when there is none."""
 
-    def __init__(self, path: Path = RUN_DIR / "trouble.txt") -> None:
+    def __init__(self, path: Path = RUN_DIR / "not-ready.txt") -> None:
         self._path = path
 
     def write(self, reason: str) -> bool:

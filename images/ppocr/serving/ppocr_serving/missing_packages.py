@@ -4,11 +4,11 @@
 paddle2onnx, scipy, ...): hundreds of megabytes and seconds of start-up that serving never uses.
 The image does not carry them: :func:`install` adds a finder *behind* Python's own, so a package
 that is installed is always the one imported. A ``.pth`` file in site-packages calls it, so that the
-``hub`` command gets it too. Others are there and one process can do without them: :func:`spare`
+``hub`` command gets it too. Others are there and one process can do without them: :func:`stub`
 puts a finder *in front* of Python's own.
 
 Either way a module without content is imported. Its names can be imported and subclassed, not
-used: using one raises :class:`AbsentDependencyError` with the remedy.
+used: using one raises :class:`MissingPackageError` with the remedy.
 """
 
 # Runs at each start of Python in the image: importlib.abc alone would double what that takes.
@@ -29,12 +29,12 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 
 
-class AbsentDependencyError(ImportError):
+class MissingPackageError(ImportError):
     """A dependency that is left out was used."""
 
 
-class _AbsentName(type):
-    """Metaclass of what an absent module hands out: may be imported and subclassed, not used."""
+class _StubName(type):
+    """Metaclass of what a stub module hands out: may be imported and subclassed, not used."""
 
     _refuse: Callable[[str], NoReturn]
 
@@ -47,12 +47,12 @@ class _AbsentName(type):
         return _name(f"{cls.__qualname__}.{attribute}", cls.__module__, cls._refuse)
 
 
-def _name(qualified: str, module: str, refuse: Callable[[str], NoReturn]) -> _AbsentName:
+def _name(qualified: str, module: str, refuse: Callable[[str], NoReturn]) -> _StubName:
     content = {"__qualname__": qualified, "__module__": module, "_refuse": staticmethod(refuse)}
-    return _AbsentName(qualified.rpartition(".")[2], (), content)
+    return _StubName(qualified.rpartition(".")[2], (), content)
 
 
-class _AbsentModule(ModuleType):
+class _StubModule(ModuleType):
     """A module of a package that is left out."""
 
     _refuse: Callable[[str], NoReturn]
@@ -63,8 +63,8 @@ class _AbsentModule(ModuleType):
         return _name(f"{self.__name__}.{attribute}", self.__name__, self._refuse)
 
 
-class _AbsentFinder:
-    """Finder and loader of absent modules: ``names`` and all below them."""
+class _StubFinder:
+    """Finder and loader of stub modules: ``names`` and all below them."""
 
     def __init__(self, names: Collection[str], remedy: str) -> None:
         self._names = frozenset(names)
@@ -72,7 +72,7 @@ class _AbsentFinder:
 
     def _refuse(self, name: str) -> NoReturn:
         package = name.partition(".")[0]
-        raise AbsentDependencyError(
+        raise MissingPackageError(
             f"{name} was used, but {self._remedy.format(package=package)}", name=name
         )
 
@@ -83,13 +83,13 @@ class _AbsentFinder:
         if not any(".".join(parts[:end]) in self._names for end in range(1, len(parts) + 1)):
             return None
         parent = sys.modules.get(fullname.rpartition(".")[0])
-        if fullname not in self._names and not isinstance(parent, _AbsentModule):
+        if fullname not in self._names and not isinstance(parent, _StubModule):
             return None  # a package that is really installed lacks this submodule: say so as usual
         loader: Any = self
         return importlib.machinery.ModuleSpec(fullname, loader, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        module = _AbsentModule(spec.name)
+        module = _StubModule(spec.name)
         module._refuse = self._refuse
         return module
 
@@ -99,25 +99,25 @@ class _AbsentFinder:
 
 def install() -> None:
     """Put the finder of what the image leaves out last on ``sys.meta_path``, once."""
-    if not any(isinstance(finder, _AbsentFinder) for finder in sys.meta_path):
+    if not any(isinstance(finder, _StubFinder) for finder in sys.meta_path):
         remedy = (
             "the ppocr image leaves {package} out: add {package} to "
             "ppocr_image_extra_requirements and build the image again"
         )
-        finder: Any = _AbsentFinder(LEFT_OUT, remedy)
+        finder: Any = _StubFinder(LEFT_OUT, remedy)
         sys.meta_path.append(finder)
 
 
-def spare(package: str, remedy: str, **attributes: Any) -> None:
+def stub(package: str, remedy: str, **attributes: Any) -> None:
     """Do without a package, or a part of one, in this process; nothing if it is loaded already.
 
     Args:
         package: its name as imported, with dots for a part of a package.
-        remedy: what :class:`AbsentDependencyError` says after "... was used, but".
-        attributes: names the absent module has all the same, such as ``__version__``.
+        remedy: what :class:`MissingPackageError` says after "... was used, but".
+        attributes: names the stub module has all the same, such as ``__version__``.
     """
     if package in sys.modules:
         return
-    finder: Any = _AbsentFinder({package}, remedy)
+    finder: Any = _StubFinder({package}, remedy)
     sys.meta_path.insert(0, finder)
     vars(importlib.import_module(package)).update(attributes)

@@ -1,4 +1,4 @@
-"""The WSGI guard around PaddleHub's app in a worker.
+"""The WSGI middleware around PaddleHub's app in a worker.
 
 It tells the truth in the HTTP status, keeps faults of ours from telling clients of our insides, and
 hands the front what was noted of the request, in a header the front takes out again.
@@ -16,7 +16,7 @@ from typing import Any
 from ..gpu import DeviceLost
 from ..logs import event
 from ..report import Report, RequestError, of_request
-from .answers import MESSAGE, capped, encode, failure
+from .responses import MESSAGE, capped, encode, failure
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 REPORT_HEADER = "X-Ppocr-Report"
 
 
-class Guard:
+class Middleware:
     """Wraps PaddleHub's app.
 
     Args:

@@ -51,7 +51,7 @@ def group_of(address: str) -> str:
     return str(ip)
 
 
-class Crowd:
+class ConnectionLimit:
     """The connections there are.
 
     Args:

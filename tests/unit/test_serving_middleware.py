@@ -1,4 +1,4 @@
-"""What stands between clients and PaddleHub's app: settings, access, the guard, reports, logs."""
+"""Between clients and PaddleHub's app: settings, access, the middleware, reports, logs."""
 
 import json
 import logging
@@ -10,8 +10,8 @@ from ppocr_serving import logs, report
 from ppocr_serving.report import RequestError
 from ppocr_serving.server import oom
 from ppocr_serving.server.access import Access, Tokens
-from ppocr_serving.server.guard import REPORT_HEADER, Guard
-from ppocr_serving.server.scoreboard import Scoreboard, resident_bytes
+from ppocr_serving.server.middleware import REPORT_HEADER, Middleware
+from ppocr_serving.server.worker_registry import WorkerRegistry, resident_bytes
 from ppocr_serving.threads import Threads
 
 from ppocr_contract.settings import Settings, SettingsError
@@ -72,7 +72,7 @@ class Watched:
 
 
 def ask(answer, note=lambda noted: None, code="200 OK", stock=False):
-    """Status, parsed body and report of the guard around an app that gives ``answer``."""
+    """Status, parsed body and report of the middleware around an app that gives ``answer``."""
 
     def app(environ, start_response):
         note(report.current())
@@ -84,7 +84,7 @@ def ask(answer, note=lambda noted: None, code="200 OK", stock=False):
     def start_response(status, headers):
         said.update(headers, status=int(status[:3]))
 
-    body = b"".join(Guard(app, Watched(), stock)({}, start_response))
+    body = b"".join(Middleware(app, Watched(), stock)({}, start_response))
     assert int(said["Content-Length"]) == len(body)
     return said["status"], json.loads(body), json.loads(said[REPORT_HEADER])
 
@@ -141,21 +141,21 @@ def test_the_report_follows_work_to_the_inference_threads():
     assert report.current() is None
 
 
-def test_scoreboard(tmp_path):
+def test_worker_registry(tmp_path):
     import os
 
-    board = Scoreboard(tmp_path / "workers")
+    board = WorkerRegistry(tmp_path / "workers")
     board.clear()
     board.enter(os.getpid(), 1, {"ocr_rec": "cpu"})
     board.enter(2**22 - 3, 0, {})  # no such process
-    assert board.ready() == {os.getpid(): {"lane": 1, "modules": {"ocr_rec": "cpu"}}}
+    assert board.ready() == {os.getpid(): {"slot": 1, "modules": {"ocr_rec": "cpu"}}}
     assert board.gone() == {2**22 - 3: False}
     board.leave(os.getpid())
-    board.say_goodbye(os.getpid())  # it had left before
+    board.mark_leaving(os.getpid())  # it had left before
     assert board.ready() == {}
     assert board.gone() == {os.getpid(): False}
     board.enter(os.getpid(), 0, {"ocr_rec": ""})
-    board.say_goodbye(os.getpid())
+    board.mark_leaving(os.getpid())
     board.leave(os.getpid())
     assert (board.ready(), board.gone()) == ({}, {os.getpid(): True})
     assert board.gone() == {}

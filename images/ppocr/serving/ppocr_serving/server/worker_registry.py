@@ -15,11 +15,11 @@ from typing import Any
 from ppocr_contract.settings import RUN_DIR
 
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-_LANE, _MODULE = "lane", "module."
+_SLOT, _MODULE = "slot", "module."
 _ENDED, _LOST = ".ended", ".lost"
 
 
-class Scoreboard:
+class WorkerRegistry:
     """A folder of ``<pid>`` folders; that of a worker that is gone is renamed until it was counted:
     ``<pid>.ended`` where it ended in good order, ``<pid>.lost`` where it did not."""
 
@@ -31,13 +31,13 @@ class Scoreboard:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def enter(self, pid: int, lane: int, modules: dict[str, str]) -> None:
-        """This worker takes requests on its lane; ``modules`` says where each one's models are."""
+    def enter(self, pid: int, slot: int, modules: dict[str, str]) -> None:
+        """This worker takes requests on its slot; ``modules`` says where each one's models are."""
         # Made aside and renamed: the front never reads half of it.
         aside = self._folder / f"{pid}.new"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        (aside / _LANE).symlink_to(str(lane))
+        (aside / _SLOT).symlink_to(str(slot))
         for name, device in modules.items():
             (aside / f"{_MODULE}{name}").symlink_to(f"={device}")  # a target may not be empty
         aside.rename(self._folder / str(pid))
@@ -46,7 +46,7 @@ class Scoreboard:
         """This worker takes none any more, and was not asked to end."""
         self._rename(pid, _LOST)
 
-    def say_goodbye(self, pid: int) -> None:
+    def mark_leaving(self, pid: int) -> None:
         """This worker ends in good order, unless it left before."""
         self._rename(pid, _ENDED)
 
@@ -80,9 +80,9 @@ class Scoreboard:
 
 def _read(folder: Path) -> dict[str, Any]:
     said = {path.name: str(path.readlink()) for path in folder.iterdir()}
-    lane = int(said.pop(_LANE, ""))
+    slot = int(said.pop(_SLOT, ""))
     return {
-        "lane": lane,
+        "slot": slot,
         "modules": {key.removeprefix(_MODULE): value[1:] for key, value in sorted(said.items())},
     }
 
