@@ -70,15 +70,27 @@ def script(name: str, *arguments: str) -> list[str]:
     return ["/bin/sh", str(ROOT / "scripts" / name), *arguments]
 
 
+def shell_scripts() -> list[str]:
+    """What a person starts and is shell; scripts/lib/env.sh is read along with it."""
+    return sorted(
+        str(path.relative_to(ROOT))
+        for pattern in (".ci/*", "scripts/*", "tests/**/in_root/*")
+        for path in ROOT.glob(pattern)
+        if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
+    )
+
+
 SERVICE = "http://127.0.0.1:8866"
 GPU_IMAGE = "tests/image/test_gpu_image.py"
 SHORT_BENCH = ["--quick", "--clients=4", "--requests=4", "--settle=0", "--hard=1"]
 #: Steps at once have more hosts than a person is allowed by mistake.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
 #: What takes longest in the lab and so begins first: a file is a step, and they fill two places.
-LAB_FIRST = ("deploy", "host_roles", "gpu", "lock_rollback", "ship_relay", "ship")
+LAB_FIRST = (
+    "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
+)  # fmt: skip
 #: For --full: tests of the lab itself, and what others cover in parts.
-LAB_FULL = ("lab", "german_deploy")
+LAB_FULL = ("lab", "german_deploy", "ship_bench")
 
 
 def lab_steps() -> list[Step]:
@@ -108,6 +120,8 @@ STEPS = [
     Step("ruff", ["ruff", "check", "."]),
     Step("format", ["ruff", "format", "--check", "."]),
     Step("yamllint", ["yamllint", "--strict", "."]),
+    Step("shell", ["shellcheck", *shell_scripts()]),
+    Step("spelling", ["codespell"]),
     Step("types", ["mypy"]),
     Step("settings", [sys.executable, "scripts/settings.py", "--check"]),
     Step("ansible-lint", ["ansible-lint", "-q"]),
@@ -122,6 +136,21 @@ STEPS = [
     # That it works; what it measures beside all this says nothing.
     Step("bench", script("bench", *SHORT_BENCH, "--out=build/bench"), ("stock",), 1200),
 ]
+
+
+#: What --quick runs.
+QUICK = (
+    "ruff", "format", "yamllint", "shell", "spelling", "types", "settings", "ansible-lint", "unit",
+)  # fmt: skip
+
+
+def quickened(step: Step) -> Step:
+    """The step as it is run with --quick: unit tests without the slow ones, on two CPUs."""
+    if step.name != "unit":
+        return step
+    return dataclasses.replace(
+        step, command=[*step.command, "-m", "not slow", "-n", "2", "--dist", "loadfile"]
+    )
 
 
 def choose(names: set[str], full: bool) -> list[Step]:
@@ -264,7 +293,9 @@ def main() -> int:
         nargs="*",
         help=f"some of: lab (all of lab-...), {', '.join(step.name for step in STEPS)}",
     )
-    parser.add_argument("--quick", action="store_true", help="linters and unit tests only")
+    parser.add_argument(
+        "--quick", action="store_true", help="linters, and unit tests without the slow ones"
+    )
     parser.add_argument(
         "--full",
         action="store_true",
@@ -281,12 +312,12 @@ def main() -> int:
     unknown = set(args.steps) - {"lab", *(step.name for step in STEPS)}
     if unknown:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
-    quick = {"ruff", "format", "yamllint", "types", "settings", "ansible-lint", "unit"}
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    steps = choose(set(args.steps) or (quick if args.quick else set()), args.full)
+    steps = choose(set(args.steps) or (set(QUICK) if args.quick else set()), args.full)
     steps = [with_long_soak(step) if args.full else step for step in steps]
+    steps = [quickened(step) if args.quick else step for step in steps]
     one = functools.partial(run_slowed, cpus=args.cpus) if args.cpus else run
     results = run_all(steps, one)
 

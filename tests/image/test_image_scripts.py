@@ -1,5 +1,6 @@
 """The scripts and the pruning module with a real engine, and images of a few bytes."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import uuid
 
 import pytest
 
+from ppocr_control.layers.source import open_source
 from tests.containers import docker
 from tests.unit.role_code import ROOT
 
@@ -34,10 +36,11 @@ def repository():
 def build(repository, tmp_path):
     """Build a tiny image; return its ID. Each call makes another one."""
 
-    def make(tag, content="a" * 64, more=""):
+    def make(tag, content="a" * 64, more="", **files):
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        (folder / "f").write_text(folder.name)
+        for file, text in {"f": folder.name, **files}.items():
+            (folder / file).write_text(text)
         name = f"{repository}:{tag}"
         text = DOCKERFILE.format(content=content, name=name, repository=repository) + more
         (folder / "Dockerfile").write_text(text)
@@ -83,6 +86,37 @@ def test_an_image_without_a_name_is_saved_by_its_id(build, repository, tmp_path,
     assert not names_in(path)
     docker("image", "rm", image)
     assert image in docker("load", "--input", str(path)).stdout
+
+
+def test_sizes_are_those_of_the_steps_that_made_a_layer(build, repository):
+    more = "ENV A=b\nCOPY small /\nUSER 7\nCOPY large /\n"
+    build("sizes", more=more, small="x" * 7, large="x" * 9000)
+    with open_source(f"{repository}:sizes") as source:
+        found = source.sizes()
+        assert list(found.items()) == list(zip(source.image.diff_ids, [32, 7, 9000], strict=True))
+
+
+def test_without_a_history_sizes_are_unknown(build, repository, tmp_path):
+    build("told")
+    plain, bare = tmp_path / "plain.tar", tmp_path / "bare.tar"
+    docker("save", "--output", str(plain), f"{repository}:told")
+    with tarfile.open(plain) as old, tarfile.open(bare, "w") as new:
+        (entry,) = json.load(old.extractfile("manifest.json"))
+        config = json.load(old.extractfile(entry["Config"]))
+        config.pop("history")
+        (layer,) = entry["Layers"]
+        manifest = {"Config": "c.json", "Layers": ["l"], "RepoTags": [f"{repository}:untold"]}
+        for name, data in (
+            ("l", old.extractfile(layer).read()),
+            ("c.json", json.dumps(config).encode()),
+            ("manifest.json", json.dumps([manifest]).encode()),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            new.addfile(info, io.BytesIO(data))
+    docker("load", "--input", str(bare))
+    with open_source(f"{repository}:untold") as source:
+        assert source.image.diff_ids and source.sizes() == {}
 
 
 @pytest.mark.parametrize(

@@ -66,28 +66,14 @@ def test_check_mode_on_bare_hosts_promises_and_changes_nothing(pair, playbook: P
         assert host.run("date +%Z").stdout.strip() == "UTC"
 
 
+# Every other answer of sudo: tests/unit/test_preflight_code.py; a German one: test_languages.py.
 def test_a_user_without_sudo_gets_one_sentence(t: Host, playbook: Playbooks) -> None:
-    preflight = ("--tags", "preflight")
-    t.run("mv /etc/sudoers.d/ops /root/ops.sudoers && echo ops:right | chpasswd")
+    t.run("mv /etc/sudoers.d/ops /root/ops.sudoers")
     try:
         run = playbook(PLAY, [t], expect_rc=None)
         refused(run, "User ops cannot become root on this host", "NOPASSWD in sudoers")
         assert "Traceback" not in run.stdout
-        password = {"ansible_become_password": "right"}
-        given = playbook(PLAY, [t], *preflight, expect_rc=None, extra_vars=password)
-        refused(given, "sudo does not allow this user to become root", "add ops to the sudoers")
-
-        t.run("echo 'ops ALL=(ALL:ALL) ALL' >/etc/sudoers.d/ops")
-        playbook(PLAY, [t], *preflight, extra_vars=password)
-        wrong = {"ansible_become_password": "wrong"}
-        given = playbook(PLAY, [t], *preflight, expect_rc=None, extra_vars=wrong)
-        refused(given, "sudo refused the given password")
-
-        t.run("mv /usr/bin/sudo /usr/bin/sudo.away")
-        run = playbook(PLAY, [t], *preflight, expect_rc=None)
-        refused(run, "sudo is not installed on the host", "connect as root")
     finally:
-        t.run("! test -e /usr/bin/sudo.away || mv /usr/bin/sudo.away /usr/bin/sudo")
         t.run("mv /root/ops.sudoers /etc/sudoers.d/ops")
 
 
@@ -160,7 +146,6 @@ def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Pl
     assert {task for _host, task in first.changed} <= {
         "host_packages : Create or remove the folder of our apt configuration"
     }
-    playbook(PLAY, pair).assert_unchanged()
     playbook(PLAY, pair, check=True).assert_unchanged()
     assert [engine_pid(host) for host in pair] == pids
 
@@ -168,7 +153,9 @@ def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Pl
 # --- an engine that is there
 
 
-def test_a_stopped_engine_is_started(b: Host, t: Host, playbook: Playbooks) -> None:
+def test_a_stopped_engine_is_started_and_nothing_else_is_done(
+    b: Host, t: Host, playbook: Playbooks
+) -> None:
     for host in (b, t):
         host.run("systemctl stop docker.socket docker")
     run = playbook(PLAY, [b, t])
@@ -280,12 +267,11 @@ def test_an_engine_that_cannot_start_shows_its_log(b: Host, playbook: Playbooks)
     b.run("systemctl stop docker.socket docker")
     b.put(DAEMON_JSON, json.dumps({**json.loads(good), "log-driver": "nosuch"}))
     run = playbook(
-        PLAY, [b], *ENGINE, expect_rc=None, extra_vars={"docker_engine_start_timeout": 15}
+        PLAY, [b], *ENGINE, expect_rc=None, extra_vars={"docker_engine_start_timeout": 5}
     )
     assert run.rc and "dockerd does not start" in words(run) and "nosuch" in words(run)
     b.put(DAEMON_JSON, good)
-    b.run("systemctl reset-failed docker docker.socket", check=False)
-    playbook(PLAY, [b], *ENGINE)
+    b.run("systemctl reset-failed docker docker.socket; systemctl start docker")
 
 
 def test_proxy_and_certificates_come_and_go(b: Host, playbook: Playbooks, authority: Path) -> None:

@@ -1,4 +1,8 @@
-"""The bench of sending images in its short form: bytes and disk have to hold on any machine."""
+"""The bench of sending images in its short form: bytes and disk have to hold on any machine.
+
+Run with --full. What it measures together, tests bound one by one: bytes in test_ship.py,
+test_ship_relay.py and test_ship_committed.py, room in test_ship.py.
+"""
 
 from __future__ import annotations
 

@@ -81,20 +81,6 @@ def test_a_changed_file_is_all_that_is_sent(pair: list[Host], ship: Shipper) -> 
     assert not ship(NEW, "commit1")["commit1"]["changed"]
 
 
-def test_the_playbook_does_the_same(pair: list[Host], ship: Shipper, playbook: Playbooks) -> None:
-    wanted = {
-        "ppocr_image_source": "ship", "ppocr_image_name": "committed", "ppocr_image_tag": "2",
-        "ppocr_image_store_dir": str(ship.store),
-    }  # fmt: skip
-    before = [link.sent_to(host) for host in pair]
-    run = playbook("ship", pair, extra_vars=wanted)
-    assert run.stdout.count(REBUILT) >= 2
-    for host, start in zip(pair, before, strict=True):
-        assert link.sent_to(host) - start < 0.05 * SIZE  # with all that Ansible sends
-        assert_whole(host, NEW)
-    playbook("ship", pair, extra_vars=wanted).assert_unchanged()
-
-
 def test_what_a_group_can_rebuild_is_not_relayed(pair: list[Host], ship: Shipper) -> None:
     before = [link.sent_to(host) for host in pair]
     rows = ship(NEW, "commit1", "commit2", "--relay", "commit1")
@@ -121,7 +107,7 @@ def test_a_layer_one_of_a_group_needs_whole_is_relayed_to_all(
         assert_whole(host, NEW)
 
 
-def test_the_playbook_does_not_relay_what_is_rebuilt(
+def test_the_playbook_rebuilds_and_relays_nothing_of_it(
     pair: list[Host], ship: Shipper, playbook: Playbooks
 ) -> None:
     wanted = {

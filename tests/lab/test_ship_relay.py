@@ -208,8 +208,6 @@ def test_the_playbook_relays_and_then_changes_nothing(
         "ship", site, "--limit", "far2", extra_vars=wanted, group_vars=group, expect_rc=2
     )
     assert "ppocr_image_relay of far2 is far1, which is not among the hosts" in words(bad)
-    bad = playbook("ship", site, extra_vars={**wanted, "ppocr_image_relay": "no1"}, expect_rc=2)
-    assert "ppocr_image_relay of far1 is no1, and no host of the inventory" in words(bad)
 
 
 def test_a_relay_that_fails_in_the_playbook_is_done_without(
@@ -237,7 +235,10 @@ def test_a_relay_that_is_off_in_the_playbook_is_done_without(
     group = {"ppocr_image_relay": "far1"}
     site[0].kill()
     try:
-        run = playbook("ship", site, extra_vars=wanted, group_vars=group, expect_rc=4)
+        run = playbook(
+            "ship", site, extra_vars=wanted, group_vars=group, expect_rc=4,
+            env={"ANSIBLE_TIMEOUT": "5"},
+        )  # fmt: skip
     finally:
         site[0].start()
     assert run.recap["far1"].unreachable and run.recap["far2"].changed == 1, run.recap

@@ -116,9 +116,11 @@ class Service(Container):
     def ready(self):
         return self.wait(self.is_ready)
 
-    def metric(self, name):
+    def metric(self, name, headers=None):
         """Sum of a metric's samples whose line starts with ``name``."""
-        text = self.request("GET", "/metrics")[2].decode()
+        status, _, text = self.request("GET", "/metrics", headers=headers)
+        assert status == 200, text
+        text = text.decode()
         lines = [line for line in text.splitlines() if line.startswith(name)]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 

@@ -34,8 +34,8 @@ def front_of(service):
     return json.loads(service.execute("python", "-c", _PROCESSES).stdout)["front"]
 
 
-def lost(service):
-    return service.metric('ppocr_worker_restarts_total{reason="lost"}')
+def lost(service, headers=None):
+    return service.metric('ppocr_worker_restarts_total{reason="lost"}', headers)
 
 
 def assert_contract(reply):
@@ -56,7 +56,7 @@ def assert_good(service, headers=None):
 @contextlib.contextmanager
 def nobody_harmed(service, headers=None):
     """A block in which an honest client goes on asking; the service is as before when it ends."""
-    before, workers = front_of(service), lost(service) if not headers else 0
+    before, workers = front_of(service), lost(service, headers)
     stop, failures, answered = threading.Event(), [], threading.Event()
 
     def honest():
@@ -81,4 +81,4 @@ def nobody_harmed(service, headers=None):
     after = front_of(service)
     assert after["pid"] == before["pid"], "the front was lost"
     assert after["mb"] < before["mb"] + ROOM, (before, after)
-    assert headers or lost(service) == workers
+    assert lost(service, headers) == workers

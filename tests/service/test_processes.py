@@ -119,6 +119,13 @@ def test_what_cannot_start_says_so_in_the_healthcheck(start, tmp_path):
     assert probe.stderr.startswith("not ready: gave up after 3 failures in a row: ")
     assert "no_such_package" in probe.stderr
     assert service.state["Running"]
+    # "gave up" is the last thing it does: from here on it only waits to be told to end.
+    docker("stop", "--time", "30", service.name)
+    lines = service.logs().splitlines()
+    assert sum("the server ended with status" in line for line in lines) == 3
+    # Each start said it, and the line that gives up repeats it.
+    assert sum("no_such_package" in line and "gave up" not in line for line in lines) >= 3
+    assert service.state["ExitCode"] == 1
 
 
 def test_a_flood_of_bad_requests_leaves_nothing_behind(start, request):
@@ -173,7 +180,7 @@ def test_the_first_request_waits_for_workers_that_were_lost_before_it(start):
     assert service.texts()
 
 
-def test_workers_killed_for_memory_are_told_from_others(start):
+def test_beyond_the_containers_memory_workers_die_and_are_told_from_others(start):
     service = start(memory_ceiling=0, memory="1g").ready()
     service.kill(*service.pids("worker"))
     service.logged("worker lost")
@@ -184,6 +191,8 @@ def test_workers_killed_for_memory_are_told_from_others(start):
     service.wait(lambda: service.metric('ppocr_worker_restarts_total{reason="memory"}') == 3)
     assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 1
     assert service.metric('ppocr_worker_restarts_total{reason="recycled"}') == 0
+    assert service.ready().texts()
+    assert service.state["Running"]
 
 
 def test_a_worker_that_aborts_counts_as_lost(start):

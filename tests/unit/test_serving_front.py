@@ -58,13 +58,14 @@ def test_encodings():
 
 
 def test_the_encoder_cannot_fail():
-    for value in (
-        {"\ud800": "\udfff\ud83d"},
-        {"x": object()},
-        ["\0", "\u2028", "字"],
-        {1: {2: b"x"}},
+    thing = object()
+    for value, read in (
+        ({"\ud800": "\udfff\ud83d"}, {"?": "??"}),
+        ({"x": thing}, {"x": str(thing)}),
+        (["\0", "\u2028", "字"], ["\0", "\u2028", "字"]),
+        ({1: {2: b"x"}}, {"1": {"2": "b'x'"}}),
     ):
-        assert json.loads(encode(value).decode()) is not None
+        assert json.loads(encode(value).decode()) == read
     assert encode({"msg": "字"}) == '{"msg":"字"}'.encode()
     assert len(failure("y" * 10**6)["msg"]) < MESSAGE + 50
     assert capped("short") == "short"

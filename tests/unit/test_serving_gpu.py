@@ -1,6 +1,7 @@
 """GPUs as the container sees them: the driver's answers, cards of workers, failures explained."""
 
 import ctypes
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from ppocr_serving.server.not_ready import NotReady
 
 from ppocr_contract import config
 from ppocr_contract.settings import Settings
+
+SERVING = Path(cuda.__file__).parents[1]
 
 
 class Driver:
@@ -63,12 +66,19 @@ def test_what_the_driver_refuses_is_one_sentence_with_a_remedy(driver, message):
     assert str(raised.value).startswith("use_gpu is true but ") and "\n" not in str(raised.value)
 
 
-def test_this_machine_without_a_gpu_is_told_in_the_probes_own_words(monkeypatch):
-    # A process of its own asks the driver; here there is none.
-    monkeypatch.setattr(cuda, "require_cuda_paddle", lambda: None)
-    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
-    with pytest.raises(EngineError, match="has no GPU .no libcuda.so.1.: deploy with ppocr_device"):
-        cuda.load_library()
+def test_a_container_without_a_gpu_is_told_in_the_words_of_the_process_that_asks(
+    tmp_path, monkeypatch
+):
+    """That process finds no library it can load, also on a machine that has a driver."""
+    (tmp_path / "libcuda.so.1").touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(SERVING))
+    with pytest.raises(EngineError) as raised:
+        cuda.probe()
+    assert str(raised.value).startswith(
+        "use_gpu is true but this container has no GPU (no libcuda.so.1): deploy with ppocr_device"
+    )
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("version", "refused"), [("False", True), ("11.8", False)])

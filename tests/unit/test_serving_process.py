@@ -48,6 +48,7 @@ def supervised(tmp_path):
     for process in started:
         process.kill()
         process.wait()
+        process.stderr.close()
 
 
 def until(process, text):

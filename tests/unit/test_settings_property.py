@@ -109,7 +109,9 @@ def test_every_range_is_a_setting_s() -> None:
     for name in RANGES:
         setting, _, key = name.partition(".")
         assert setting in OPTIONS
-        assert key or OPTIONS[setting]["type"] == "int"
+        # Entries of every list of instances are of one kind: inventory_check_settings sees to it.
+        entry = OPTIONS["hubserving_instances"]["options"] if setting.endswith("_instances") else {}
+        assert (entry[key] if key else OPTIONS[setting])["type"] == "int", name
 
 
 #: As `-e name=value`: name, value, and what the refusal says ('' where it is taken).
@@ -177,6 +179,7 @@ def by_inventory(tmp_path_factory) -> str:
     return run_play(tmp_path_factory.mktemp("inventory"), PLAY, hosts)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BY_INVENTORY)))
 def test_in_the_inventory(by_inventory: str, number: int) -> None:
     name, _, says = BY_INVENTORY[number]
@@ -196,6 +199,7 @@ CHECK_ALONE = """
 """
 
 
+@pytest.mark.slow
 def test_on_the_command_line(tmp_path: Path) -> None:
     """All that are refused in one run, then all that are taken."""
     for taken in (False, True):
@@ -211,6 +215,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
             assert says in output.replace('\\"', '"')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("road", ["json", "file", "host_vars"])
 def test_a_number_for_a_version_is_refused_on_every_road(tmp_path: Path, road: str) -> None:
     hosts: dict[str, Any] = {"h1": {}}

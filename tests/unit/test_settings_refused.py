@@ -10,6 +10,7 @@ import pytest
 from role_code import ROOT
 from test_inventory_check import run_play
 
+pytestmark = pytest.mark.slow
 DEPLOY = f"- ansible.builtin.import_playbook: {ROOT}/playbooks/deploy.yml\n"
 SETTINGS: dict[str, tuple[dict, str]] = {
     "misspelt": (

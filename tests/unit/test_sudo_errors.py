@@ -22,3 +22,13 @@ from ppocr_control.ssh import sudo_errors
 )
 def test_causes(output: str, cause: str) -> None:
     assert sudo_errors.refusal(output) == cause
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"), [(False, sudo_errors.PASSWORD), (True, sudo_errors.TERMINAL)]
+)
+def test_a_password_that_was_given_cannot_be_what_a_terminal_is_for(
+    given: bool, cause: str
+) -> None:
+    said = "sudo: a terminal is required to read the password; use the -S option"
+    assert sudo_errors.refusal(said, has_password=given) == cause

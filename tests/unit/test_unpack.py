@@ -55,29 +55,42 @@ ARCHIVES = {
 }
 
 
+@pytest.fixture
+def lay_out(tmp_path):
+    """``lay_out(archive)`` takes the detector from it; it comes to models/det."""
+    (tmp_path / "dict.txt").write_text("a\n")
+    small = {"path": str(tar_of(tmp_path / "small.tar", "w", **dict.fromkeys(NAMES, 10)))}
+
+    def laid_out(archive):
+        sources = {"det": {"path": str(archive)}, "cls": small}
+        rec = {**small, "dict": str(tmp_path / "dict.txt")}
+        models.lay_out({**sources, "rec": rec}, tmp_path / "models", tmp_path / "cache")
+
+    return laid_out
+
+
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_large_members_are_copied_in_pieces(tmp_path, kind):
+def test_large_members_are_copied_in_pieces(tmp_path, lay_out, kind):
     archive = ARCHIVES[kind](tmp_path / f"model.{kind}", LARGE)
-    (tmp_path / "out").mkdir()
     tracemalloc.start()
     try:
-        models._copy_from_archive(archive, "", tmp_path / "out")
+        lay_out(archive)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()} == LARGE
+    assert {path.name: path.stat().st_size for path in (tmp_path / "models/det").iterdir()} == LARGE
     assert peak < 30 * MB
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("wanted", [True, False], ids=["a model's file", "another file"])
-def test_what_unpacks_to_more_than_a_model_is_refused(tmp_path, monkeypatch, kind, wanted):
+def test_what_unpacks_to_more_than_a_model_is_refused(tmp_path, lay_out, monkeypatch, kind, wanted):
     monkeypatch.setattr(unpack, "BYTES_LIMIT", 3 * MB)
     sizes = {"inference.pdmodel" if wanted else "._other": 4 * MB}
     archive = ARCHIVES[kind](tmp_path / "bomb", sizes)
-    with pytest.raises(unpack.UnsafeArchive, match="bomb unpacks to more than 3 MB"):
-        models._copy_from_archive(archive, "", tmp_path)
-    assert not (tmp_path / "inference.pdmodel").exists()
+    with pytest.raises(ModelError, match="det: .*bomb unpacks to more than 3 MB"):
+        lay_out(archive)
+    assert list((tmp_path / "models/det").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
@@ -88,15 +101,15 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch, kind):
         list(unpack.members(archive))
 
 
-def test_a_zip_that_lies_about_a_size_is_refused(tmp_path):
+def test_a_zip_that_lies_about_a_size_is_refused(tmp_path, lay_out):
     path = zip_of(tmp_path / "lies.zip", zipfile.ZIP_DEFLATED, **{NAMES[0]: 5 * MB})
     data = bytearray(path.read_bytes())
     size = data.find(b"PK\x01\x02") + 24  # in the central directory
     assert data[size : size + 4] == (5 * MB).to_bytes(4, "little")
     data[size : size + 4] = (9).to_bytes(4, "little")
     path.write_bytes(data)
-    with pytest.raises(unpack.UnsafeArchive, match="lies"):
-        models._copy_from_archive(path, "", tmp_path)
+    with pytest.raises(ModelError, match="det: .*lies"):
+        lay_out(path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -70,6 +70,7 @@ def waited(folder, *states):
     return finished, len(list(folder.glob("asked-*")))
 
 
+@pytest.mark.slow
 def test_a_container_that_gave_up_is_not_waited_for(tmp_path):
     # The host's time zone is not UTC: only as times these can be compared.
     look = ("2026-11-27T06:36:20.2+08:00", GAVE_UP)
@@ -78,6 +79,7 @@ def test_a_container_that_gave_up_is_not_waited_for(tmp_path):
     assert asked == 2, finished.stdout
 
 
+@pytest.mark.slow
 def test_what_it_said_before_it_was_started_again_is_over(tmp_path):
     look = ("2026-11-26T22:35:54.9Z", GAVE_UP)
     ready = ("2026-11-26T22:36:20Z", '{"ready": true}')
