@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from typing import Any
 
 import yaml
@@ -12,7 +11,6 @@ from role_code import ROOT, load
 
 from ppocr_contract import config
 from ppocr_control.bundle.make import CONTENT_LABEL
-from ppocr_control.images import context
 from ppocr_control.layers import image_archive
 
 CONSTANTS = load("plugins/lookup/ppocr_constant.py")._CONSTANTS
@@ -85,16 +83,6 @@ def test_the_suffix_of_gpu_images_is_one() -> None:
         assert "'-gpu' if" in settings(role)[name]["default"]
     rollback = (ROOT / "roles/hubserving/tasks/rollback.yml").read_text("utf-8")
     assert set(re.findall(r"'-[a-z]+'", rollback)) == {"'-gpu'"}
-
-
-def test_the_version_is_one() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    assert settings("inventory_check")["ppocr_version"]["default"] == project
-    assert context.ImageSettings().version == project
-    fallback = re.compile(r"ppocr_version \| default\('([^']+)'\)")
-    for role in ("hubserving", "ppocr_image", "bundle"):
-        text = (ROOT / "roles" / role / "settings.yml").read_text("utf-8")
-        assert set(fallback.findall(text)) == {project}, role
 
 
 def test_the_modules_have_the_version_their_config_asks_for() -> None:

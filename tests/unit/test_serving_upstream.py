@@ -36,12 +36,12 @@ def ask(tmp_path, monkeypatch, *workers, after=None, **settings):
         def serve(slot):
             async def connected(reader, writer):
                 asked[slot] += 1
-                await reader.readuntil(b"\r\n\r\n")
-                said = workers[slot][min(asked[slot], len(workers[slot])) - 1]
-                if said is None:  # hangs
-                    await asyncio.sleep(600)
-                writer.write(said)
-                writer.close()
+                with contextlib.closing(writer):
+                    await reader.readuntil(b"\r\n\r\n")
+                    said = workers[slot][min(asked[slot], len(workers[slot])) - 1]
+                    if said is None:  # hangs
+                        await asyncio.sleep(600)
+                    writer.write(said)
 
             return connected
 
@@ -63,6 +63,11 @@ def ask(tmp_path, monkeypatch, *workers, after=None, **settings):
         finally:
             for server in servers:
                 server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)  # what they closed is closed in the next turn
 
     return asked, asyncio.run(main())
 
