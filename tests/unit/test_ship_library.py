@@ -33,9 +33,6 @@ from ppocr_control.ssh.copying import split
 from ppocr_control.ssh.host import split_host
 
 CODECS = ["gzip", *(["zstd"] if shutil.which("zstd") else [])]
-#: What ppocr_control leaves open until Python collects it: the pipes of zstd (layers.codec), and an
-#: archive that is refused while it is opened (layers.source).
-left_open = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
 def layer(text: bytes) -> bytes:
@@ -94,7 +91,6 @@ def write_archive(path: Path, layers: list[bytes], config: bytes) -> Path:
     return path
 
 
-@left_open
 @pytest.mark.parametrize("name", CODECS)
 def test_codecs_give_back_what_they_got_and_the_same_bytes_again(name: str) -> None:
     data = os.urandom(100_000) + b"x" * 3_000_000
@@ -104,7 +100,6 @@ def test_codecs_give_back_what_they_got_and_the_same_bytes_again(name: str) -> N
     assert b"".join(codec.decompress([packed[:777], packed[777:]], name)) == data
 
 
-@left_open
 @pytest.mark.parametrize("name", CODECS)
 def test_damaged_layers_are_noticed(name: str) -> None:
     packed = b"".join(codec.compress([b"some text" * 1000], name))
@@ -191,7 +186,6 @@ def test_an_archive_of_ours_is_read_back(filled: LayerStore, tmp_path: Path) -> 
     assert saved["image_id"] == image().id
 
 
-@left_open
 def test_an_archive_of_docker_is_proved(store: LayerStore, tmp_path: Path) -> None:
     whole = write_archive(tmp_path / "whole.tar", LAYERS, image().config)
     with open_source(str(whole)) as source:

@@ -153,3 +153,6 @@ def _pipe(*command: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
         if process.poll() is None:
             process.kill()
             process.wait()
+        feeder.join()
+        stdout.close()
+        stderr.close()

@@ -154,6 +154,15 @@ class ArchiveSource:
         self._plain: tempfile.TemporaryDirectory[str] | None = None
         self._tar = self._open(path)
         try:
+            self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    def _describe(self) -> None:
+        """Read which image it is, and which of its files are layers."""
+        path = self.path
+        try:
             manifest = json.loads(self._read("manifest.json"))
             entry = manifest[0]
             config = self._read(entry["Config"])
