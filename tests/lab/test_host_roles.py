@@ -271,7 +271,9 @@ def test_an_engine_that_cannot_start_shows_its_log(b: Host, playbook: Playbooks)
     )
     assert run.rc and "dockerd does not start" in words(run) and "nosuch" in words(run)
     b.put(DAEMON_JSON, good)
-    b.run("systemctl reset-failed docker docker.socket; systemctl start docker")
+    # systemd may be at another try with the bad file: that one has to end first.
+    b.run("systemctl stop docker.socket docker; systemctl reset-failed docker docker.socket")
+    b.run("systemctl start docker")
 
 
 def test_proxy_and_certificates_come_and_go(b: Host, playbook: Playbooks, authority: Path) -> None:
