@@ -85,7 +85,7 @@ def test_an_empty_file_is_an_empty_configuration(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{\n  "debug": true,\n}', r"f is not valid JSON: line 3, column 1"),
+        ('{\n  "debug": true\n"mtu": 1}', r"f is not valid JSON: line 3, column 1"),
         ('{\n  "debug": yes\n}', r"line 2, column 12: .*: \"debug\": yes"),
         ("[]", "not a JSON object"),
         ('{"a": 1, "a": 2}', 'gives "a" twice'),
