@@ -94,7 +94,9 @@ def deploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """scripts/deploy with an ansible-playbook that prints what it was started with."""
     binaries = folder / "venv/bin"
     binaries.mkdir(parents=True)
-    (binaries / "python").symlink_to(sys.executable)
+    (binaries / "python").symlink_to(Path(sys.executable).resolve())
+    (folder / "venv/lib").symlink_to(Path(sys.prefix) / "lib")
+    (folder / "venv/pyvenv.cfg").write_text((Path(sys.prefix) / "pyvenv.cfg").read_text())
     fake = binaries / "ansible-playbook"
     fake.write_text('#!/bin/sh\necho "ssh: $ANSIBLE_SSH_EXTRA_ARGS"\nprintf "<%s>" "$@"\n')
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
@@ -108,7 +110,7 @@ def deploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (project / name).write_text((ROOT / name).read_text())
     return subprocess.run(
         ["sh", project / "scripts/deploy", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
