@@ -22,7 +22,7 @@ from . import lists, manifest, tree
 
 def layers(image: Image, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
     """Return an image's compressed layers for a manifest, lowest first."""
-    return [asdict(blobs[diff_id]) for diff_id in dict.fromkeys(image.diff_ids)]
+    return [asdict(blobs[diff_id]) for diff_id in image.layers]
 
 
 def _blobs(described: dict[str, Any]) -> dict[str, Blob]:

@@ -69,6 +69,11 @@ class Image:
         return list(self.parsed["rootfs"]["diff_ids"])
 
     @property
+    def layers(self) -> list[str]:
+        """Diff IDs, lowest first, each once: an image may have a layer twice."""
+        return list(dict.fromkeys(self.diff_ids))
+
+    @property
     def architecture(self) -> str:
         return str(self.parsed.get("architecture", ""))
 

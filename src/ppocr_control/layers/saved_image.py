@@ -79,7 +79,7 @@ def write_packed(
     image = source.image
     source.fill(store, image.diff_ids, "gzip", progress)
     blobs = blobs_of(store, image, "gzip")
-    unique = list(dict.fromkeys(image.diff_ids))
+    unique = image.layers
 
     def parts() -> Iterator[tuple[Any, Iterator[bytes]]]:
         for diff_id in unique:

@@ -225,7 +225,7 @@ class ArchiveSource:
     def verify(self, progress: Progress) -> None:
         """Verify every layer's content; raises Refused if one is damaged or missing."""
         try:
-            for diff_id in dict.fromkeys(self.image.diff_ids):
+            for diff_id in self.image.layers:
                 self._verify_one(diff_id, progress)
         except KeyError as error:
             raise Refused(f"{self.path} lacks a layer: {error}") from error
@@ -275,7 +275,13 @@ def open_source(name: str) -> Iterator[EngineSource | ArchiveSource]:
         source.close()
 
 
-def blobs_of(store: LayerStore, image: Image, codec: str) -> dict[str, Blob]:
-    """Return the stored layers of an image, in the requested codec or another."""
-    found = {d: store.blob(d, codec) or store.blob(d) for d in image.diff_ids}
+def blobs_of(
+    store: LayerStore, image: Image, codec: str, other: str | None = None
+) -> dict[str, Blob]:
+    """Return the stored layers of an image, in the requested codec or another.
+
+    Args:
+        other: the codec taken instead; None for any.
+    """
+    found = {d: store.blob(d, codec) or store.blob(d, other) for d in image.diff_ids}
     return {diff_id: blob for diff_id, blob in found.items() if blob}

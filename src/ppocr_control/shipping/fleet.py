@@ -45,12 +45,12 @@ class Fleet:
         session = relays.Session(self.relay.name) if self.relay and not pushed else None
         strategies = strategies_for(self.job, pushed, session)
         with ThreadPoolExecutor(self.at_once) as pool:
-            return list(pool.map(lambda host: self._plan(host, strategies), self.hosts))
+            list(pool.map(self._probe, self.hosts))
+        return [self._plan(host, strategies) for host in self.hosts]
 
     def _plan(self, host: Transport, strategies: Sequence[Strategy]) -> Plan:
         try:
-            state = probe(host, self.job.staging(host))
-            return plan(host.name, state, self.job, strategies)
+            return plan(host.name, self._state(host), self.job, strategies)
         except Error as error:
             return Plan(host.name, error=_reason(host, error), status=error.status)
 
@@ -88,6 +88,12 @@ class Fleet:
             self._states[host] = probe(host, self.job.staging(host))
         except Error as error:
             self._failed[host] = error
+
+    def _state(self, host: Transport) -> HostState:
+        """The state of a probed host. Raises Error if probing failed."""
+        if host in self._failed:
+            raise self._failed[host]
+        return self._states[host]
 
     def _push(self, source: EngineSource | ArchiveSource) -> registries.Pushed | None:
         """Push the image; None if no host needs it, or if that failed in mode auto."""
@@ -134,12 +140,10 @@ class Fleet:
 
     def _deliver(self, host: Transport, strategies: Sequence[Strategy]) -> Result:
         try:
-            if host in self._failed:
-                raise self._failed[host]
+            state = self._state(host)
             # The relay received layers since it was probed, so it is probed again.
             is_relay = self.relay is not None and host.name == self.relay.name
-            state = None if is_relay else self._states[host]
-            return deliver(self.job, host, strategies, state)
+            return deliver(self.job, host, strategies, None if is_relay else state)
         except Error as error:
             return Result(host.name, error=_reason(host, error), status=error.status)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..layers import codec as codecs
 from ..layers.image_archive import Image
-from ..layers.source import Source
+from ..layers.source import Source, blobs_of
 from ..layers.store import Blob, LayerStore
 from ..progress import Progress
 from ..ssh.transport import Transport
@@ -40,19 +40,16 @@ class Supply:
         """Compress layers into the store, lowest first, unless it has them in a usable form."""
         wanted = set(diff_ids)
         with self._lock:
-            missing = [d for d in self.image.diff_ids if d in wanted and not self._stored(d)]
+            wanted -= self.blobs.keys()
+            missing = [diff_id for diff_id in self.image.layers if diff_id in wanted]
             if missing:
                 with self._opened() as source:
                     source.fill(self.store, missing, self.codec, self._progress)
 
-    def _stored(self, diff_id: str) -> Blob | None:
-        return self.store.blob(diff_id, self.codec) or self.store.blob(diff_id, "gzip")
-
     @property
     def blobs(self) -> dict[str, Blob]:
         """The compressed form of each stored layer, by diff ID."""
-        found = {diff_id: self._stored(diff_id) for diff_id in self.image.diff_ids}
-        return {diff_id: blob for diff_id, blob in found.items() if blob}
+        return blobs_of(self.store, self.image, self.codec, "gzip")
 
 
 @dataclass(frozen=True)

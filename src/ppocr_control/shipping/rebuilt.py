@@ -22,9 +22,9 @@ class RebuiltLayers(Strategy):
     finishes = False
 
     def plan(self, state: HostState, job: Job) -> list[Step]:
-        layers = missing(state, job.image, job.supply.blobs)
-        base = _delta_base(state, job)
         blobs = job.supply.blobs
+        layers = missing(state, job.image, blobs)
+        base = _delta_base(state, job)
         large = [d for d in layers if d in blobs and blobs[d].raw_size >= file_delta.SMALLEST]
         if not base or job.little_room or not large:
             return []
@@ -33,15 +33,11 @@ class RebuiltLayers(Strategy):
 
     def run(self, delivery: Delivery) -> str | None:
         job, state, result = delivery.job, delivery.state, delivery.result
-        if job.little_room:  # rebuilding needs more disk space
-            return None
         job.supply.ensure(needed(state, job.image))
         shipment = delivery.shipment()
         layers = missing(state, job.image, shipment.blobs)
         with result.timed("compare"):
-            shipment.deltas = compare(shipment, layers)
-        if shipment.deltas:
-            shipment.check(layers)  # drops the deltas if disk space is short
+            find_deltas(shipment, layers)
         if not shipment.deltas:
             return None
         found = send_and_load(delivery, shipment, layers)
@@ -56,12 +52,21 @@ def _delta_base(state: HostState, job: Job) -> file_delta.DeltaBase | None:
     return file_delta.delta_base(state.images, job.image.diff_ids, [*job.names, *job.image.tags])
 
 
-def compare(shipment: Shipment, layers: Sequence[str]) -> dict[str, LayerDelta]:
-    """Find the large layers that can be rebuilt from files of the host.
+def find_deltas(shipment: Shipment, layers: Sequence[str]) -> None:
+    """Set the shipment's deltas: of large layers that can be rebuilt from files of the host.
 
     Raises:
+        Refused: the image would not run there, or not fit.
         Error: the host cannot read its files, or the store cannot be read.
     """
+    if shipment.job.little_room:  # rebuilding needs more disk space
+        return
+    shipment.deltas = _compare(shipment, layers)
+    if shipment.deltas:
+        shipment.check(layers)  # drops them if disk space is short
+
+
+def _compare(shipment: Shipment, layers: Sequence[str]) -> dict[str, LayerDelta]:
     state, job = shipment.state, shipment.job
     blobs = [shipment.blobs[diff_id] for diff_id in layers]
     # Layers already on the host, from a relay or an earlier try, need no comparison.

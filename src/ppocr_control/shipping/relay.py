@@ -30,7 +30,7 @@ from ..ssh.transport import Transport
 from . import disk_space
 from . import staging as stagings
 from .job import Job
-from .rebuilt import compare
+from .rebuilt import find_deltas
 from .shipment import Shipment
 from .state import HostState, probe
 from .strategy import Delivery, Step, Strategy, missing, needed
@@ -118,7 +118,7 @@ def shared(
 
     def union(hosts: Iterable[MissingLayers]) -> list[str]:
         missing = {d for each in hosts for d in each.layers if blobs[d].digest not in each.present}
-        return [d for d in dict.fromkeys(image.diff_ids) if d in missing and is_sent(d)]
+        return [d for d in image.layers if d in missing and is_sent(d)]
 
     return union(others), union([of_relay])
 
@@ -153,7 +153,7 @@ class Relay:
         if not layers:  # each host rebuilds its missing layers
             return Session(relay_host.name)
         served = {*layers, *for_itself}
-        layers = [d for d in dict.fromkeys(self.job.image.diff_ids) if d in served]
+        layers = [d for d in self.job.image.layers if d in served]
         blobs = self.job.supply.blobs
         token, port, sent = secrets.token_urlsafe(32), relay_host.port, 0
 
@@ -293,9 +293,7 @@ def missing_layers(job: Job, host: Transport, state: HostState) -> MissingLayers
     wanted = missing(state, job.image, shipment.blobs)
     # If comparing fails, the relay serves the layers; the host's own delivery reports other errors.
     with contextlib.suppress(Error):
-        if not job.little_room:  # rebuilding needs more disk space
-            shipment.deltas = compare(shipment, wanted)
-            shipment.check(wanted)
+        find_deltas(shipment, wanted)
     deltas = {diff_id: shipment.remaining(delta.blob) for diff_id, delta in shipment.deltas.items()}
     return MissingLayers(layers, state.content, deltas)
 
@@ -330,10 +328,10 @@ class FetchedFromRelay(Strategy):
         """Fetch layers; return why not all were fetched, or ''."""
         job, shipment = delivery.job, delivery.shipment()
         if job.mode == "whole":
-            layers = list(dict.fromkeys(job.image.diff_ids))
+            wanted = job.image.layers
         else:
-            layers = missing(delivery.state, job.image, shipment.blobs)
-        layers = [layer for layer in layers if layer in self._session.layers]
+            wanted = missing(delivery.state, job.image, shipment.blobs)
+        layers = [layer for layer in wanted if layer in self._session.layers]
         if not layers:
             return ""
         try:

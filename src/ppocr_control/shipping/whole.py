@@ -13,11 +13,11 @@ class WholeImage(Strategy):
     name = "whole"
 
     def plan(self, state: HostState, job: Job) -> list[Step]:
-        return planned(state, job, list(dict.fromkeys(job.image.diff_ids)))
+        return planned(state, job, job.image.layers)
 
     def run(self, delivery: Delivery) -> str | None:
         job = delivery.job
-        layers = list(dict.fromkeys(job.image.diff_ids))
+        layers = job.image.layers
         job.supply.ensure(layers)
         shipment = delivery.shipment()
         shipment.whole = True
