@@ -1,11 +1,4 @@
-"""Plugins and modules as unit tests load them."""
-
-import importlib.util
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).parents[2]
+"""How strict unit tests are."""
 
 
 def pytest_configure(config):
@@ -14,17 +7,3 @@ def pytest_configure(config):
     # The garbage collector raises these, in whatever test it happens to run.
     config.addinivalue_line("filterwarnings", "default::ResourceWarning")
     config.addinivalue_line("filterwarnings", "default::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(scope="session")
-def load_plugin():
-    """Import a plugin by its path in the repository."""
-
-    def load(path: str):
-        file = ROOT / path
-        spec = importlib.util.spec_from_file_location(file.stem, file)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load

@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from role_code import load
 
 
 @pytest.fixture(scope="module")
-def lock(load_plugin):
-    return load_plugin("plugins/action/deploy_lock.py")
+def lock():
+    return load("plugins/action/deploy_lock.py")
 
 
 def test_a_process_is_alive_until_it_has_ended(lock):

@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from role_code import load
 
 from ppocr_control.shipping import disk_space
 
 
 @pytest.fixture(scope="module")
-def hubserving(load_plugin):
-    return load_plugin("plugins/filter/hubserving.py")
+def hubserving():
+    return load("plugins/filter/hubserving.py")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ def test_a_rollback_to_what_is_not_there_names_what_is(hubserving):
         ("Anolis", "Anolis", "RedHat"),
     ],
 )
-def test_a_host_takes_the_packages_of_its_family(load_plugin, distribution, family, expected):
-    packages = load_plugin("plugins/filter/host_packages.py")
+def test_a_host_takes_the_packages_of_its_family(distribution, family, expected):
+    packages = load("plugins/filter/host_packages.py")
     facts = {"distribution": distribution, "os_family": family}
     assert packages.host_packages_family(facts) == expected

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from role_code import load
 
 ROOT = Path(__file__).parents[2]
 STARTED = "2026-11-26T22:35:55.123456789Z"
@@ -100,13 +101,13 @@ def test_what_it_said_before_it_was_started_again_is_over(tmp_path):
     ],
     ids=range(6),
 )
-def test_what_a_container_says_of_giving_up(load_plugin, told, sentence):
-    plugin = load_plugin("plugins/filter/hubserving.py")
+def test_what_a_container_says_of_giving_up(told, sentence):
+    plugin = load("plugins/filter/hubserving.py")
     said = plugin.hubserving_gave_up(json.dumps(told))
     assert said.startswith(sentence) and bool(said) is bool(sentence)
 
 
 @pytest.mark.parametrize("text", ["", "Error: No such container", "[]", "null"])
-def test_what_is_no_state_has_not_given_up(load_plugin, text):
-    plugin = load_plugin("plugins/filter/hubserving.py")
+def test_what_is_no_state_has_not_given_up(text):
+    plugin = load("plugins/filter/hubserving.py")
     assert plugin.hubserving_gave_up(text) == ""

@@ -103,7 +103,3 @@ class Access:
 
     def has_token(self, authorization: str) -> bool:
         return self._tokens is None or self._tokens.accept(authorization)
-
-    @property
-    def token_needed(self) -> bool:
-        return self._tokens is not None
