@@ -32,7 +32,6 @@ _PARTS_OF_THE_IMAGE = ("/opt/ppocr/venv/", "/opt/ppocr/layers")
 _ELSEWHERE = {
     "bench": "tests.bench.__main__",
     "lab": "hostlab.__main__",
-    "settings.py": "scripts/settings.py",
     "test": "tests.run",
 }
 
@@ -117,15 +116,7 @@ def _module(name: str) -> Any:
         if not (ROOT / f"src/ppocr_control/commands/{stem}.py").exists():
             return None
         return importlib.import_module(f"ppocr_control.commands.{stem}")
-    where = _ELSEWHERE[name]
-    if "/" not in where:
-        return importlib.import_module(where)
-    spec = importlib.util.spec_from_file_location("settings_command", ROOT / where)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(_ELSEWHERE[name])
 
 
 def options() -> Iterator[str]:

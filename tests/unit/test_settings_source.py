@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,10 @@ from role_code import ROOT, load
 
 from ppocr_contract.fields import Fields
 from ppocr_contract.settings import Settings
+from ppocr_control.commands import settings as command
+from ppocr_control.settings import source
+from ppocr_control.settings.ansible_files import spec
 
-_SPEC = importlib.util.spec_from_file_location("settings_source", ROOT / "scripts/settings.py")
-assert _SPEC and _SPEC.loader
-source = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = source  # dataclasses look their module up
-_SPEC.loader.exec_module(source)
 values = load("plugins/action/inventory_check_settings.py").setting_values
 
 ROLES = source.find_roles()
@@ -76,7 +72,7 @@ def change(tree: Path, old: str, new: str) -> None:
 
 
 def test_all_files_are_fresh_and_all_sources_in_order(capsys) -> None:
-    assert source.main(["--check"]) == 0, capsys.readouterr().err
+    assert command.main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_every_role_writes_its_settings_there() -> None:
@@ -121,7 +117,7 @@ def test_the_example_inventory_has_it_with_its_default(name: str) -> None:
     "name", [n for n, setting in SETTINGS.items() if "example" in setting.data]
 )
 def test_its_example_would_be_taken(name: str) -> None:
-    option = yaml.safe_load("\n".join(source._spec([SETTINGS[name]], 0)))[name]
+    option = yaml.safe_load("\n".join(spec([SETTINGS[name]], 0)))[name]
     assert values.problem(name, SETTINGS[name].data["example"], option, {}) == ""
 
 
@@ -174,9 +170,9 @@ def test_what_the_container_reads_besides_is_passed_to_it() -> None:
 
 
 def test_writes_what_check_then_accepts(tree: Path) -> None:
-    assert source.main(["--check"], root=tree) == 1
-    assert source.main([], root=tree) == 0
-    assert source.main(["--check"], root=tree) == 0
+    assert command.main(["--check"], root=tree) == 1
+    assert command.main([], root=tree) == 0
+    assert command.main(["--check"], root=tree) == 0
     readme = (tree / "roles/tea/README.md").read_text()
     assert "| `tea_cups` | int | `2` | Number of `cups`. From 1 to 9. |" in readme
     assert "`tea`, `tea_run`" in readme
@@ -206,19 +202,19 @@ def test_writes_what_check_then_accepts(tree: Path) -> None:
     ],
 )
 def test_names_a_file_that_is_stale(tree: Path, capsys, name: str) -> None:
-    source.main([], root=tree)
+    command.main([], root=tree)
     path = tree / name
     path.write_text(path.read_text() + "# by hand\n")
-    assert source.main(["--check"], root=tree) == 1
+    assert command.main(["--check"], root=tree) == 1
     assert f"{name} is stale: run scripts/settings.py" in capsys.readouterr().err
-    source.main([], root=tree)
+    command.main([], root=tree)
     assert "by hand" not in path.read_text()
 
 
 def test_names_a_file_of_the_example_that_nothing_writes(tree: Path, capsys) -> None:
-    source.main([], root=tree)
+    command.main([], root=tree)
     (tree / "inventory/example/group_vars/ppocr_hosts/coffee.yml").touch()
-    assert source.main(["--check"], root=tree) == 1
+    assert command.main(["--check"], root=tree) == 1
     assert "coffee.yml is not written by scripts/settings.py: remove it" in capsys.readouterr().err
 
 
@@ -254,6 +250,6 @@ def test_names_a_file_of_the_example_that_nothing_writes(tree: Path, capsys) -> 
 )
 def test_names_what_is_not_in_order(tree: Path, capsys, old: str, new: str, complaint: str) -> None:
     change(tree, old, new)
-    assert source.main([], root=tree) == 1
+    assert command.main([], root=tree) == 1
     assert complaint in capsys.readouterr().err
     assert not (tree / "roles/tea/README.md").exists()  # nothing is written from it

@@ -6,6 +6,7 @@ publish. If building fails after the tag was made, the same command again goes o
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 from .. import ROOT, changelog, command_line, version
 from ..errors import OK, Error, Refused
+from . import settings
 
 EPILOG = """\
 examples:
@@ -69,6 +71,12 @@ def _python(script: str, *arguments: object) -> int:
     return _run(sys.executable, "-IB", ROOT / "scripts" / script, *arguments)
 
 
+def _settings(*arguments: str) -> int:
+    """Run scripts/settings.py; what it prints goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return settings.main(list(arguments))
+
+
 def _changed() -> str:
     """The first files that differ from what is committed; empty where none does."""
     lines = _git("status", "--porcelain").splitlines()
@@ -105,7 +113,7 @@ class Release:
         if not self.is_tagged():
             yield from self._version_problems()
             yield from self._changelog_problems()
-            if _python("settings.py", "--check"):
+            if _settings("--check"):
                 yield "files made from roles/*/settings.yml are stale: run scripts/settings.py"
             try:
                 _git("var", "GIT_COMMITTER_IDENT")
@@ -168,7 +176,7 @@ class Release:
             self.set_version()
             if version.current() != self.version:
                 raise Error(f'{_PROJECT} has no line version = "{self.old}": correct it')
-            if _python("settings.py"):
+            if _settings():
                 raise Error("scripts/settings.py failed; see above")
             _git("commit", "--all", "--message", f"Release {self.version}",
                  "--message", f"What changed for users is in {_CHANGELOG}.")  # fmt: skip

@@ -1,0 +1,1 @@
+"""The roles' settings: read from their settings.yml files, checked, written wherever they stand."""
