@@ -18,10 +18,10 @@ DOCUMENTATION = r"""
 module: edge_image
 short_description: Make the edge's image out of the first layer of the service's image
 description:
-  - The first layer of an image of ours is a Debian root with HAProxy in it. The edge's image has that
-    layer alone, which the engine has already, so nothing is copied, and images of the service can go
-    while the edge stays. Where an engine does not accept an archive without its layers (the containerd
-    image store), the service's image is given a second name instead.
+  - The first layer of an image of ours is a Debian root with HAProxy in it. The edge's image has
+    that layer alone, which the engine has already, so nothing is copied, and images of the service
+    can go while the edge stays. Where an engine does not accept an archive without its layers (the
+    containerd image store), the service's image is given a second name instead.
 options:
   image: {type: str, required: true, description: The service's image.}
   repository: {type: str, required: true, description: Name for the edge's image, without tag.}

@@ -7,10 +7,9 @@ Standard library only; speaks HAProxy's runtime API through docker exec.
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
-import tempfile
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -27,7 +26,7 @@ options:
   word: {type: str, default: "", no_log: true, description: That word; empty to send none there.}
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
-  apply: {type: list, elements: str, description: "Of configuration, certificate, networks: what changed."}
+  apply: {type: list, elements: str, description: What changed on disk.}
 """
 
 RETURN = r"""
@@ -56,7 +55,7 @@ class Edge:
     """A running edge: its container, and its folder on the host."""
 
     def __init__(self, container, folder):
-        self._container, self._folder = container, folder
+        self._container, self._folder = container, Path(folder)
 
     def ask(self, command):
         """Return HAProxy's answer to one command of its runtime API."""
@@ -78,16 +77,15 @@ class Edge:
 
     def read(self, path):
         """Return the text of one of its files."""
-        with open(os.path.join(self._folder, os.path.basename(path))) as file:  # noqa: PTH118, PTH119, PTH123
-            return file.read()
+        return (self._folder / Path(path).name).read_text()
 
     def write(self, path, text):
         """Write one of its files; a reader sees the old one or the new one."""
-        number, new = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(number, "w") as file:
-            os.fchmod(number, 0o644)
-            file.write(text)
-        os.replace(new, os.path.join(self._folder, os.path.basename(path)))  # noqa: PTH105, PTH118, PTH119
+        target = self._folder / Path(path).name
+        new = target.with_name(target.name + ".new")
+        new.write_text(text)
+        new.chmod(0o644)
+        new.replace(target)
 
     def send_candidate(self, slot, word):
         """Send requests with the word to a slot; without a word send none."""

@@ -1,0 +1,112 @@
+"""Updates of one host under a client that never stops asking: no request may be lost.
+
+Tests build on one another. The image comes from this machine's engine (scripts/deploy builds it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import requests
+from hostlab import Host, HostSpec, Playbooks
+from hostlab.playbook import PlaybookRun, words
+from steady import Steady, texts
+
+DEPLOY = "playbooks/deploy.yml"
+PARTS = ("--tags", "ppocr_image,hubserving,smoke_test")
+#: A parameter that changes no text, and one that keeps every line from being returned.
+ANOTHER, MISREAD = {"det_limit_side_len": 1280}, {"drop_score": 0.999}
+
+
+@pytest.fixture(scope="module")
+def host(lab, playbook: Playbooks) -> Host:
+    found: Host = lab.host(HostSpec("u1", suite="bookworm"))
+    playbook("tests/lab/host_roles.yml", [found], "--tags", "docker_engine")
+    return found
+
+
+@pytest.fixture
+def url(host: Host) -> str:
+    return f"http://{host.address}:8866/predict/ocr_system"
+
+
+@pytest.fixture
+def steady(url: str) -> Callable[..., Steady]:
+    expected = texts(requests.Session(), url)
+    assert expected
+    return lambda **options: Steady(url, expected, options)
+
+
+def inspect(host: Host, name: str) -> dict:
+    return json.loads(host.run(f"docker container inspect {name}").stdout)[0]
+
+
+def names(host: Host) -> set[str]:
+    return set(host.run("docker ps -a --format '{{.Names}}'").stdout.split())
+
+
+def parameters(host: Host) -> dict:
+    return json.loads(host.run("docker exec ppocr cat /etc/ppocr/params.json").stdout)
+
+
+def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
+    playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
+    assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
+    assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    edge = inspect(host, "ppocr-edge")["HostConfig"]
+    assert edge["PortBindings"] and edge["ReadonlyRootfs"] and edge["CapDrop"] == ["ALL"]
+    assert texts(requests.Session(), url)
+    playbook(DEPLOY, [host], *PARTS).assert_unchanged()
+    playbook(DEPLOY, [host], *PARTS, check=True).assert_unchanged()
+
+
+def test_a_parameter_is_changed(host, playbook: Playbooks, steady) -> None:
+    with steady() as client:
+        run: PlaybookRun = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
+    assert client.lost == [] and client.answers
+    assert "PASSED" in words(run)
+    assert parameters(host) == ANOTHER and names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_what_misreads_the_samples_never_serves(host, playbook: Playbooks, steady) -> None:
+    with steady() as client:
+        run = playbook(
+            DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": MISREAD}, expect_rc=2
+        )
+    assert client.lost == [] and client.answers
+    assert "misread the samples" in words(run) and "the old container keeps serving" in words(run)
+    assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -> None:
+    settings = {"hubserving_command": ["sleep", "1000"], "hubserving_wait_timeout": 20}
+    with steady() as client:
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars=settings, expect_rc=2)
+    assert client.lost == [] and client.answers
+    assert "did not become healthy; the old container keeps serving" in words(run)
+    assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Wait for its first inference",
+        "Send the sample pictures",
+        "Switch to the new container",
+        "Stop the old container",
+        "Give the new container its name",
+    ],
+)
+def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
+    wanted = {"det_db_unclip_ratio": 1.6} if parameters(host) == {} else {}
+    again = {"hubserving_params": wanted}
+    with steady() as client:
+        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars=again)
+        run.wait_for(f"TASK [hubserving : {step}]" if step[0] != "S" else f": {step}]")
+        run.kill()
+        playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
+    assert client.lost == [] and client.answers
+    assert parameters(host) == wanted and names(host) == {"ppocr", "ppocr-edge"}
