@@ -11,10 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+# The rules are written once, in the package that runs in the image.
 from ppocr_contract import config, params, resources, settings
-
-# The rules are written once, in the package that runs in the image, and what is known of NVIDIA's
-from ppocr_hosts import nvidia_gpu
 
 
 def hubserving_module_info(
@@ -206,12 +204,6 @@ def _moment(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(seconds + zone.replace("Z", "+00:00"))
 
 
-def hubserving_explain(texts: Iterable[Any]) -> str:
-    """Cause and remedy of the first known NVIDIA error in texts, as a sentence; '' without one."""
-    cause = nvidia_gpu.explain("\n".join(str(text) for text in texts))
-    return f"Cause and remedy: {cause}." if cause else ""
-
-
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as lines of a table with a header, columns as wide as their longest value."""
     columns = list(sorted(rows, key=len)[-1]) if rows else []
@@ -319,7 +311,6 @@ class FilterModule:
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,
-            "hubserving_explain": hubserving_explain,
             "hubserving_settings_error": hubserving_settings_error,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,

@@ -1,10 +1,10 @@
-"""Write everything that is said about the roles' settings from roles/<role>/settings.yml.
+"""Write everything that is said about settings and messages from the files that own them.
 
     scripts/settings.py            writes the files
     scripts/settings.py --check    writes nothing; exit status 1 when a file is stale or a
                                    settings.yml is not in order
 
-From settings.yml are written:
+From roles/<role>/settings.yml are written:
 
     roles/<role>/defaults/main.yml, meta/argument_specs.yml, README.md
     roles/inventory_check/vars/main/settings.yml       what is checked before any host is touched
@@ -13,7 +13,9 @@ From settings.yml are written:
     src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
                                                        what the container reads
 
-The form of settings.yml: src/ppocr_control/settings/source.py.
+From src/ppocr_control/messages/<room>.yml are written the tables between markers in docs/*.md.
+
+The forms: src/ppocr_control/settings/source.py, src/ppocr_control/messages/catalogue.py.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pathlib import Path
 import yaml
 
 from .. import ROOT
+from ..messages import pages as messages
 from ..settings import ansible_files, container, pages
 from ..settings.checks import problems
 from ..settings.source import Role, SourceError, find_roles
@@ -58,6 +61,8 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
         files[root / _PASSED] = container.passed(read)
     files[root / "docs/settings.md"] = pages.page(roles, "en")
     files[root / "docs/settings.zh-CN.md"] = pages.page(roles, "zh")
+    for path in sorted(root.glob("docs/*.md")):
+        files.setdefault(path, messages.page(path))
     return files
 
 

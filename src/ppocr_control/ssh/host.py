@@ -103,19 +103,9 @@ class SshHost:
         )
 
     def _sudo_error(self, output: str) -> Unreachable:
-        cause = sudo_errors.refusal(output, self._login.sudo_password is not None)
-        problem = {
-            sudo_errors.MISSING: "may not use Docker, and the host has no sudo: log in as root (-l "
-            "root), or add the user to the group docker on the host",
-            sudo_errors.WRONG_PASSWORD: "cannot become root: sudo refuses the password",
-            sudo_errors.NOT_ALLOWED: "is not allowed to become root: add the user to the sudoers "
-            "of the host, or log in as root (-l root)",
-            sudo_errors.TERMINAL: "cannot become root: sudo on the host asks for a terminal. "
-            "Remove requiretty from its sudoers",
-            sudo_errors.PASSWORD: "may not use Docker, and sudo asks for a password: run with "
-            "--ask-sudo-password",
-        }.get(cause, f"cannot become root: sudo reports: {output[-300:] or '(no output)'}")
-        return Unreachable(f"{self.name}: the user {problem}")
+        known = sudo_errors.refusal(output, self._login.sudo_password is not None)
+        problem = known.advice() if known else f"sudo reports: {output[-300:] or '(no output)'}"
+        return Unreachable(f"{self.name}: the user cannot become root: {problem}")
 
     def _execute(
         self, prefix: str, script: str, blocks: Iterator[bytes], timeout: float | None
@@ -147,10 +137,8 @@ class SshHost:
         if found.get("sudo") == "free":
             return _Rights(f"{sudo_errors.ENGLISH} sudo -n ", True, home)
         cause = sudo_errors.refusal(found.get("sudo", ""))
-        if self._login.sudo_password is None or cause in (
-            sudo_errors.MISSING,
-            sudo_errors.TERMINAL,
-        ):
+        hopeless = cause and cause.id in (sudo_errors.MISSING, sudo_errors.TERMINAL)
+        if self._login.sudo_password is None or hopeless:
             raise self._sudo_error(answer.out.partition("sudo=")[2])
         # -k makes sudo ask in any case, so it consumes the password and the command never reads it.
         return _Rights(f"{sudo_errors.ENGLISH} sudo -k -S -p '' ", True, home)
