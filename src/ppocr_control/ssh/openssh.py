@@ -39,6 +39,7 @@ class Login:
         password: for hosts that accept no key; None to use only keys and the agent.
         sudo_password: for sudo on the host; None if it asks for none.
         sudo: auto (only if needed), yes or no.
+        options: further arguments of ssh, which count more than any configuration file.
     """
 
     user: str | None = None
@@ -49,6 +50,7 @@ class Login:
     password: str | None = None
     sudo_password: str | None = None
     sudo: str = "auto"
+    options: tuple[str, ...] = ()
 
 
 def split_host(text: str) -> tuple[str | None, str, int | None]:
@@ -106,7 +108,7 @@ class Connection:
             ("-l", user or login.user), ("-p", port or login.port), ("-J", login.jump),
         ):  # fmt: skip
             command += [option, str(value)] if value else []
-        return command
+        return [*command, *login.options]
 
     @property
     def _host(self) -> list[str]:
@@ -243,7 +245,8 @@ class Connection:
             return Unreachable(
                 f"{name}: its host key is not among the known hosts ({whose}). "
                 "Log in once with ssh, compare the key it shows with the host's (on the host: "
-                "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and accept it"
+                "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and accept it, or accept new "
+                "keys with --accept-new-host-keys"
             )
         if "Permission denied" in output or "Too many authentication failures" in output:
             readable = "UNPROTECTED PRIVATE KEY" in output or "bad permissions" in output
