@@ -134,9 +134,8 @@ class CallbackModule(Default):
             super().v2_runner_on_ok(result)
             return
         self._handle_warnings(result.result)
-        name = result.host.get_name()
-        if result.result.get("changed"):
-            self._changed.append(name)
+        if result.result.get("changed") and not _is_message(result):
+            self._changed.append(result.host.get_name())
         if not result.task.loop:
             self._keep_message(result)
 
@@ -149,7 +148,7 @@ class CallbackModule(Default):
 
     def _keep_message(self, result: Any) -> None:
         """Keep what a task is there to say; it is printed when all hosts have said theirs."""
-        if not result.result.get("_ansible_verbose_always"):
+        if not _is_message(result):
             return
         message = result.result.get("msg", "")
         # A list is lines as they are: tables, logs.
@@ -217,6 +216,11 @@ class CallbackModule(Default):
     def v2_runner_on_async_ok(self, result: Any) -> None:
         if self._in_full:
             super().v2_runner_on_async_ok(result)
+
+
+def _is_message(result: Any) -> bool:
+    """Whether a task is there to say something, as debug is."""
+    return bool(result.result.get("_ansible_verbose_always"))
 
 
 def _parents(task: Any) -> Iterator[Any]:
