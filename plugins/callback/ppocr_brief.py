@@ -150,10 +150,14 @@ class CallbackModule(Default):
         """Keep what a task is there to say; it is printed when all hosts have said theirs."""
         if not _is_message(result):
             return
-        message = result.result.get("msg", "")
+        message = result.result.get("msg")
+        if message is None:  # of debug with var
+            self._clean_results(result.result, result.task.action)
+            message = self._dump_results(result.result)
         # A list is lines as they are: tables, logs.
-        lines = tuple(map(str, message)) if isinstance(message, list) else (str(message),)
-        hosts = self._messages.setdefault((type(message).__name__, *lines), [])
+        as_it_is = isinstance(message, list)
+        said = ("list", *map(str, message)) if as_it_is else ("text", str(message))
+        hosts = self._messages.setdefault(said, [])
         if not result.task.run_once:
             hosts.append(result.host.get_name())
 
@@ -169,6 +173,14 @@ class CallbackModule(Default):
             else:
                 self._line(self._wrapped(f"{who}{said[0]}"))
         self._changed, self._messages = [], {}
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        if self._in_full:
+            super().v2_runner_on_skipped(result)
+
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
+        if self._in_full:
+            super().v2_runner_item_on_skipped(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if self._in_full:
@@ -247,7 +259,7 @@ def _rescued(task: Any) -> bool:
 
 def _error_of(result: dict[str, Any]) -> str:
     """What a failed task has to say: its message, and the end of a command's output."""
-    message = result.get("msg", "")
+    message = result.get("msg") or result.get("censored") or ""
     lines = list(map(str, message)) if isinstance(message, list) else [str(message)]
     lines[0] = lines[0].removeprefix("Task failed: ")
     if "rc" in result:

@@ -50,6 +50,7 @@ def test_a_run_names_its_steps_and_what_it_changed(tmp_path: Path) -> None:
         {"name": "Leave out", "ansible.builtin.command": "true", "when": False},
         {"name": "Say", "ansible.builtin.debug": {"msg": "all is well"}},
         {"name": "Show", "ansible.builtin.debug": table, "run_once": True},
+        {"name": "Print", "ansible.builtin.debug": {"var": "inventory_hostname"}, "run_once": True},
     ])  # fmt: skip
     body = [line for line in lines if line and not line.startswith(("PLAY", "  …"))]
     assert body[:-2] == [
@@ -59,6 +60,7 @@ def test_a_run_names_its_steps_and_what_it_changed(tmp_path: Path) -> None:
         "  {",
         '    "a": "it\'s"',
         "  }",
+        "  inventory_hostname: h1",
     ]
     assert all("changed=1" in line for line in body[-2:])
 
@@ -78,6 +80,12 @@ def test_an_error_is_printed_once_for_all_hosts(tmp_path: Path) -> None:
     assert "the same as h" in text
     assert "Origin:" not in text and "[ERROR]" not in text
     assert max(len(line) for line in lines if "PLAY" not in line and " : ok=" not in line) < 80
+
+
+def test_what_is_secret_stays_so_in_an_error(tmp_path: Path) -> None:
+    fail = {"name": "Log in", "ansible.builtin.fail": {"msg": "hunter2"}, "no_log": True}
+    text = "\n".join(printed(tmp_path, [fail]))
+    assert "fatal: [h1]: " in text and "no_log" in text and "hunter2" not in text
 
 
 def test_of_a_command_the_end_of_its_output_is_shown(tmp_path: Path) -> None:
