@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible import constants
@@ -17,13 +17,13 @@ type: stdout
 short_description: What a run changes, says and fails at, without the tasks that had nothing to do
 description:
   - Prints the steps of a play, what was changed, messages as they are, and each error once.
-  - Names a task that takes more than a few seconds while it runs.
+  - Names the running task where a step takes more than a few seconds.
   - Is ansible.builtin.default in a run with -v.
 extends_documentation_fragment: [default_callback, result_format_callback]
 """
 
-#: Seconds after which a running task is named, and between two lines on the same one.
-_SLOW, _AGAIN = 3, 60
+#: Seconds of a step before its running task is named: first, next, and from then on.
+_WAITS = (3, 15, 60)
 #: Lines of a command's own output that an error shows.
 _LAST_LINES = 12
 #: They wait for a person, who sees the question.
@@ -31,27 +31,35 @@ _ASKS = ("pause", "ansible.builtin.pause")
 
 
 class _Watch:
-    """Names the task that runs while it runs, from a thread as Ansible's own results come."""
+    """Says what runs in a long step, from a thread as Ansible's own results come.
 
-    def __init__(self, say: Any) -> None:
-        self._say, self._timer = say, threading.Timer(0, say)
+    More rarely with time: on slow hosts every task takes a while, and the screen is limited.
+    """
 
-    def start(self, name: str, seconds: int = 0) -> None:
-        """Wait for the task ``name``, which has been running for so long."""
-        self._timer.cancel()
-        wait = _AGAIN if seconds else _SLOW
-        self._timer = threading.Timer(wait, self._tell, (name, seconds + wait))
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._timer: threading.Timer | None = None
+
+    def start(self, number: int = 0) -> None:
+        self.stop()
+        wait = _WAITS[min(number, len(_WAITS) - 1)]
+        self._timer = threading.Timer(wait, self._tell, (number,))
         self._timer.daemon = True
         self._timer.start()
 
     def stop(self) -> None:
-        self._timer.cancel()
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
 
-    def _tell(self, name: str, seconds: int) -> None:
-        if threading.current_thread() is not self._timer:
-            return  # another task has begun
-        self.start(name, seconds)
-        self._say(f"{name} ({seconds // 60} min)" if seconds >= _AGAIN else name)
+    @property
+    def stopped(self) -> bool:
+        return self._timer is None
+
+    def _tell(self, number: int) -> None:
+        if threading.current_thread() is self._timer:  # else another step has begun
+            self._say()
+            self.start(number + 1)
 
 
 class CallbackModule(Default):
@@ -63,7 +71,7 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
-        self._watch = _Watch(lambda name: self._line(f"… {name}", constants.COLOR_VERBOSE))
+        self._watch = _Watch(lambda: self._line(f"… {self._task}", constants.COLOR_VERBOSE))
         self._step = ""
         self._task = ""
         #: Hosts by what was printed of them: equal results are one line.
@@ -98,17 +106,18 @@ class CallbackModule(Default):
         # Kept, because templates in a name may lack variables later.
         self._task = str(task.name or task.get_name()).strip()
         self._errors = {}
-        step = _step_of(task)
-        if step and step != self._step:
+        step = _step_of(task) or self._step
+        new, self._step = step != self._step, step
+        if new:
             self._display.display(step, color=constants.COLOR_HIGHLIGHT)
-            self._step = step
         if task.action in _ASKS:
             self._watch.stop()
-        else:
-            self._watch.start(self._task)
+        elif new or self._watch.stopped:
+            self._watch.start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._flush()
+        self._watch.stop()
         self._step = ""
         super().v2_playbook_on_play_start(play)
 
