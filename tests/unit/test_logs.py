@@ -127,11 +127,16 @@ def test_an_inventory_without_hosts_names_the_options(fake: Path) -> None:
 
 def test_what_is_written_is_followed_until_interrupted(fake: Path) -> None:
     run, how = command(fake, {**WEB, **HERE}, "--follow")
+    # A shell's background jobs, which tests may be, ignore the signal.
+    run = ["env", "--default-signal=INT", *run]
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as process:
         assert process.stdout and process.stderr
         seen = [json.loads(process.stdout.readline())["minute"] for _ in range(8)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
         assert process.stderr.read() == ""
     assert sorted(seen) == [1, 2, 3, 4, 5, 7, 8, 9]
     # Nothing is left on the hosts.
