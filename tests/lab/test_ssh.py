@@ -222,7 +222,9 @@ def test_refusals_and_their_remedies(copier: Copier) -> None:
     good = copier.known.read_text()
     copier.configure()
     copier.known.write_text("")
-    copier.fails("not among the known hosts", "log in once with ssh")
+    copier.fails("not among the known hosts", "log in once with ssh", "--accept-new-host-keys")
+    copier.works("--accept-new-host-keys")
+    assert copier.known.read_text()
     make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(copier.folder / "fake")]
     subprocess.run(make, check=True)
     name = good.split()[0]

@@ -42,6 +42,7 @@ class Login:
         password: for hosts that accept no key; None to use only keys and the agent.
         sudo_password: for sudo on the host; None if it asks for none.
         sudo: auto (only if needed), yes or no.
+        options: further arguments of ssh, which count more than any configuration file.
     """
 
     user: str | None = None
@@ -52,6 +53,7 @@ class Login:
     password: str | None = None
     sudo_password: str | None = None
     sudo: str = "auto"
+    options: tuple[str, ...] = ()
 
 
 def split_host(text: str) -> tuple[str | None, str, int | None]:
@@ -109,7 +111,7 @@ class Connection:
             ("-l", user or login.user), ("-p", port or login.port), ("-J", login.jump),
         ):  # fmt: skip
             command += [option, str(value)] if value else []
-        return command
+        return [*command, *login.options]
 
     @property
     def _host(self) -> list[str]:
