@@ -137,7 +137,7 @@ suite(
 )  # fmt: skip
 GPU_IMAGE = "tests/image/test_gpu_image.py"
 SOAK = "tests/service/test_soak.py"
-suite("image", "tests/image", f"--ignore={GPU_IMAGE}", tiers=DEFAULT, requires=["deploy-again"])
+suite("image", "tests/image", f"--ignore={GPU_IMAGE}", tiers=DEFAULT, requires=["deploy"])
 suite(
     "service", "tests/service", f"--ignore={SOAK}", "--browser",
     tiers=DEFAULT, requires=["deploy"], minutes=50,

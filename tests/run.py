@@ -58,6 +58,8 @@ def summary(steps: list[dict[str, Any]]) -> str:
 
 def run(command: list[str]) -> int:
     """Run nox to its end; what ends this process interrupts nox, which ends its steps."""
+    # What is started in the background may have been told to ignore it, and nox would, too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, cwd=ROOT) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends nox its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ STEPS = """
 step("good", ["sh", "-c", "echo well"])
 step("bad", ["sh", "-c", "echo because; exit 3"])
 step("behind", ["true"], requires=["bad"])
-step("slow", ["sh", "-c", "trap 'echo tidied; exit 1' TERM; echo began; sleep 60 & wait"])
+step("slow", ["sh", "-c", "trap 'sleep 4; echo tidied; exit 1' TERM; echo began; sleep 60 & wait"])
 step("endless", ["sleep", "60"], minutes=0.01)
 suite("tests", "made/test_three.py", "-c", "/dev/null")
 """
@@ -56,8 +57,15 @@ def tree(tmp_path: Path) -> Path:
 
 
 def start(tree: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(tree / "tests/run.py"), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Begin a run, as a shell begins one in the background: it ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.Popen(
+            [sys.executable, str(tree / "tests/run.py"), *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run(tree: Path, *arguments: str) -> tuple[int, str]:
@@ -116,14 +124,15 @@ def test_a_step_that_takes_too_long_is_ended(tree: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_ended_ends_its_steps_in_order(tree: Path) -> None:
+@pytest.mark.parametrize("steps", [["slow"], ["slow", "good"]])
+def test_a_run_that_is_ended_ends_its_steps_in_order(tree: Path, steps: list[str]) -> None:
     def seen(text: str) -> bool:
         deadline = time.monotonic() + 60
         while text not in log(tree, "slow") and time.monotonic() < deadline:
             time.sleep(0.1)
         return text in log(tree, "slow")
 
-    with start(tree, "slow") as process:
+    with start(tree, *steps) as process:
         assert seen("began")
         process.terminate()
         process.communicate(timeout=60)
