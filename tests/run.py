@@ -74,7 +74,7 @@ def shell_scripts() -> list[str]:
     """What a person starts and is shell; scripts/lib/env.sh is read along with it."""
     return sorted(
         str(path.relative_to(ROOT))
-        for pattern in (".ci/*", "scripts/*", "tests/**/in_root/*")
+        for pattern in (".ci/*", "scripts/*", "roles/*/files/*.sh", "tests/**/in_root/*")
         for path in ROOT.glob(pattern)
         if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
     )
