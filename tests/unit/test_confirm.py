@@ -55,6 +55,8 @@ class Here:
             "ansible_python_interpreter": sys.executable, "remove_image": "yes",
             "hubserving_config_dir": str(folder / "etc"),
             "deploy_lock_path": str(folder / "lock-{{ inventory_hostname }}"),
+            "ppocr_history_file": str(folder / "history.jsonl"),
+            "ppocr_history_control_file": str(folder / "control-history.jsonl"),
         }  # fmt: skip
 
     def command(self, playbook: str, *arguments: str) -> list[str]:

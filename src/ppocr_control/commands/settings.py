@@ -32,7 +32,9 @@ from ..settings import ansible_files, container, pages
 from ..settings.checks import problems
 from ..settings.source import Role, SourceError, find_roles
 
-_EXAMPLES = "inventory/example/group_vars/ppocr_hosts"
+_EXAMPLES = "inventory/example/group_vars"
+#: Roles whose settings belong to another group than ppocr_hosts.
+_GROUPS = {"monitoring": "ppocr_monitoring"}
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _FIELDS = "src/ppocr_contract/fields.py"
 _PASSED = "roles/hubserving/vars/main/container.yml"
@@ -46,7 +48,7 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
         files[role.path("defaults/main.yml")] = ansible_files.defaults(role)
         files[role.path("meta/argument_specs.yml")] = ansible_files.argument_specs(role)
         files[role.path("README.md")] = pages.readme(role)
-        examples = root / _EXAMPLES
+        examples = root / _EXAMPLES / _GROUPS.get(role.name, "ppocr_hosts")
         files[examples / f"{role.name}.yml"] = ansible_files.example(
             role.settings, source, role.summary["en"]
         )
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
-    for path in sorted((root / _EXAMPLES).glob("*")) if files else []:
+    for path in sorted((root / _EXAMPLES).glob("*/*")) if files else []:
         if path not in files:
             found.append(
                 f"{path.relative_to(root)} is not written by scripts/settings.py: remove it"
