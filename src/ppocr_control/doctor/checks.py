@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ppocr_hosts import nvidia_gpu
+from ..messages import catalogue
 
 _FREE_MB, _MEMORY_MB, _SKEW, _DAYS = 2500, 500, 60, 21
 Parts = Mapping[str, str]
@@ -134,7 +134,7 @@ def _gpu(found: Parts) -> Iterator[Row]:
     if "Driver Version" in said:
         yield Row("GPU", "ok", re.sub(r"[| ]+", " ", said.splitlines()[2]).strip())
     elif "No such file" not in said and "not found" not in said:
-        remedy = nvidia_gpu.explain(said) or "docs/gpu.md"
+        remedy = catalogue.explain(said, "gpu") or "docs/gpu.md"
         yield Row(
             "GPU", "failed", said.splitlines()[0] if said else "nvidia-smi says nothing", remedy
         )
