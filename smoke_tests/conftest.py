@@ -51,23 +51,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     samples = config.stash[SAMPLES]
     if "system_sample" in metafunc.fixturenames:
         served = samples if settings.module in settings.modules else []
-        run = config.stash[RUN]
-        run.not_asked = [
-            f"{sample.name} {why}"
-            for sample in served
-            if (why := lacking(sample.needs, settings.params))
-        ]
-        served = [sample for sample in served if not lacking(sample.needs, settings.params)]
-        metafunc.parametrize("system_sample", served, ids=lambda sample: sample.name)
+        _ask(metafunc, "system_sample", served)
     if "det_sample" in metafunc.fixturenames:
         # Detection is slow on big pages and ocr_system has read them: the tagged ones suffice.
         chosen = [s for s in samples if "det" in s.tags] or samples[:1]
         served = chosen if "ocr_det" in settings.modules else []
-        metafunc.parametrize("det_sample", served, ids=lambda sample: sample.name)
+        _ask(metafunc, "det_sample", served)
     if "extra_module" in metafunc.fixturenames:
         known = {settings.module, "ocr_det", "ocr_rec", "ocr_cls"}
         extra = [name for name in settings.modules if name not in known]
         metafunc.parametrize("extra_module", extra)
+
+
+def _ask(metafunc: pytest.Metafunc, name: str, samples: list[Sample]) -> None:
+    """Make a test of each sample that the service's parameters leave readable; note the others."""
+    run = metafunc.config.stash[RUN]
+    asked = []
+    for sample in samples:
+        if why := lacking(sample.needs, run.settings.params):
+            # A sample for two modules is left out once.
+            run.not_asked = list(dict.fromkeys([*run.not_asked, f"{sample.name} {why}"]))
+        else:
+            asked.append(sample)
+    metafunc.parametrize(name, asked, ids=lambda sample: sample.name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

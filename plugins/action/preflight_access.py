@@ -50,39 +50,16 @@ def parse_probe(text: str) -> dict[str, Any]:
 
 def become_remedy(user: str, method: str, output: str, has_password: bool) -> str:
     """Return cause and remedy of a failed become; ``output`` is that of the host."""
-    cause = sudo_errors.refusal(output, has_password)
-    remedies = {
-        sudo_errors.MISSING: (
-            f"{method} is not installed on the host",
-            f"install {method} there, or connect as root (ansible_user: root)",
-        ),
-        sudo_errors.WRONG_PASSWORD: (
-            f"{method} refused the given password",
-            "correct ansible_become_password, or type it with --ask-become-pass",
-        ),
-        sudo_errors.NOT_ALLOWED: (
-            f"{method} does not allow this user to become root",
-            f"add {user} to the sudoers on the host (visudo), or connect as root",
-        ),
-        sudo_errors.TERMINAL: (
-            f"{method} asks for a terminal",
-            "remove requiretty from the host's sudoers",
-        ),
-        sudo_errors.PASSWORD: (
-            f"{method} wants a password",
-            "run with --ask-become-pass, set ansible_become_password (in a vault), "
-            "allow it without one (NOPASSWD in sudoers), or connect as root",
-        ),
-    }
-    if cause:
-        cause, remedy = remedies[cause]
+    if known := sudo_errors.refusal(output, has_password):
+        # The catalogue's words are of sudo; what else becomes root has the same troubles.
+        problem = re.sub(r"(?<!-)\bsudo\b", method, known.advice())
     else:
         last = output.strip().splitlines()[-1] if output.strip() else "no answer"
-        cause, remedy = (
-            f"{method} failed ({last[:200]})",
-            f"try `{method} id` as {user} on the host, or connect as root",
+        problem = (
+            f"{method} failed ({last[:200]}); "
+            f"try `{method} id` as {user} on the host, or connect as root"
         )
-    return f"User {user} cannot become root on this host: {cause}. To continue, {remedy}."
+    return f"User {user} cannot become root on this host: {problem}."
 
 
 def noise_problem(user: str, noise: str) -> tuple[str, bool]:

@@ -11,10 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+# The rules are written once, in the package that runs in the image.
 from ppocr_contract import config, params, resources, settings
-
-# The rules are written once, in the package that runs in the image, and what is known of NVIDIA's
-from ppocr_hosts import nvidia_gpu
 
 
 def hubserving_module_info(
@@ -145,7 +143,10 @@ def hubserving_memory(
 
 
 def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
-    """One instance in short, from ``docker inspect`` (``{}`` where there is no container)."""
+    """One instance in short, from ``docker inspect`` (``{}`` where there is no container).
+
+    Times are the control node's local time with its offset from UTC, for hosts in any zone.
+    """
     if not container:
         return {"host": host, "state": "absent", "engine": engine}
     state, settings = container["State"], container["Config"]
@@ -153,8 +154,8 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
     return {
         "host": host,
         "container": container["Name"].lstrip("/"),
-        "state": state["Status"],
-        "health": (state.get("Health") or {}).get("Status", "none"),
+        "state": _state_words(state),
+        "health": _health(state),
         "restarts": container.get("RestartCount", 0),
         "oom": bool(state.get("OOMKilled")),
         "image": settings["Image"],
@@ -162,13 +163,49 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
         "version": labels.get("org.opencontainers.image.version", ""),
         "device": labels.get("org.ppocr.device", ""),
         "engine": engine,
-        "since": state.get("StartedAt", "")[:19],
+        "since": _local(state.get("FinishedAt" if _has_ended(state) else "StartedAt", "")),
         **_last_look(state),
     }
 
 
+def _has_ended(state: dict[str, Any]) -> bool:
+    return state["Status"] in ("exited", "dead")
+
+
+def _state_words(state: dict[str, Any]) -> str:
+    """The container's state; where it has ended, whether an operator or a fault ended it.
+
+    The engine keeps no record of who ended it. The service ends with 0, and a command that SIGTERM
+    ends with 143, only when they are told to stop.
+    """
+    if not _has_ended(state):
+        return str(state["Status"])
+    code = state.get("ExitCode", 0)
+    if state.get("Error"):
+        return f"failed to start (exit status {code})"
+    if state.get("OOMKilled"):
+        return f"crashed (out of memory, exit status {code})"
+    if code == 137:  # by docker stop after its timeout, or by anybody else
+        return "killed (exit status 137)"
+    return "stopped by an operator" if code in (0, 143) else f"crashed (exit status {code})"
+
+
+def _health(state: dict[str, Any]) -> str:
+    """What Docker holds of it; '-' where nothing runs: the engine keeps what it found before."""
+    return "-" if _has_ended(state) else (state.get("Health") or {}).get("Status", "none")
+
+
+def _local(text: str) -> str:
+    """A time as the engine writes it, in local time with its offset; '' for none."""
+    if not text or text.startswith("0001-"):  # the engine's word for never
+        return ""
+    return _moment(text).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
 def _last_look(state: dict[str, Any]) -> dict[str, str]:
     """What the last healthcheck said: the devices the models run on, or why it is not ready."""
+    if _has_ended(state):
+        return {"runs on": "", "reason": state.get("Error", "")}
     looks = (state.get("Health") or {}).get("Log") or [{}]
     said = str(looks[-1].get("Output", "")).strip()
     try:
@@ -204,12 +241,6 @@ def _moment(text: str) -> datetime.datetime:
     if not rest:
         seconds, zone = text[:19], text[19:]
     return datetime.datetime.fromisoformat(seconds + zone.replace("Z", "+00:00"))
-
-
-def hubserving_explain(texts: Iterable[Any]) -> str:
-    """Cause and remedy of the first known NVIDIA error in texts, as a sentence; '' without one."""
-    cause = nvidia_gpu.explain("\n".join(str(text) for text in texts))
-    return f"Cause and remedy: {cause}." if cause else ""
 
 
 def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
@@ -334,7 +365,6 @@ class FilterModule:
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,
-            "hubserving_explain": hubserving_explain,
             "hubserving_settings_error": hubserving_settings_error,
             "hubserving_status_row": hubserving_status_row,
             "hubserving_table": hubserving_table,

@@ -8,6 +8,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ppocr_contract import config
+from ppocr_control import version
 
 _CONSTANTS: dict[str, Any] = {
     # Modules that come with the image.
@@ -15,6 +16,8 @@ _CONSTANTS: dict[str, Any] = {
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
     "content_label": "org.ppocr.content",
     "part_label": "org.ppocr.part-of",
+    # The version of this project, and of the image where the inventory names none.
+    "version": version.current(),
 }
 
 

@@ -10,7 +10,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.ppocr_hosts.nvidia_gpu import (
     ChoiceError,
     choose,
-    explain,
     kernel_version,
     older,
     parse_cards,
@@ -41,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problem:
-  description: What is wrong and what to do, in one message; empty when all is well.
+  description: What is wrong; empty when all is well. Filter ppocr_explain knows what to do.
   type: str
   returned: always
 driver:
@@ -59,10 +58,6 @@ chosen:
 """
 
 _SECONDS = 60
-_INSTALL = (
-    "Install NVIDIA's driver with its tools (the package with nvidia-smi) and reboot, or set "
-    "ppocr_device: cpu for this host"
-)
 
 
 def ask(*arguments):
@@ -106,28 +101,23 @@ def look(visible, min_driver):
             result["driver"] = version.splitlines()[0].strip() if status == 0 and version else ""
     except OSError:
         kernel = f" (kernel module {loaded} is loaded)" if loaded else ""
-        result["problem"] = (
-            f"ppocr_device is gpu and the host has no nvidia-smi{kernel}. {_INSTALL}"
-        )
+        result["problem"] = f"ppocr_device is gpu and the host has no nvidia-smi{kernel}"
         return result
     result["cards"] = cards
     if status != 0 or not cards:
         words = " ".join(said.split())[:300] or f"exit status {status}"
-        cause = explain(said) or _INSTALL[0].lower() + _INSTALL[1:]
-        kernel = f" Loaded is kernel module {loaded}." if loaded else ""
-        result["problem"] = f'nvidia-smi says "{words}".{kernel} Cause and remedy: {cause}'
+        kernel = f" and the kernel module {loaded} is loaded" if loaded else ""
+        result["problem"] = f'nvidia-smi says "{words}"{kernel}'
     elif not result["driver"]:
-        result["problem"] = f"nvidia-smi does not tell the driver's version. {_INSTALL}"
+        result["problem"] = "nvidia-smi does not tell the driver's version"
     elif loaded and loaded != result["driver"]:
         result["problem"] = (
-            f"the driver's library is {result['driver']} and its loaded kernel module {loaded}: "
-            + explain("Driver/library version mismatch")
+            f"the driver's library is {result['driver']} and its loaded kernel module {loaded}"
         )
     elif older(result["driver"], min_driver):
         result["problem"] = (
             f"the NVIDIA driver {result['driver']} is too old: the image's CUDA 11.8 wants "
-            f"{min_driver} or newer (nvidia_container_toolkit_min_driver). Install a newer one, "
-            "and reboot"
+            f"{min_driver} or newer"
         )
     else:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 #: Where the image keeps det/, cls/ and rec/.
@@ -61,9 +61,14 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
-def write_manifest(root: Path) -> dict[str, str]:
-    """Write ``root/manifest.json``: sha256 by relative path of every model file."""
-    manifest = {
+def write_manifest(root: Path, others: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Write ``root/manifest.json``: sha256 by relative path of every model file.
+
+    Args:
+        root: of the files.
+        others: files that will lie beside them.
+    """
+    manifest = dict(others or {}) | {
         path.relative_to(root).as_posix(): file_sha256(path)
         for path in _files(root)
         if path.name != MANIFEST_FILE
@@ -72,18 +77,39 @@ def write_manifest(root: Path) -> dict[str, str]:
     return manifest
 
 
+def read_manifest(root: Path = MODELS_ROOT) -> dict[str, str]:
+    """sha256 by relative path of every model file.
+
+    Raises:
+        ModelError: there is no manifest.
+    """
+    try:
+        manifest: dict[str, str] = json.loads((root / MANIFEST_FILE).read_text())
+    except OSError as error:
+        raise ModelError(f"no model manifest {root / MANIFEST_FILE}: {error.strerror}") from error
+    return manifest
+
+
+def recorded_sha256(folder: Path) -> dict[str, str]:
+    """What the image's manifest says of one folder: sha256 by path in it; nothing of others."""
+    if MODELS_ROOT not in folder.parents:
+        return {}
+    prefix = f"{folder.relative_to(MODELS_ROOT).as_posix()}/"
+    return {
+        name.removeprefix(prefix): sha256
+        for name, sha256 in read_manifest().items()
+        if name.startswith(prefix)
+    }
+
+
 def verify_manifest(root: Path = MODELS_ROOT) -> None:
     """Check every file the manifest names.
 
     Raises:
         ModelError: naming each file that is missing or altered, or the missing manifest.
     """
-    try:
-        manifest = json.loads((root / MANIFEST_FILE).read_text())
-    except OSError as error:
-        raise ModelError(f"no model manifest {root / MANIFEST_FILE}: {error.strerror}") from error
     wrong = []
-    for name, sha256 in manifest.items():
+    for name, sha256 in read_manifest(root).items():
         path = root / name
         if not path.is_file():
             wrong.append(f"{name} is missing")

@@ -163,6 +163,6 @@ def _kind_of(value: Any) -> str:
         ((list, tuple), "a list"),
         (datetime.date, "a date"),
     ):
-        if isinstance(value, kinds):  # type: ignore[arg-type]
+        if isinstance(value, kinds):
             return name
     return "of another kind"

@@ -1,4 +1,4 @@
-"""Parses nvidia-smi, chooses the cards of a setting, and explains NVIDIA's errors.
+"""Parses nvidia-smi, and chooses the cards of a setting.
 
 Pure functions, standard library only: they run on hosts and on the control node.
 """
@@ -11,89 +11,9 @@ _CARD = re.compile(r"^GPU (\d+): (.*?) \(UUID: (GPU-[^)]+)\)")
 _INSTANCE = re.compile(r"^\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: (MIG-[^)]+)\)")
 _KERNEL_MODULE = re.compile(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 
-# If several patterns match, the first one counts.
-_ERRORS = (
-    (
-        r"could not select device driver \\?[\"']+cdi",
-        "dockerd does not take CDI devices: they need Docker 25 or newer, with features.cdi in "
-        "daemon.json up to 28.1. Run playbooks/deploy.yml without --tags, or set "
-        "nvidia_container_toolkit_mode to hook",
-    ),
-    (
-        r"could not select device driver|failed to discover GPU vendor from CDI",
-        "Docker has no way to give a container a GPU: NVIDIA's container toolkit is not installed, "
-        "or dockerd was not restarted since. Run playbooks/deploy.yml without --tags: its role "
-        "nvidia_container_toolkit does both",
-    ),
-    (
-        r"unresolvable CDI devices",
-        "the CDI specification of the host does not name this card. Run playbooks/deploy.yml "
-        "without --tags, which rewrites it from the existing cards",
-    ),
-    (
-        r"unknown device",
-        "NVIDIA's runtime knows no card of that number or name. Compare nvidia-smi -L with "
-        "ppocr_cuda_visible_devices, and deploy again",
-    ),
-    (
-        r"Driver/library version mismatch",
-        "the driver was upgraded and its old kernel module still runs. Reboot the host",
-    ),
-    (
-        r"unsatisfied condition: cuda|CUDA driver version is insufficient",
-        "the driver is too old for the image's CUDA 11.8. Install a newer one "
-        "(nvidia_container_toolkit_min_driver), and reboot",
-    ),
-    (
-        r"couldn't communicate with the NVIDIA driver|[Dd]river [Nn]ot [Ll]oaded",
-        "the driver is installed and its kernel module is not loaded. Try modprobe nvidia; "
-        "after a kernel upgrade install the kernel's headers and the driver again; with Secure "
-        "Boot sign the module",
-    ),
-    (
-        r"Failed to initialize NVML: Unknown Error",
-        "a container with this error lost its GPU, as systemctl daemon-reload does to it in mode "
-        "hook; restart it (ppocr-gpu reconcile does), and set nvidia_container_toolkit_mode to cdi "
-        "where Docker is 25 or newer. A host with this error needs a reboot",
-    ),
-    (
-        r"Failed to initialize NVML|nvml error|libnvidia-ml\.so\.1: cannot open",
-        "the driver's library does not work. Install the driver again, and reboot",
-    ),
-    (
-        r"No devices were found",
-        "the driver runs and finds no card. See dmesg for NVRM or Xid lines; a virtual machine "
-        "needs the card passed through",
-    ),
-    (
-        r"/dev/nvidia\S*: no such file|no such file or directory.*?/dev/nvidia",
-        "the driver was not ready yet. The container is started again as soon as it is ready "
-        "(ppocr-gpu reconcile)",
-    ),
-    (
-        r"KeyError: '?CUDA_VISIBLE_DEVICES",
-        "the container has no CUDA_VISIBLE_DEVICES. Set ppocr_cuda_visible_devices (default all) "
-        "and deploy again",
-    ),
-    (
-        r"(?i)CUDA error.*?out of memory|ResourceExhaustedError|cudaErrorMemoryAllocation"
-        r"|out of memory error on GPU|gpu:\S+ (has too little free|ran out of) memory",
-        "the GPU's memory is full. Look with nvidia-smi who else uses the card, choose another "
-        "(ppocr_cuda_visible_devices), or lower hubserving_workers_per_gpu",
-    ),
-)
-
 
 class ChoiceError(ValueError):
     """A setting chooses cards the host does not have; the message lists those it has."""
-
-
-def explain(text):
-    """Return cause and remedy of the first known NVIDIA error in text, or ''."""
-    for pattern, remedy in _ERRORS:
-        if re.search(pattern, text):
-            return remedy
-    return ""
 
 
 def parse_cards(listing):
@@ -137,7 +57,7 @@ def wanted(setting):
     if setting is None or not any(names):
         raise ChoiceError(
             "ppocr_cuda_visible_devices is empty, and modules that use the GPU end with KeyError: "
-            "'CUDA_VISIBLE_DEVICES'. Set it to all, or to cards such as 0 or 0,1"
+            "'CUDA_VISIBLE_DEVICES'"
         )
     for name in names:
         if not re.fullmatch(r"all|\d+(:\d+)?|GPU-\S+|MIG-\S+", name):

@@ -203,6 +203,11 @@ def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_d
     assert "Traceback" not in logs and "ready in" not in logs
 
 
+def test_models_are_not_converted_for_the_engine_of_cpus():
+    listed = docker("run", "--rm", IMAGE, "ls", "/opt/ppocr/models/det").stdout.split()
+    assert listed and all(name.startswith("inference.") for name in listed)
+
+
 @pytest.mark.skipif(not shutil.which("nvidia-smi"), reason="no GPU: nvidia-smi is not here")
 def test_on_a_real_card_it_proves_itself_and_names_it(start):
     name = start("--gpus=all", "--env=CUDA_VISIBLE_DEVICES=0", "serve")

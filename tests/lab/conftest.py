@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hostlab import Host, HostSpec, Lab, Playbooks
+from hostlab import Host, HostSpec, Lab, LabError, Playbooks
 from hostlab.lab import all_labs, state_folder
 
 SESSION = f"pytest-{os.getpid()}"
@@ -38,11 +40,22 @@ class ModuleLab:
         self._lab.remove(*hosts)
 
 
+def _gone(names: Iterable[str]) -> list[str]:
+    """Those of these names that are sessions whose process no longer is."""
+    sessions = {name: name.removeprefix("pytest-") for name in names if name[:7] == "pytest-"}
+    return [
+        name
+        for name, pid in sessions.items()
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists()
+    ]
+
+
 def _clear_past_sessions(state: Path) -> None:
     """Take down what a killed session left behind, and its logs, which nobody will read now."""
-    for name in {*all_labs(), *(folder.name for folder in state.glob("pytest-*"))}:
-        pid = name.removeprefix("pytest-")
-        if pid != name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "clear.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # sessions that begin together must not both do it
+        for name in _gone({*all_labs(), *(folder.name for folder in state.glob("pytest-*"))}):
             Lab(name).down()
             shutil.rmtree(state / name, ignore_errors=True)
 
@@ -52,6 +65,24 @@ def _interrupt(signal_number: int, frame: types.FrameType | None) -> None:
     # parent of this one) would interrupt what ends the playbook and takes the hosts down.
     signal.signal(signal_number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _gives_out_files(config: pytest.Config) -> bool:
+    """Whether this process has others run the tests (pytest -n)."""
+    return bool(config.getoption("numprocesses", None))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _gives_out_files(config):
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """pytest -n gives an interrupted process ten seconds, which may be too few for its hosts."""
+    if _gives_out_files(config) and os.environ.get("PPOCR_LAB_KEEP") != "1":
+        with contextlib.suppress(LabError):  # without an engine there is nothing to take down
+            for name in _gone(all_labs()):
+                Lab(name).down()
 
 
 @pytest.fixture(scope="session")

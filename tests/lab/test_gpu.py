@@ -157,7 +157,7 @@ def test_the_guides_first_error_is_met_before_a_container(h: Host, playbook, ima
     assert "failed to discover GPU vendor from CDI: no known GPU vendor found" in words(run)
     run = playbook(DEPLOY, [h], *SERVE_ONLY, extra_vars=image, expect_rc=None)
     refused(run, "no nvidia-container-runtime-hook on dockerd's PATH", GUIDES_ERROR)
-    refused(run, "Run playbooks/deploy.yml without --tags", "No container was created")
+    refused(run, "run playbooks/deploy.yml without --tags", "No container was created")
     assert h.run("docker ps --all --quiet --filter label=org.ppocr.instance").stdout == ""
 
 
@@ -257,7 +257,7 @@ def test_a_card_the_runtime_does_not_know_has_a_sentence(h: Host, playbook, sett
     chosen = {**settings, "ppocr_cuda_visible_devices": [0]}
     run = playbook(DEPLOY, [h], *SERVE_ONLY, extra_vars=chosen, expect_rc=None)
     refused(run, "unknown device", "NVIDIA's runtime knows no card of that number or name")
-    refused(run, "Compare nvidia-smi -L with ppocr_cuda_visible_devices", "keeps serving unchanged")
+    refused(run, "compare nvidia-smi -L with ppocr_cuda_visible_devices", "keeps serving unchanged")
     assert container(h)["Id"] == before and container(h)["State"]["Running"]
     nvidia.pretend(h)
 

@@ -205,7 +205,7 @@ def test_sudo_that_asks_for_a_password(
     wrong = Login(config=shipper.config, sudo_password=host.name)
     with SshHost("shipasks", wrong) as there, open_source(TWO) as source:
         rows = ship_two(there, source, shipper.store)
-    assert "sudo refuses the password" in rows[0].error
+    assert "sudo refuses the given password" in rows[0].error
 
 
 def test_an_unknown_host_key_is_refused(ship: Shipper) -> None:

@@ -222,7 +222,9 @@ def test_refusals_and_their_remedies(copier: Copier) -> None:
     good = copier.known.read_text()
     copier.configure()
     copier.known.write_text("")
-    copier.fails("not among the known hosts", "Log in once with ssh")
+    copier.fails("not among the known hosts", "log in once with ssh", "--accept-new-host-keys")
+    copier.works("--accept-new-host-keys")
+    assert copier.known.read_text()
     make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(copier.folder / "fake")]
     subprocess.run(make, check=True)
     name = good.split()[0]
@@ -274,7 +276,7 @@ def test_a_password_is_asked_for_once_and_given_to_ssh(copier: Copier, ship: Shi
         password = host.keys.password
         assert ship.asked([password], ONE, "inner", "--ask-password")["inner"]["image_id"]
         row = ship.asked(["wrong"], ONE, "inner", "--ask-password", status=4)["inner"]
-        assert "correct the password" in row["error"]
+        assert "correct the user, the password" in row["error"]
         host.put(settings, "PasswordAuthentication no\nKbdInteractiveAuthentication yes\n")
         host.run("systemctl reload ssh")
         assert ship.asked([password], ONE, "inner", "--ask-password")["inner"]["image_id"]
@@ -318,7 +320,7 @@ def test_sudo_that_wants_a_terminal(inner: Host, ship: Shipper, playbook: Playbo
     inner.put(SUDOERS, "Defaults requiretty\n", "0440")
     try:
         row = ship(ONE, "inner", status=4)["inner"]
-        assert "sudo on the host asks for a terminal. Remove requiretty" in row["error"]
+        assert "sudo asks for a terminal; remove requiretty" in row["error"]
         run = playbook(PLAY, [inner], "--tags", "preflight", expect_rc=None)
         refused(run, "sudo asks for a terminal", "remove requiretty")
     finally:

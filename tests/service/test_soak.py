@@ -1,7 +1,7 @@
 """Many mixed requests: sizes, formats, bad ones among them; answers stay right, memory bounded.
 
-``scripts/test --full`` asks for 2,000 (``--soak-requests``); otherwise it is short. The curve of
-memory and the figures are kept in build/soak.json.
+A step of ``scripts/test --full``, which asks for 2,000 (``--soak-requests``). The curve of memory
+and the figures are kept in build/soak.json.
 """
 
 import base64

@@ -55,6 +55,8 @@ class Here:
             "ansible_python_interpreter": sys.executable, "remove_image": "yes",
             "hubserving_config_dir": str(folder / "etc"),
             "deploy_lock_path": str(folder / "lock-{{ inventory_hostname }}"),
+            "ppocr_history_file": str(folder / "history.jsonl"),
+            "ppocr_history_control_file": str(folder / "control-history.jsonl"),
         }  # fmt: skip
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
@@ -127,7 +129,9 @@ def words(done: subprocess.CompletedProcess[str]) -> str:
         ("-e", "ppocr_target=ocr2"),
         ("-e", "confirm=no"),
         ("-e", "confirm="),
+        ("--start-at-task", "Take the lock"),
         ("--start-at-task", "Remove containers, network and configuration"),
+        ("--limit", "ocr1", "--tags", "all", "--start-at-task", "Take the lock"),
         ("--skip-tags", "always"),
         ("--tags", "all"),
     ],
@@ -204,6 +208,17 @@ def test_without_an_inventory_this_machine_has_to_be_named(
     assert done.returncode == 2, words(done)
     assert "No inventory was named, so this would be done on this machine" in words(done)
     assert "-e confirm=localhost" in words(done)
+    assert here.untouched
+
+
+@pytest.mark.parametrize(
+    ("playbook", "task"),
+    [("stop", "Stop the containers"), ("rollback", "Find the image to go back to"),
+     ("rollback", "Run the service"), ("remove", "Remove containers, network and configuration")],
+)  # fmt: skip
+def test_no_later_task_gets_around_the_question(here: Here, playbook: str, task: str) -> None:
+    done = here.run(playbook, "--start-at-task", task, inventory=False)
+    assert done.returncode != 0, words(done)
     assert here.untouched
 
 

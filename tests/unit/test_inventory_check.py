@@ -130,6 +130,7 @@ def run_play(folder: Path, play: str, hosts: dict, *arguments: str) -> tuple[int
         text=True,
         env={
             "PATH": "/usr/bin:/bin",
+            "PPOCR_ROOT": str(ROOT),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "HOME": str(folder),
         },

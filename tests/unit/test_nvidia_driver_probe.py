@@ -16,6 +16,7 @@ import pytest
 import yaml
 from role_code import ROOT, load
 
+from ppocr_control.messages import catalogue
 from tests.lab.hostlab import nvidia
 
 ROLE = "roles/nvidia_container_toolkit"
@@ -45,75 +46,91 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 
 @pytest.mark.parametrize(
-    ("driver", "visible", "says"),
+    ("driver", "visible", "says", "known"),
     [
-        (None, "all", ["the host has no nvidia-smi", "or set ppocr_device: cpu for this host"]),
-        (
+        pytest.param(None, "all", ["the host has no nvidia-smi"], "gpu-no-driver", id="no-driver"),
+        pytest.param(
             {"failure": "not loaded"},
             "all",
-            ["couldn't communicate with the NVIDIA driver", "Try modprobe nvidia"],
+            ["couldn't communicate with the NVIDIA driver"],
+            "gpu-driver-not-loaded",
+            id="not-loaded",
         ),
-        (
+        pytest.param(
             {"failure": "mismatch"},
             "all",
-            ["Driver/library version mismatch", "its old kernel module still runs. Reboot"],
+            ["Driver/library version mismatch"],
+            "gpu-versions-differ",
+            id="mismatch",
         ),
-        (
+        pytest.param(
             {"failure": "nvml"},
             "all",
-            ["Failed to initialize NVML: Unknown Error", "A host with this error needs a reboot"],
+            ["Failed to initialize NVML: Unknown Error"],
+            "gpu-lost-by-container",
+            id="nvml",
         ),
-        ({"failure": "no cards"}, "all", ["No devices were found", "finds no card. See dmesg"]),
-        (
+        pytest.param(
+            {"failure": "no cards"},
+            "all",
+            ["No devices were found"],
+            "gpu-none-found",
+            id="no-cards",
+        ),
+        pytest.param(
             {"driver": "440.33.01"},
             "all",
             ["driver 440.33.01 is too old: the image's CUDA 11.8 wants 450.80.02 or newer"],
+            "gpu-driver-below-minimum",
+            id="too-old",
         ),
-        (
+        pytest.param(
             {},
             "0,7",
             [
                 "ppocr_cuda_visible_devices names 7. This host has 0 (NVIDIA L4, GPU-00000000-0000",
                 "1 (NVIDIA L4, GPU-00000001-0000",
             ],
+            "gpu-no-such-card",
+            id="absent",
         ),
-        ({}, "GPU-bad", ["ppocr_cuda_visible_devices names GPU-bad. This host has 0 ("]),
-        (
+        pytest.param(
+            {},
+            "GPU-bad",
+            ["ppocr_cuda_visible_devices names GPU-bad. This host has 0 ("],
+            "gpu-no-such-card",
+            id="bad-uuid",
+        ),
+        pytest.param(
             {"instances": 2},
             "0",
             ["card 0 is split into MIG instances", "Name it", "0:1 (1g.10gb, MIG-"],
+            "",
+            id="mig",
         ),
-        (
+        pytest.param(
             {},
             "",
-            ["ppocr_cuda_visible_devices is empty", "KeyError: 'CUDA_VISIBLE_DEVICES'", "0 or 0,1"],
+            ["ppocr_cuda_visible_devices is empty", "KeyError: 'CUDA_VISIBLE_DEVICES'"],
+            "gpu-cards-not-named",
+            id="empty",
         ),
     ],
-    ids=[
-        "no-driver",
-        "not-loaded",
-        "mismatch",
-        "nvml",
-        "no-cards",
-        "too-old",
-        "absent",
-        "bad-uuid",
-        "mig",
-        "empty",
-    ],
 )
-def test_refusals_say_cause_and_remedy(
+def test_refusals_say_what_the_catalogue_knows(
     pretend: Callable[..., None],
-    tmp_path: Path,
     driver: dict[str, Any] | None,
     visible: str,
     says: list[str],
+    known: str,
 ) -> None:
     if driver is not None:
         pretend(**driver)
     found = probe.look(visible, OLDEST)
     assert all(text in found["problem"] for text in says), found
     assert found["chosen"] == []
+    entry = catalogue.find(found["problem"], "gpu")
+    assert (entry.id if entry else "") == known
 
 
 def test_a_driver_that_works_gives_the_cards(pretend: Callable[..., None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ppocr_control.errors import Error, LinkLost, Refused, Unreachable
+from ppocr_control.messages.catalogue import Entry, entries
 from ppocr_control.ssh.host import SshHost
 from ppocr_control.ssh.openssh import Connection, Login, split_host
 
@@ -48,36 +50,26 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("output", "kind", "words"),
-    [
-        ("No ED25519 host key is known for web1 and you have requested strict checking.\n"
-         "Host key verification failed.", Unreachable, "not among the known hosts (web1)"),
-        ("@@@\n@  WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending key in /x:3\n"
-         "Host key verification failed.", Unreachable, "ssh-keygen -R"),
-        ("WARNING: REVOKED HOST KEY DETECTED!\nThe ED25519 host key for web1 is marked as revoked."
-         "\nHost key verification failed.", Unreachable, "marked as revoked"),
-        ("ops@web1: Permission denied (publickey).", Unreachable, "--ask-password"),
-        ("WARNING: UNPROTECTED PRIVATE KEY FILE!\nPermission denied (publickey).", Unreachable,
-         "chmod 600"),
-        ("ssh: Could not resolve hostname web1: Name or service not known", Unreachable,
-         "knows that name"),
-        ("ssh: Could not resolve hostname web1: Temporary failure in name resolution", LinkLost,
-         "cannot be reached"),
-        ("ssh: connect to host web1 port 22: Connection refused", LinkLost,
-         "does sshd on the host listen"),
-        ("Unable to negotiate with 192.0.2.7 port 22: no matching host key type found.",
-         Unreachable, "HostKeyAlgorithms"),
-        ("Connection timed out during banner exchange", LinkLost, "cannot be reached"),
-    ],
-)  # fmt: skip
-def test_refusals_have_their_remedies(fake: Path, output: str, kind: type, words: str) -> None:
-    (fake / "refusal").write_text(output)
-    with pytest.raises(
-        kind, match="web1.*" + words.replace("(", r"\(").replace(")", r"\)")
-    ) as reported:
+@pytest.mark.parametrize("entry", entries("access"), ids=lambda entry: entry.id)
+def test_refusals_have_their_remedies(fake: Path, entry: Entry) -> None:
+    may_pass = entry.id in ("ssh-no-answer", "ssh-name-service", "ssh-sessions")
+    for sample in entry.samples:
+        (fake / "refusal").write_text(sample)
+        with pytest.raises(Unreachable, match="web1.*" + re.escape(entry.advice())) as reported:
+            SshHost("web1", Login(sudo="no")).run("echo")
+        assert isinstance(reported.value, LinkLost) is may_pass
+
+
+def test_an_unknown_key_is_named_by_its_host(fake: Path) -> None:
+    (fake / "refusal").write_text("No ED25519 host key is known for gate and you have requested it")
+    with pytest.raises(Unreachable, match=r"web1 \(gate\): the host's key is not among the known"):
         SshHost("web1", Login(sudo="no")).run("echo")
-    assert isinstance(reported.value, LinkLost) is (kind is LinkLost)
+
+
+def test_what_ssh_never_said_before_may_pass(fake: Path) -> None:
+    (fake / "refusal").write_text("something new")
+    with pytest.raises(LinkLost, match="web1 cannot be reached: something new"):
+        SshHost("web1", Login(sudo="no")).run("echo")
 
 
 def test_the_users_settings_stay_and_missing_ones_are_set(fake: Path) -> None:

@@ -10,6 +10,8 @@ import sys
 import pytest
 from role_code import load
 
+from ppocr_control.messages import catalogue
+
 access = load("plugins/action/preflight_access.py")
 ports = load("plugins/modules/preflight_ports.py")
 resources = load("plugins/modules/preflight_resources.py")
@@ -126,26 +128,21 @@ def test_reads_what_the_probe_prints() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("output", "cause", "remedy"),
-    [
-        ("sh: 1: sudo: not found", "not installed", "install sudo there"),
-        ("Missing sudo password", "wants a password", "--ask-become-pass"),
-        ("sudo: a password is required", "wants a password", "NOPASSWD"),
-        (
-            "Incorrect sudo password",
-            "refused the given password",
-            "correct ansible_become_password",
-        ),
-        ("ops is not in the sudoers file.", "does not allow", "add ops to the sudoers"),
-        ("sudo: sorry, you must have a tty", "asks for a terminal", "requiretty"),
-        ("segmentation fault", "failed (segmentation fault)", "try `sudo id` as ops"),
-    ],
-)
-def test_one_sentence_for_each_way_sudo_refuses(output: str, cause: str, remedy: str) -> None:
-    sentence = access.become_remedy("ops", "sudo", output, False)
-    assert sentence.startswith("User ops cannot become root on this host: ")
-    assert cause in sentence and remedy in sentence and "\n" not in sentence
+@pytest.mark.parametrize("entry", catalogue.entries("become"), ids=lambda entry: entry.id)
+def test_one_sentence_for_each_way_sudo_refuses(entry: catalogue.Entry) -> None:
+    sentence = f"User ops cannot become root on this host: {entry.advice()}."
+    for sample in entry.samples:
+        assert access.become_remedy("ops", "sudo", sample, False) == sentence
+
+
+def test_another_way_to_become_root_is_called_by_its_name() -> None:
+    sentence = access.become_remedy("ops", "doas", "doas: a password is required", False)
+    assert "doas wants a password" in sentence and "--ask-sudo-password" in sentence
+
+
+def test_an_unknown_refusal_is_quoted() -> None:
+    sentence = access.become_remedy("ops", "sudo", "segmentation fault", False)
+    assert "failed (segmentation fault); try `sudo id` as ops" in sentence
 
 
 def test_the_probe_runs_in_a_plain_shell() -> None:

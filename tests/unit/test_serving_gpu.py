@@ -189,33 +189,45 @@ def test_cards_of_slots(monkeypatch):
     assert worker_slots.cards_of_slots(serving(False), settings) == ("", "", "")
 
 
-def worker(age, slot):
-    return SimpleNamespace(age=age, slot=slot)
+class Worker:
+    """What is used of gunicorn's."""
+
+    def __init__(self):
+        self.sockets = [
+            SimpleNamespace(getsockname=lambda n=n: str(worker_slots.socket_of(n)))
+            for n in range(2)
+        ]
+
+    @property
+    def address(self):
+        (only,) = self.sockets
+        return only.getsockname()
 
 
-@pytest.mark.parametrize(
-    ("there", "slot"),
-    [
-        ([], 0),
-        ([worker(1, 0)], 1),
-        ([worker(1, 1), worker(2, 0)], 1),  # a renewal: beside the oldest, which will go
-        ([worker(2, 1), worker(3, 1)], 0),  # the worker of slot 0 has died
-    ],
-)
-def test_a_new_worker_gets_the_emptiest_slot(there, slot):
-    assert worker_slots.Assignment(("0", "1")).choose(there) == slot
-
-
-def test_a_worker_listens_on_its_own_socket_and_sees_its_own_card(monkeypatch):
-    monkeypatch.setenv(gpu.VISIBLE, "0,1")
-    sockets = [
-        SimpleNamespace(getsockname=lambda n=n: str(worker_slots.socket_of(n))) for n in range(2)
-    ]
+def test_a_new_worker_gets_the_emptiest_slot_and_listens_on_its_socket():
     assignment = worker_slots.Assignment(("0", "1"))
-    new = SimpleNamespace(sockets=sockets)
-    assignment.before_fork(SimpleNamespace(WORKERS={7: worker(1, 0)}), new)
-    assert (new.slot, new.sockets) == (1, sockets[1:])
-    assignment.after_fork(None, new)
+    workers = [Worker() for _ in range(5)]
+
+    def start(worker):
+        assignment.before_fork(None, worker)
+        assert worker.address == str(worker_slots.socket_of(assignment.slot))
+        return assignment.slot, assignment.first
+
+    assert [start(worker) for worker in workers[:2]] == [(0, True), (1, True)]
+    assignment.after_exit(workers[0])
+    assert start(workers[2]) == (0, False)
+    assert start(workers[3]) == (1, False)  # a renewal: beside the oldest, which will go
+    assignment.after_exit(workers[1])
+    assignment.after_exit(workers[2])
+    assert start(workers[4]) == (0, False)  # the worker of slot 0 has died
+
+
+def test_a_worker_sees_its_own_card(monkeypatch):
+    monkeypatch.setenv(gpu.VISIBLE, "0,1")
+    assignment = worker_slots.Assignment(("0", "1"))
+    for _ in range(2):
+        assignment.before_fork(None, Worker())
+    assignment.after_fork()
     assert gpu.device_name() == "gpu:1"
 
 

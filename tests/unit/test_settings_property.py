@@ -185,6 +185,9 @@ def test_in_the_inventory(by_inventory: str, number: int) -> None:
     name, _, says = BY_INVENTORY[number]
     said = [text for text in refused(by_inventory) if text.startswith(f"[case{number:02}]")]
     assert bool(said) == bool(says), by_inventory
+    # The same error of another host was printed once, for that one.
+    if says and (same := said[0].partition("the same as ")[2].strip()):
+        said = [text for text in refused(by_inventory) if text.startswith(f"[{same}]")]
     if says:
         assert name in said[0] and says in said[0].replace('\\"', '"')
 

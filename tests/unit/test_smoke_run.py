@@ -198,11 +198,33 @@ def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_pat
     assert smoke(*given).returncode == 1  # nothing is excluded by itself
 
 
+@pytest.mark.parametrize(
+    ("params", "excluded"),
+    [
+        ({"det_limit_side_len": 320}, {"chinese.png", "rotated-180.png", "large.png"}),
+        ({"drop_score": 0.95}, {"chinese.png", "rotated-180.png", "large.png", "tilted.jpg"}),
+        ({"det_limit_type": "min"}, {"large.png", "low-contrast.png"}),
+        ({"drop_score": 0.6, "cls_batch_num": 6}, set()),
+    ],
+    ids=str,
+)
+def test_what_other_parameters_exclude_is_not_asked_of_any_module(
+    service: Service, tmp_path: Path, params: dict[str, Any], excluded: set[str]
+) -> None:
+    given = ("--url", service.url, "--modules", "ocr_system,ocr_det")
+    done = smoke(*given, "--params", json.dumps(params), report=tmp_path)
+    assert done.returncode == 0, done.stdout
+    read = verdict(tmp_path)
+    assert {text.split()[0] for text in read["not_asked"]} == excluded
+    assert len(read["not_asked"]) == len(excluded)
+    assert not excluded & {row["file"] for row in read["pictures"]}
+
+
 def test_a_miss_names_the_parameters_that_were_set(service: Service) -> None:
     service.results = lambda module, entries: [[] for _ in entries]
-    done = smoke("--url", service.url, "--params", '{"drop_score": 0.95}')
+    done = smoke("--url", service.url, "--params", '{"drop_score": 0.85}')
     assert done.returncode == 1
-    assert "which may be the cause: drop_score 0.95" in done.stdout
+    assert "which may be the cause: drop_score 0.85" in done.stdout
 
 
 def test_low_confidence_is_a_miss(service: Service, tmp_path: Path) -> None:

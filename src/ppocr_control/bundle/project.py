@@ -18,8 +18,8 @@ PARTS = (
     ".ansible-lint", ".ci", ".gitignore", ".pre-commit-config.yaml", ".shellcheckrc", ".yamllint",
     "CHANGELOG.md", "CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md", "LICENSE", "README.md",
     "README.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "ansible.cfg", "deploy.yml", "docs",
-    "images", "inventory", "playbooks", "plugins", "pyproject.toml", "requirements", "roles",
-    "scripts", "smoke_tests", "src", "tests",
+    "images", "inventory", "noxfile.py", "playbooks", "plugins", "pyproject.toml", "requirements",
+    "roles", "scripts", "smoke_tests", "src", "tests",
 )  # fmt: skip
 #: CPython versions of control nodes, as in scripts/lib/env.sh and pyproject.toml.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from ..errors import Error, Refused
 from .lists import MANIFEST, SUMS, signature_of
@@ -16,11 +18,15 @@ _KEYS = ("ssh-", "ecdsa-", "sk-")
 _MAX_KEY = 1 << 16
 
 
-def _keygen(arguments: list[str], **more: object) -> subprocess.CompletedProcess[str]:
+def _keygen(
+    arguments: list[str], stdin: IO[bytes] | None = None, pass_fds: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
     command = ["ssh-keygen", "-Y", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, errors="replace",
-                              check=False, **more)  # type: ignore[call-overload, no-any-return]  # fmt: skip
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False,
+            stdin=stdin, pass_fds=pass_fds,
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise Error("signatures need ssh-keygen: install openssh-client") from error
 

@@ -10,10 +10,11 @@ import json
 from argparse import Namespace
 from typing import Any
 
+from ppocr_contract.models import ModelError
+
 from .. import command_line, version
 from ..errors import OK, Refused
 from ..images import build, context, image_name
-from ..images.models import ModelError
 from ..progress import Progress, megabytes
 
 EPILOG = """\

@@ -12,10 +12,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ppocr_contract.models import ModelError
+
 from .. import command_line
 from ..errors import OK, Error
 from ..images import context
-from ..images.models import ModelError
 
 EPILOG = """\
 examples:

@@ -1,10 +1,10 @@
-"""Write everything that is said about the roles' settings from roles/<role>/settings.yml.
+"""Write everything that is said about settings and messages from the files that own them.
 
     scripts/settings.py            writes the files
     scripts/settings.py --check    writes nothing; exit status 1 when a file is stale or a
                                    settings.yml is not in order
 
-From settings.yml are written:
+From roles/<role>/settings.yml are written:
 
     roles/<role>/defaults/main.yml, meta/argument_specs.yml, README.md
     roles/inventory_check/vars/main/settings.yml       what is checked before any host is touched
@@ -13,7 +13,9 @@ From settings.yml are written:
     src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
                                                        what the container reads
 
-The form of settings.yml: src/ppocr_control/settings/source.py.
+From src/ppocr_control/messages/<room>.yml are written the tables between markers in docs/*.md.
+
+The forms: src/ppocr_control/settings/source.py, src/ppocr_control/messages/catalogue.py.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ from pathlib import Path
 import yaml
 
 from .. import ROOT
+from ..messages import pages as messages
 from ..settings import ansible_files, container, pages
 from ..settings.checks import problems
 from ..settings.source import Role, SourceError, find_roles
 
-_EXAMPLES = "inventory/example/group_vars/ppocr_hosts"
+_EXAMPLES = "inventory/example/group_vars"
+#: Roles whose settings belong to another group than ppocr_hosts.
+_GROUPS = {"monitoring": "ppocr_monitoring"}
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _FIELDS = "src/ppocr_contract/fields.py"
 _PASSED = "roles/hubserving/vars/main/container.yml"
@@ -43,7 +48,7 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
         files[role.path("defaults/main.yml")] = ansible_files.defaults(role)
         files[role.path("meta/argument_specs.yml")] = ansible_files.argument_specs(role)
         files[role.path("README.md")] = pages.readme(role)
-        examples = root / _EXAMPLES
+        examples = root / _EXAMPLES / _GROUPS.get(role.name, "ppocr_hosts")
         files[examples / f"{role.name}.yml"] = ansible_files.example(
             role.settings, source, role.summary["en"]
         )
@@ -58,6 +63,8 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
         files[root / _PASSED] = container.passed(read)
     files[root / "docs/settings.md"] = pages.page(roles, "en")
     files[root / "docs/settings.zh-CN.md"] = pages.page(roles, "zh")
+    for path in sorted(root.glob("docs/*.md")):
+        files.setdefault(path, messages.page(path))
     return files
 
 
@@ -83,7 +90,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
-    for path in sorted((root / _EXAMPLES).glob("*")) if files else []:
+    for path in sorted((root / _EXAMPLES).glob("*/*")) if files else []:
         if path not in files:
             found.append(
                 f"{path.relative_to(root)} is not written by scripts/settings.py: remove it"

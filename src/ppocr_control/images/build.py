@@ -18,6 +18,8 @@ from ..errors import Error
 from ..progress import Progress
 from . import context, image_name
 
+#: How a step of the build begins a line that a person should see.
+_NOTE = "note: "
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -138,5 +140,5 @@ def _build(
                 last = [*last, text][-12:]
             if "error" in line:
                 raise Error("the image could not be built:\n" + "\n".join(last))
-            if text.startswith("Step "):
-                progress.say(text[:120])
+            if text.startswith(("Step ", _NOTE)):
+                progress.say(text[:200])

@@ -64,13 +64,11 @@ class SshHost:
         """
         frame, err = Frame(), b""
         text = frame.script(script).encode(errors="surrogateescape")
-        # The script is read from standard input by its length: no login shell can break its
-        # quoting, ps does not show it, and the rest of the input belongs to the script.
-        command = f"sh -c 'eval \"$(dd bs={len(text)} count=1 iflag=fullblock status=none)\"'"
-        first = [f"{self._login.sudo_password}\n".encode()] if " -S " in prefix else []
-        process = self._connection.start(f"{prefix}{command}")
+        process = self._connection.start(f"{prefix}{_from_input(text)}")
         try:
-            for stream, data in _streams(process, _chain([*first, text], blocks), timeout):
+            for stream, data in _streams(
+                process, _chain(self._first(prefix, text), blocks), timeout
+            ):
                 if stream == "err":
                     err += data
                 elif body := frame.feed(data):
@@ -84,6 +82,23 @@ class SshHost:
         if frame.status is None:
             raise self._broken(prefix, frame, status, err)
         results.append(Answer(frame.status, "", frame.errors(err)))
+
+    def _first(self, prefix: str, text: bytes) -> list[bytes]:
+        """Return what sudo and the shell read before the script's own input."""
+        password = [f"{self._login.sudo_password}\n".encode()] if " -S " in prefix else []
+        return [*password, text]
+
+    def start(self, script: str) -> subprocess.Popen[bytes]:
+        """Start a script to read its output while it runs, among what login shells print.
+
+        Its standard input ends with this program, or when it is closed.
+        """
+        prefix, text = self._rights().prefix, script.encode()
+        process = self._connection.start(f"{prefix}{_from_input(text)}")
+        assert process.stdin
+        process.stdin.write(b"".join(self._first(prefix, text)))
+        process.stdin.flush()
+        return process
 
     def _broken(self, prefix: str, frame: Frame, status: int, err: bytes) -> Error:
         """Return the error for a script that did not finish."""
@@ -103,19 +118,9 @@ class SshHost:
         )
 
     def _sudo_error(self, output: str) -> Unreachable:
-        cause = sudo_errors.refusal(output, self._login.sudo_password is not None)
-        problem = {
-            sudo_errors.MISSING: "may not use Docker, and the host has no sudo: log in as root (-l "
-            "root), or add the user to the group docker on the host",
-            sudo_errors.WRONG_PASSWORD: "cannot become root: sudo refuses the password",
-            sudo_errors.NOT_ALLOWED: "is not allowed to become root: add the user to the sudoers "
-            "of the host, or log in as root (-l root)",
-            sudo_errors.TERMINAL: "cannot become root: sudo on the host asks for a terminal. "
-            "Remove requiretty from its sudoers",
-            sudo_errors.PASSWORD: "may not use Docker, and sudo asks for a password: run with "
-            "--ask-sudo-password",
-        }.get(cause, f"cannot become root: sudo reports: {output[-300:] or '(no output)'}")
-        return Unreachable(f"{self.name}: the user {problem}")
+        known = sudo_errors.refusal(output, self._login.sudo_password is not None)
+        problem = known.advice() if known else f"sudo reports: {output[-300:] or '(no output)'}"
+        return Unreachable(f"{self.name}: the user cannot become root: {problem}")
 
     def _execute(
         self, prefix: str, script: str, blocks: Iterator[bytes], timeout: float | None
@@ -147,10 +152,8 @@ class SshHost:
         if found.get("sudo") == "free":
             return _Rights(f"{sudo_errors.ENGLISH} sudo -n ", True, home)
         cause = sudo_errors.refusal(found.get("sudo", ""))
-        if self._login.sudo_password is None or cause in (
-            sudo_errors.MISSING,
-            sudo_errors.TERMINAL,
-        ):
+        hopeless = cause and cause.id in (sudo_errors.MISSING, sudo_errors.TERMINAL)
+        if self._login.sudo_password is None or hopeless:
             raise self._sudo_error(answer.out.partition("sudo=")[2])
         # -k makes sudo ask in any case, so it consumes the password and the command never reads it.
         return _Rights(f"{sudo_errors.ENGLISH} sudo -k -S -p '' ", True, home)
@@ -187,6 +190,15 @@ class SshHost:
     def home(self) -> str:
         """The login user's home folder."""
         return self._rights().home
+
+
+def _from_input(text: bytes) -> str:
+    """Return the command that reads a script of this length from standard input, and runs it.
+
+    So no login shell can break its quoting, ps does not show it, and the rest of the input belongs
+    to the script.
+    """
+    return f"sh -c 'eval \"$(dd bs={len(text)} count=1 iflag=fullblock status=none)\"'"
 
 
 def _chain(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:

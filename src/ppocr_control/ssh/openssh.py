@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import LinkLost, Refused, Unreachable
+from ..messages.catalogue import find
 
 #: Used where the configuration does not set them; ssh would wait for minutes or forever.
 _CONNECT_SECONDS, _KEEPALIVE, _KEEPALIVES_LOST = 20, 15, 4
@@ -27,6 +28,8 @@ _LOGIN_SECONDS = 120
 _LINGER = 60
 #: A socket's path has at most 107 bytes, and ssh appends 17 while creating it.
 _SOCKET_PATH = 90
+#: Entries of the catalogue of messages, room access, that another try may overcome.
+_MAY_PASS = ("ssh-no-answer", "ssh-name-service", "ssh-sessions")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Login:
         password: for hosts that accept no key; None to use only keys and the agent.
         sudo_password: for sudo on the host; None if it asks for none.
         sudo: auto (only if needed), yes or no.
+        options: further arguments of ssh, which count more than any configuration file.
     """
 
     user: str | None = None
@@ -49,6 +53,7 @@ class Login:
     password: str | None = None
     sudo_password: str | None = None
     sudo: str = "auto"
+    options: tuple[str, ...] = ()
 
 
 def split_host(text: str) -> tuple[str | None, str, int | None]:
@@ -106,7 +111,7 @@ class Connection:
             ("-l", user or login.user), ("-p", port or login.port), ("-J", login.jump),
         ):  # fmt: skip
             command += [option, str(value)] if value else []
-        return command
+        return [*command, *login.options]
 
     @property
     def _host(self) -> list[str]:
@@ -222,58 +227,26 @@ class Connection:
         self._folder, self._socket = None, ""
 
     def _login_error(self, output: str) -> Unreachable:
-        """Return the error for ssh's output; the most specific messages are checked first."""
-        name, reason, login = self.name, _last_lines(output), self._login
-        if "marked as revoked" in output or "REVOKED HOST KEY" in output:
-            return Unreachable(
-                f"{name}: its host key is marked as revoked in the known hosts ({reason}): give "
-                "the host a new key, or remove the line @revoked if it is wrong"
-            )
-        if "IDENTIFICATION HAS CHANGED" in output or "has changed and you have requested" in output:
-            return Unreachable(
-                f"{name}: its host key is not the one known for it ({reason}). Someone may be "
-                "intercepting the connection; if the host was reinstalled, remove the old key with "
-                "ssh-keygen -R"
-            )
-        if "Host key verification failed" in output or "host key is known for" in output:
-            who = re.search(r"host key is known for (\S+) and", output)
-            # For a jump host's key ssh asks, gets the answer no, and then names no host.
-            jump = self._settings.get("proxyjump", "none")
-            whose = who[1] if who else reason if jump == "none" else f"jump host {jump}"
-            return Unreachable(
-                f"{name}: its host key is not among the known hosts ({whose}). "
-                "Log in once with ssh, compare the key it shows with the host's (on the host: "
-                "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and accept it"
-            )
-        if "Permission denied" in output or "Too many authentication failures" in output:
-            readable = "UNPROTECTED PRIVATE KEY" in output or "bad permissions" in output
-            remedy = (
-                "other users may read the private key: chmod 600" if readable
-                else "correct the password, or give a key (-i)" if login.password
-                else "give a key (-i; one with a passphrase through ssh-add), a user (-l), or "
-                "--ask-password for a password"
-            )  # fmt: skip
-            return Unreachable(f"{name} refuses the login ({reason}): {remedy}")
-        if "Could not resolve hostname" in output and "Temporary failure" not in output:
-            return Unreachable(
-                f"{name} cannot be reached: {reason}. Neither the name service nor your SSH "
-                "configuration knows that name: correct it"
-            )
-        if "Unable to negotiate" in output:
-            return Unreachable(
-                f"{name} offers only algorithms that ssh on this machine does not accept "
-                f"({reason}): allow them in your SSH configuration (HostKeyAlgorithms, "
-                "KexAlgorithms, Ciphers)"
-            )
-        refused = ": does sshd on the host listen on that port (-P)?" if "refused" in output else ""
-        return LinkLost(f"{name} cannot be reached: {reason}{refused}")
+        """Return the error for ssh's output."""
+        known, reason = find(output, "access"), _last_lines(output)
+        if known is None:
+            return LinkLost(f"{self.name} cannot be reached: {reason}")
+        if known.id == "ssh-key-unknown":
+            reason = self._whose_key(output) or reason
+        kind = LinkLost if known.id in _MAY_PASS else Unreachable
+        return kind(f"{self.name} ({reason}): {known.advice()}")
+
+    def _whose_key(self, output: str) -> str:
+        """Whose key is unknown: for a jump host's ssh asks, gets the answer no, and names none."""
+        who = re.search(r"host key is known for (\S+) and", output)
+        jump = self._settings.get("proxyjump", "none")
+        return who[1] if who else "" if jump == "none" else f"jump host {jump}"
 
 
 def why_lost(output: str) -> str:
     """Return why a connection broke, from ssh's output."""
-    if "Session open refused" in output:
-        return "sshd on the host allows no further session: raise MaxSessions in its sshd_config"
-    return _last_lines(output)
+    known = find(output, "access")
+    return known.advice() if known and known.id == "ssh-sessions" else _last_lines(output)
 
 
 def _over(path: str) -> list[str]:

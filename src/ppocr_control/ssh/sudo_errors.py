@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-MISSING, WRONG_PASSWORD, NOT_ALLOWED, TERMINAL, PASSWORD = (
-    "missing", "wrong password", "not allowed", "terminal", "password",
-)  # fmt: skip
+from ..messages.catalogue import Entry, entries, find
 
 #: Makes a command print English, whatever language the host's users have.
 ENGLISH = "env LC_ALL=C LANGUAGE="
+MISSING, TERMINAL, _PASSWORD = "sudo-missing", "sudo-terminal", "sudo-password"
 
 
-def refusal(output: str, has_password: bool = False) -> str:
-    """Return one of the causes above, or '' if the output shows none of them.
+def refusal(output: str, has_password: bool = False) -> Entry | None:
+    """Return the entry of room become for the cause, or None if the output shows none.
 
     Args:
         output: what sudo printed.
         has_password: whether sudo was given a password.
     """
-    text = output.lower()
-    if "not found" in text or "no such file" in text:
-        return MISSING
-    if ("incorrect" in text and "password" in text) or "try again" in text:
-        return WRONG_PASSWORD
-    if "not in the sudoers" in text or "not allowed" in text or "may not run" in text:
-        return NOT_ALLOWED
-    if "must have a tty" in text or ("a terminal is required to read" in text and has_password):
-        return TERMINAL
-    return PASSWORD if "password" in text else ""
+    found = find(output, "become")
+    # What it wanted a terminal for is a password, unless it has one.
+    if found and found.id == _PASSWORD and has_password and "a terminal is required" in output:
+        found = next(entry for entry in entries("become") if entry.id == TERMINAL)
+    return found

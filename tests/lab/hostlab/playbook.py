@@ -234,6 +234,8 @@ class Playbooks:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",
+            # Every task and result, for the logs and what is read from them.
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
             # Otherwise a task's name is printed with its first result, too late to wait for.
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
             "COLUMNS": "200",

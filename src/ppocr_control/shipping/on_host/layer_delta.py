@@ -44,7 +44,7 @@ def folder_of(root: str, chain: str) -> Path:
 
 def digests(handle: int) -> str:
     """Return the concatenated digests of a file's pieces."""
-    found: list = []
+    found: list[str] = []
     with os.fdopen(handle, "rb") as file:
         while True:
             piece = file.read(BLOCK)
@@ -53,7 +53,7 @@ def digests(handle: int) -> str:
             found.append(digest(piece))
 
 
-def files_in(folder: Path) -> list:
+def files_in(folder: Path) -> "list[list[Any]]":
     """Return ``[path, size, digests]`` of each file, sorted; paths are bytes decoded as latin-1."""
     rows, seen = [], set()
     for place, folders, names, handle in os.fwalk(folder):
@@ -69,7 +69,7 @@ def files_in(folder: Path) -> list:
     return rows
 
 
-def index(limit: int, root: str, chains: list) -> str:
+def index(limit: int, root: str, chains: "list[str]") -> str:
     """Return the files of each layer, compressed. Raises OSError if they cannot be read."""
     size = sum(int((record_of(root, chain) / "size").read_text()) for chain in chains)
     if size > limit:
@@ -83,7 +83,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self._top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        self._place: list = []
+        self._place: list[bytes] = []
         self._handle = os.dup(self._top)
 
     def open(self, path: bytes) -> int:
@@ -95,7 +95,7 @@ class Files:
             self._enter(place)
         return os.open(name, _FILE, dir_fd=self._handle)
 
-    def _enter(self, place: list) -> None:
+    def _enter(self, place: "list[bytes]") -> None:
         handle = os.dup(self._top)
         for part in place:
             above, handle = handle, os.open(part, _FOLDER, dir_fd=handle)
@@ -116,7 +116,7 @@ def copied(files: Files, path: bytes, offset: int, size: int) -> "Iterator[bytes
             yield block
 
 
-def rebuilt(delta: BinaryIO, layers: list) -> "Iterator[bytes]":
+def rebuilt(delta: BinaryIO, layers: "list[Files]") -> "Iterator[bytes]":
     """Yield the new layer's tar in blocks.
 
     A delta is a sequence of records: ``= SIZE`` followed by that many bytes of data, and
@@ -132,7 +132,7 @@ def rebuilt(delta: BinaryIO, layers: list) -> "Iterator[bytes]":
             yield from copied(layers[number], delta.read(length), offset, size)
 
 
-def rebuild(path: str, root: str, chains: list) -> None:
+def rebuild(path: str, root: str, chains: "list[str]") -> None:
     """Write a layer's tar to standard output, from the delta at ``path``."""
     layers = [Files(folder_of(root, chain)) for chain in chains]
     with cast("BinaryIO", gzip.open(path)) as delta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import openvino as ov
 
 from ppocr_contract.models import check_model
 
-from . import EngineError, EngineOptions
-from .mixed_precision import mostly_bf16
+from . import EngineError, EngineOptions, mixed_precision
+
+log = logging.getLogger(__name__)
+
+_PRECISION = "INFERENCE_PRECISION_HINT"
 
 #: Prepared kernels kept for one model, over all inference threads, each of which has a cache of its
 #: own. Those of one input shape are about a hundred and take 5 to 9 MB: without a cap every new
@@ -28,6 +32,21 @@ def _kernels(threads: int) -> int:
     return max(_KERNELS_OF_A_SHAPE, _KERNELS // threads)
 
 
+def _read(core: ov.Core, program: Path, options: EngineOptions) -> tuple[ov.Model, dict[str, str]]:
+    """The model, and the setting of its precision; none where the CPU has its choice."""
+    if options.precision != "auto":
+        return core.read_model(program), {_PRECISION: options.precision}
+    if not options.exact_share or "BF16" not in core.get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        return core.read_model(program), {}
+    try:
+        return mixed_precision.read(core, program, options.exact_share), {}
+    except Exception as error:  # whatever OpenVINO's converter raises
+        log.warning("%s is served in f32, it cannot be converted to bf16: %s", program, error)
+        return core.read_model(program), {_PRECISION: "f32"}
+
+
 class OpenVinoPredictor:
     """One compiled model; each thread that calls it has an inference request of its own."""
 
@@ -35,18 +54,14 @@ class OpenVinoPredictor:
 
     def __init__(self, program: Path, options: EngineOptions) -> None:
         core = ov.Core()
+        model, precision = _read(core, program, options)
         settings: dict[str, Any] = {
             # Pages side by side, one thread each, beat all threads on one page: no thread waits.
             "NUM_STREAMS": str(options.threads),
             "INFERENCE_NUM_THREADS": options.threads,
             "CPU_RUNTIME_CACHE_CAPACITY": str(_kernels(options.threads)),
+            **precision,
         }
-        model = core.read_model(program)
-        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if options.precision != "auto":
-            settings["INFERENCE_PRECISION_HINT"] = options.precision
-        elif has_bf16 and options.exact_share:
-            model = mostly_bf16(core, model, options.exact_share)
         last = model.get_results()[0].input_value(0).get_node()
         # Where shapes vary it is computed value by value, a tenth of all detection.
         self._sigmoid = last.get_type_name() == "Sigmoid"

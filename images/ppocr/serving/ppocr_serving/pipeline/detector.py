@@ -18,10 +18,11 @@ from ppocr_contract.params import DetParams
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
 
+#: See EngineOptions: the first two layers. In bf16 altogether corners move three times as much.
+EXACT_SHARE = 0.04
 _MEAN = [0.485, 0.456, 0.406]
 _STD = [0.229, 0.224, 0.225]
 _STRIDE = 32  # the network's: both sides must be multiples
-_EXACT_SHARE = 0.04  # the first two layers; in bf16 altogether corners move three times as much
 _CANDIDATES = 1000  # lines of a page looked at, as in stock
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
@@ -106,7 +107,7 @@ class Detector:
     """Finds the lines of a page."""
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
-        options = dataclasses.replace(options, exact_share=_EXACT_SHARE)
+        options = dataclasses.replace(options, exact_share=EXACT_SHARE)
         self._predict = load_predictor(params.det_model_dir, options)
         self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type)
         self._boxes, self._boxes_of_strip = (

@@ -2,7 +2,8 @@
 
 Tornado (6.6, pinned) closes or says "400" without a body where a head, a length or a chunk is
 wrong, waits for ever for an answer to be taken, and closes on a client that is still sending. The
-methods overridden here are where it does so, and the deadlines are ours.
+methods overridden here are where it does so, and the deadlines are ours. What of Tornado is private
+is listed in tests/image/test_private_parts.py.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from http.client import responses
 from typing import Any, NamedTuple, Protocol
 
 from tornado import http1connection, httputil, iostream, web
@@ -66,7 +68,7 @@ class Malformed(Exception):
 def plain_answer(code: int, message: str) -> bytes:
     """A whole answer in the contract's shape, for where no handler can give one."""
     body = encode(failure(message))
-    phrase = httputil.responses.get(code, "Unknown")
+    phrase = responses.get(code, "Unknown")
     head = _PLAIN_ANSWER.format(code=code, phrase=phrase, size=len(body))
     return head.encode() + body
 
@@ -133,6 +135,7 @@ class Exchange(http1connection.HTTP1Connection):
     def __init__(self, owner: Connection) -> None:
         super().__init__(owner.stream, False, owner.params, owner.context)
         self.owner = owner
+        self._received = False
         self._deadline: object | None = None
 
     def _parse_headers(self, data: bytes) -> tuple[str, httputil.HTTPHeaders]:
@@ -168,7 +171,7 @@ class Exchange(http1connection.HTTP1Connection):
     ) -> Awaitable[None] | None:
         reading = super()._read_body(code, headers, delegate)
         if reading is None:
-            self.owner.received()
+            self._whole()
             return None
 
         async def read() -> None:
@@ -182,13 +185,18 @@ class Exchange(http1connection.HTTP1Connection):
                 await self.owner.discard()
             finally:
                 self.stream.io_loop.remove_timeout(late)
-            self.owner.received()
+            self._whole()
 
         return read()
 
+    def _whole(self) -> None:
+        """The request has come in whole."""
+        self._received = True
+        self.owner.received()
+
     def _late(self) -> None:
         """The body has not come in time."""
-        if self.on_broken is None or self._write_finished:
+        if self.on_broken is None or self.owner.state != RECEIVING:  # it has its answer
             self.stream.close()
         else:
             seconds = self.owner.deadlines.body
@@ -210,7 +218,7 @@ class Exchange(http1connection.HTTP1Connection):
         if self._deadline is not None:
             self.stream.io_loop.remove_timeout(self._deadline)
             self._deadline = None
-        if self._disconnect_on_finish and not self._read_finished and not self.stream.closed():
+        if not self._received and not self.stream.closed():
             # Closed at once, with bytes of the client's unread, the answer would be lost: what it
             # sends meanwhile is read and thrown away.
             self.owner.part()
@@ -242,7 +250,7 @@ class Context:
         return self.remote_ip
 
 
-class Connection(http1connection.HTTP1ServerConnection):
+class Connection:
     """One client's connection; counted by :mod:`.connection_limit`."""
 
     def __init__(
@@ -254,7 +262,9 @@ class Connection(http1connection.HTTP1ServerConnection):
         address: Any,
     ) -> None:
         protocol = "https" if isinstance(stream, TlsStream) else "http"
-        super().__init__(stream, params, Context(address, protocol))
+        self.stream = stream
+        self.params = params
+        self.context = Context(address, protocol)
         self._keeper = keeper
         self.deadlines = deadlines
         self._head_due: object | None = None
@@ -338,7 +348,11 @@ class Connection(http1connection.HTTP1ServerConnection):
         self._say(fault)
         await self.discard()
 
-    async def _server_request_loop(self, delegate: httputil.HTTPServerConnectionDelegate) -> None:
+    def start_serving(self, delegate: httputil.HTTPServerConnectionDelegate) -> None:
+        """Answer requests, one after the other, until the connection is closed."""
+        self._serving = asyncio.ensure_future(self._serve(delegate))
+
+    async def _serve(self, delegate: httputil.HTTPServerConnectionDelegate) -> None:
         try:
             while True:
                 self.enter(IDLE)

@@ -1,4 +1,7 @@
-"""The workers: PaddleHub's app under gunicorn, models loaded in each worker after the fork."""
+"""The workers: PaddleHub's app under gunicorn, models loaded in each worker after the fork.
+
+What of gunicorn and PaddleHub is private is listed in tests/image/test_private_parts.py.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from ppocr_contract.config import ServingConfig
 from ppocr_contract.settings import Settings
@@ -48,6 +53,7 @@ class Server(BaseApplication):
         self._not_ready = NotReady()
         self._slots = cards_of_slots(serving, settings)
         self._assignment = Assignment(self._slots)
+        self._master = os.getpid()
         super().__init__()
 
     def load_config(self) -> None:
@@ -67,34 +73,33 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "pre_fork": self._assignment.before_fork,
             "post_fork": self._after_fork,
-            "pre_request": _skip_deserted,
             "worker_exit": self._worker_exit,
             "child_exit": self._child_exit,
             "logger_class": PlainLogger,
         }.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def _worker_exit(self, server: Any, worker: Any) -> None:
-        if worker.pid != os.getpid():
-            return  # gunicorn's master calls it too, for one that is gone
+        if os.getpid() == self._master:  # which calls it, too, for one that it finds gone
+            self._assignment.after_exit(worker)
+            return
         error = sys.exc_info()[1]  # which ends this process
         if isinstance(error, SystemExit) and not error.code:
             self._board.mark_leaving(worker.pid)
 
     def _child_exit(self, server: Any, worker: Any) -> None:
+        self._assignment.after_exit(worker)
         self._board.leave(worker.pid)
 
     def _after_fork(self, server: Any, worker: Any) -> None:
-        end_with_parent(worker.ppid)
-        self._worker = worker
-        self._assignment.after_fork(server, worker)
+        end_with_parent(self._master)
+        self._assignment.after_fork()
 
     def _end(self, error: EngineError) -> NoReturn:
         """This worker cannot use its device: say why, where it is asked for and in the log."""
         log.error("%s", error)
         first = self._not_ready.write(str(error))
-        if self._worker.age <= len(self._slots):
+        if self._assignment.first:
             # One is enough: a second one would meet gunicorn on its way out, and upset it.
             raise SystemExit(_HALT if first else 1)
         # It worked before, and other cards may serve on: gunicorn tries again.
@@ -138,38 +143,36 @@ class Server(BaseApplication):
         devices = {module.name: module.device for module in modules}
         pid = os.getpid()
         watchdog = Watchdog(self._settings.timeout, lambda: self._board.leave(pid))
-        self._board.enter(pid, self._worker.slot, devices)
+        self._board.enter(pid, self._assignment.slot, devices)
         self._not_ready.clear()
         log.info("ready in %.1f s: %s", time.monotonic() - started, devices)
-        return Middleware(app.wsgi_app, watchdog, self._settings.stock_status, self._device_lost)
+        stock_status = self._settings.stock_status
+        return _but_deserted(Middleware(app.wsgi_app, watchdog, stock_status, self._device_lost))
 
 
-def _skip_deserted(worker: Any, request: Any) -> None:
-    """gunicorn's pre_request: leave alone what the front asks another slot for by now, while it
-    waited in this one's socket for a worker."""
-    poll = select.poll()
-    poll.register(request.unreader.sock, 0)
-    if any(flags & select.POLLHUP for _, flags in poll.poll(0)):
-        raise StopIteration
+def _but_deserted(app: WsgiApp) -> WsgiApp:
+    """Leave alone what the front asks another slot for by now, while it waited in this one's socket
+    for a worker."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        poll = select.poll()
+        poll.register(environ["gunicorn.socket"], 0)
+        if any(flags & select.POLLHUP for _, flags in poll.poll(0)):
+            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            return []
+        return app(environ, start_response)
+
+    return answer
 
 
-class PlainLogger:
+class PlainLogger(Logger):
     """What gunicorn logs, through this process's own logging."""
 
-    def __init__(self, cfg: Any) -> None:
-        self.error_log = logging.getLogger("gunicorn.error")
-        self.access_log = logging.getLogger("gunicorn.access")
-        for name in ("critical", "error", "warning", "info", "debug", "exception", "log"):
-            setattr(self, name, getattr(self.error_log, name))
+    def setup(self, cfg: Any) -> None:
+        self.error_log.propagate = True
 
     def access(self, *_: Any) -> None:
         """The front logs requests."""
-
-    def reopen_files(self) -> None:
-        return None
-
-    def close_on_exec(self) -> None:
-        return None
 
 
 def serve(serving: ServingConfig, settings: Settings) -> None:

@@ -43,6 +43,7 @@ class Handler(web.RequestHandler):
         open_to_all: needs no token.
         health: is answered to this host under any name, and also beyond the bound on connections.
         quiet: good answers are not logged.
+        answered: an answer was sent.
     """
 
     service: Service
@@ -58,8 +59,7 @@ class Handler(web.RequestHandler):
         self.path_args: list[str] = []
         self.size = 0  # bytes of the body so far, as sent
         self.refusal: Refusal | None = None
-        # An answer is what is said, never what is left when a method ends.
-        self._auto_finish = False
+        self.answered = False
         self.set_header("X-Request-Id", self.request_id)
 
     def set_default_headers(self) -> None:
@@ -116,7 +116,7 @@ class Handler(web.RequestHandler):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.size += len(chunk)
         limit = self.service.settings.body_bytes
-        if self._finished:
+        if self.answered:
             return None
         if not self.refusal and self.size > limit:
             self.give_up(self.too_large())
@@ -155,16 +155,26 @@ class Handler(web.RequestHandler):
     get = head = post = put = delete = patch = options = _reply  # type: ignore[assignment]
 
     def send(self, code: int, body: bytes, content_type: str = "application/json") -> None:
+        self.answered = True
         self.set_status(code)
         self.set_header("Content-Type", content_type)
         self.finish(body)
+
+    def finish(self, chunk: Any = None) -> asyncio.Future[None]:
+        """Send an answer; Tornado calls it without one when a method has ended without."""
+        if self.answered:
+            return super().finish(chunk)
+        # The client has left: an answer is what is said, never what is left when a method ends.
+        nothing = asyncio.get_running_loop().create_future()
+        nothing.set_result(None)
+        return nothing
 
     def send_json(self, code: int, body: dict[str, Any]) -> None:
         self.send(code, encode(body))
 
     def refuse(self, code: int, message: str, kind: str) -> None:
         """Answer an error in the contract's shape, unless there was an answer already."""
-        if self._finished:
+        if self.answered:
             return
         self.service.metrics.errors.labels(kind).inc()
         self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}

@@ -141,7 +141,7 @@ class Predict(Handler):
         except WorkerLost:
             self.refuse(500, "the service lost its workers on this request", "worker_lost")
         else:
-            if not self._finished:
+            if not self.answered:
                 self._pass_on(answer)
 
     def _pass_on(self, answer: Answer) -> None:
@@ -181,7 +181,7 @@ class Predict(Handler):
 
     def abandon(self) -> None:
         """The front ends before this request: say so."""
-        if not self._finished:
+        if not self.answered:
             self.refuse(*self.busy("the service is stopping", 5))
 
     def _uncount(self) -> None:

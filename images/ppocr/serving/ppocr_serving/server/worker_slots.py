@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,38 +44,51 @@ def remove_sockets() -> None:
 class Worker(Protocol):
     """What is used of gunicorn's workers."""
 
-    age: int
     sockets: list[Any]
-    slot: int
 
 
 class Assignment:
-    """Gives each worker its slot; used by gunicorn's master and, after the fork, by the worker."""
+    """Gives each worker its slot; used by gunicorn's master and, after the fork, by the worker.
+
+    Attributes:
+        slot: of the worker made last; in a worker its own.
+        first: it is among the first, one a slot.
+    """
 
     def __init__(self, cards: Sequence[str]) -> None:
         self._cards = cards
+        #: The workers there are, the oldest first.
+        self._slot_of: dict[Worker, int] = {}
+        self._made = 0
+        self.slot = 0
+        self.first = False
 
-    def choose(self, workers: Iterable[Worker]) -> int:
+    def _choose(self) -> int:
         """The slot for a new worker: the emptiest one; among equals the one of the oldest worker,
         which is the next to be retired."""
-        there = sorted(workers, key=lambda worker: worker.age)
-        filled = Counter(worker.slot for worker in there)
-        order = [worker.slot for worker in there]
+        order = list(self._slot_of.values())
+        filled = Counter(order)
         return min(
             range(len(self._cards)),
             key=lambda slot: (filled[slot], order.index(slot) if slot in order else slot),
         )
 
-    def before_fork(self, server: Any, worker: Any) -> None:
+    def before_fork(self, server: Any, worker: Worker) -> None:
         """gunicorn's pre_fork: slot and socket."""
-        worker.slot = self.choose(server.WORKERS.values())
-        mine = str(socket_of(worker.slot))
+        self.first = self._made < len(self._cards)
+        self._made += 1
+        self.slot = self._slot_of[worker] = self._choose()
+        mine = str(socket_of(self.slot))
         worker.sockets = [one for one in worker.sockets if str(one.getsockname()) == mine]
 
-    def after_fork(self, server: Any, worker: Any) -> None:
-        """gunicorn's post_fork: this process sees its own card only."""
-        if card := self._cards[worker.slot]:
+    def after_fork(self) -> None:
+        """In the worker: this process sees its own card only."""
+        if card := self._cards[self.slot]:
             os.environ[VISIBLE] = card
+
+    def after_exit(self, worker: Worker) -> None:
+        """In gunicorn's master: a worker has gone."""
+        self._slot_of.pop(worker, None)
 
 
 class WorkerSlots:

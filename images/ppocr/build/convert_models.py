@@ -1,0 +1,41 @@
+"""Converts the detection model to what the CPU engine serves it in, once, at build time.
+
+Reads the models in /opt/ppocr/models; writes what it makes of them, and a manifest of both, to a
+folder whose content belongs beside them. A model that cannot be converted is served in f32: the
+build says so and goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from ppocr_contract.models import MODELS_ROOT, check_model, read_manifest, write_manifest
+from ppocr_serving.engines import mixed_precision
+from ppocr_serving.pipeline.detector import EXACT_SHARE
+
+#: The other stages are served in bf16 as they are.
+STAGE = "det"
+
+
+def main(target: Path) -> None:
+    target.mkdir(parents=True)
+    if any(metadata.distributions(name="paddlepaddle-gpu")):  # which serves on cards, with Paddle
+        return
+    program = check_model(MODELS_ROOT / STAGE)
+    folder = target / STAGE / mixed_precision.kept_in(program, EXACT_SHARE).name
+    folder.mkdir(parents=True)
+    try:
+        mixed_precision.convert(program, EXACT_SHARE, folder)
+    except Exception as error:  # whatever OpenVINO's converter raises
+        shutil.rmtree(target / STAGE)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {said}")
+    else:
+        write_manifest(target, read_manifest())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

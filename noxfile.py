@@ -1,0 +1,153 @@
+"""The steps of scripts/test as sessions of nox: what each runs, what it needs, and its tiers.
+
+They run in the environment that scripts/test has made, two beside each other: while hosts of the
+lab boot, the processors have something else to do. A step writes build/test-logs/NAME.log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # the command nox does not look here
+from tests import slowed  # noqa: E402
+
+LOGS = ROOT / "build/test-logs"
+LOGS.mkdir(parents=True, exist_ok=True)
+#: How many CPUs each step gets (scripts/test --cpus).
+CPUS = "PPOCR_TEST_CPUS"
+QUICK, DEFAULT, FULL = ("quick", "default", "full"), ("default", "full"), ("full",)
+#: Lines of a step's output that are shown when it has ended well, and when it has failed.
+SHOWN, SHOWN_OF_FAILED = 12, 250
+
+nox.options.default_venv_backend = "none"
+nox.options.allow_parallel = True
+nox.options.parallel = 2
+
+
+def step(
+    name: str,
+    command: Sequence[str],
+    tiers: Sequence[str] = (),
+    requires: Sequence[str] = (),
+    minutes: int = 25,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Make a command a session: it is not run when one that it requires has failed."""
+
+    def run(session: nox.Session) -> None:
+        # nox passes an interruption on to the command, and nothing else.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        cpus = float(os.environ.get(CPUS, 0))
+        limit = minutes * max(1, 2 / cpus) if cpus else minutes
+        # timeout gives the command a process group of its own, which outlives nox by what it takes
+        # to remove the lab's hosts.
+        limited = ["timeout", "--kill-after=1m", f"{limit}m", *command]
+        variables = {"PYTHONUNBUFFERED": "1", **(environment or {})}
+        log = LOGS / f"{name}.log"
+        shown = SHOWN_OF_FAILED
+        with contextlib.ExitStack() as stack:
+            if cpus:
+                processes = stack.enter_context(slowed.share(name, cpus))
+                limited = ["sh", "-c", f'echo $$ >{processes}; exec "$@"', "sh", *limited]
+                variables |= slowed.environment(name)
+            output = stack.enter_context(log.open("w"))
+            try:
+                session.run(
+                    *limited, env=variables, stdout=output, stderr=subprocess.STDOUT, external=True
+                )
+                shown = SHOWN
+            finally:
+                lines = log.read_text(errors="replace").splitlines()
+                print("\n".join(lines[-shown:]), flush=True)
+
+    run.__doc__ = " ".join(command)
+    nox.session(name=name, tags=tiers, requires=requires)(run)
+
+
+def suite(name: str, *arguments: str, **options: Any) -> None:
+    """A step of pytest."""
+    pytest = [sys.executable, "-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider"]
+    step(name, [*pytest, f"--junit-xml={LOGS / name}.xml", *arguments], **options)
+
+
+def shell_scripts() -> list[str]:
+    """What a person starts and is shell; scripts/lib/env.sh is read along with it."""
+    return sorted(
+        str(path.relative_to(ROOT))
+        for pattern in (".ci/*", "scripts/*", "tests/**/in_root/*")
+        for path in ROOT.glob(pattern)
+        if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
+    )
+
+
+#: Options that have so many processes take file after file.
+SPREAD = ("--dist", "loadfile", "-n")
+#: A killed run of these tests leaves its lock on this machine; the lock of a live one stays.
+BREAK_STALE_LOCK = ("-e", "deploy_lock_break=true")
+DEPLOY_AGAIN = 'scripts/deploy | tee /dev/stderr | grep "changed=0 .*failed=0"'
+#: More hosts than a person is allowed by mistake: files are run beside each other.
+LAB = {"PPOCR_LAB_MAX_HOSTS": "24"}
+LAB_FIRST = (
+    "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
+)  # fmt: skip
+#: Tests of the lab itself, and what others cover in parts.
+LAB_FULL = ("lab", "german_deploy", "monitoring", "ship_bench")
+LAB_ALL = sorted(
+    (path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")),
+    key=lambda name: ((*LAB_FIRST, name).index(name), name),
+)
+
+
+def lab_files(names: Sequence[str]) -> list[str]:
+    return [f"tests/lab/test_{name}.py" for name in names]
+
+
+step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
+# The longest: it begins as soon as there is an engine, with the files that take longest.
+lab = lab_files([name for name in LAB_ALL if name not in LAB_FULL])
+suite(
+    "lab", *SPREAD, "3", "--no-loadscope-reorder", *lab,
+    tiers=DEFAULT, requires=["deploy"], minutes=60, environment=LAB,
+)  # fmt: skip
+step("ansible-lint", ["ansible-lint", "-q"], QUICK)
+step("types", ["mypy"], QUICK)
+step("ruff", ["ruff", "check", "."], QUICK)
+step("format", ["ruff", "format", "--check", "."], QUICK)
+step("yamllint", ["yamllint", "--strict", "."], QUICK)
+step("shell", ["shellcheck", *shell_scripts()], QUICK)
+step("spelling", ["codespell"], QUICK)
+step("settings", [sys.executable, "scripts/settings.py", "--check"], QUICK)
+suite("unit-quick", "tests/unit", "-m", "not slow", *SPREAD, "2", tiers=["quick"])
+suite("unit", "tests/unit", *SPREAD, "2", "--cov", tiers=DEFAULT)
+step("audit", [sys.executable, "-m", "tests.audit"], DEFAULT)
+step("deploy-again", ["sh", "-c", DEPLOY_AGAIN], DEFAULT, ["deploy"])
+suite(
+    "stock", "tests/stock", tiers=DEFAULT, requires=["deploy"],
+    environment={"PPOCR_STOCK_URL": "http://127.0.0.1:8866"},
+)  # fmt: skip
+GPU_IMAGE = "tests/image/test_gpu_image.py"
+SOAK = "tests/service/test_soak.py"
+suite("image", "tests/image", f"--ignore={GPU_IMAGE}", tiers=DEFAULT, requires=["deploy"])
+suite(
+    "service", "tests/service", f"--ignore={SOAK}", "--browser",
+    tiers=DEFAULT, requires=["deploy"], minutes=50,
+)  # fmt: skip
+# What --full adds. The image for GPUs is 2 GB to fetch, and minutes to build.
+suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
+suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], minutes=50)
+step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)
+for each in LAB_ALL:
+    suite(
+        f"lab-{each}", *lab_files([each]), tiers=FULL if each in LAB_FULL else (),
+        requires=["deploy"], minutes=50, environment=LAB,
+    )  # fmt: skip

@@ -1,0 +1,92 @@
+"""The detection model is converted once, in the build; served otherwise, it answers the same."""
+
+import json
+
+import pytest
+
+from ppocr_control import command_line
+from ppocr_control.images import models
+from tests.containers import PORT, SAMPLES, docker, encoded
+from tests.unit.role_code import ROOT
+
+CONVERT = ROOT / "images/ppocr/build/convert_models.py"
+PACKAGES = "/opt/ppocr/venv/lib/python3.11/site-packages"
+CONVERTER = f"{PACKAGES}/openvino/tools/ovc/moc_frontend/moc_emit_ir.py"
+MODELS = "/opt/ppocr/models"
+
+
+@pytest.fixture
+def broken_converter(tmp_path):
+    """The option that takes OpenVINO's converter out of a container."""
+    file = tmp_path / "moc_emit_ir.py"
+    file.write_text("raise ImportError('no such module')\n")
+    tmp_path.chmod(0o755)
+    return f"--volume={file}:{CONVERTER}:ro"
+
+
+@pytest.fixture
+def unconverted(tmp_path):
+    """The option that mounts the models as they are before the build converts one."""
+    folder = tmp_path / "mounted/models"
+    models.lay_out(models.resolve({}), folder, command_line.cache_folder() / "models")
+    for path in (tmp_path, folder.parent):
+        path.chmod(0o755)
+    return f"--volume={folder}:{MODELS}:ro"
+
+
+def boxes(container):
+    answers = []
+    for sample in sorted(SAMPLES.glob("*.png")):
+        status, answer = container.post("ocr_det", {"images": [encoded(sample.name)]})
+        assert status == 200, answer
+        answers.append(json.loads(answer)["results"])
+    return answers
+
+
+@pytest.fixture
+def convert(image):
+    """Run the build's step in a container; then look at what it made."""
+
+    def run(*options, look="true"):
+        return docker(
+            "run", "--rm", "--network=none", f"--volume={CONVERT}:/convert.py:ro", *options,
+            "--entrypoint=/bin/sh", image, "-c",
+            f"python /convert.py /tmp/made && cd /tmp/made && {look}", check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_image_holds_what_converting_its_model_makes(convert):
+    sums = "sha256sum manifest.json det/bf16-*/model.*"
+    done = convert(look=f"{sums} && cd {MODELS} && {sums}")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6 and lines[:3] == lines[3:], done.stdout + done.stderr
+
+
+def test_what_cannot_be_converted_the_build_says_in_one_line(convert, broken_converter):
+    done = convert(broken_converter, look="ls")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("note: model det is served in f32") and "convert_model" in line
+
+
+def test_an_altered_conversion_is_refused(run, image):
+    name = docker("run", "--rm", image, "sh", "-c", f"ls {MODELS}/det/*/model.xml").stdout.strip()
+    container = run(f"--volume={CONVERT}:{name}:ro")
+    assert container.ended() == 2
+    assert "model.xml is not the file the image was built with" in container.logs()
+
+
+def test_the_images_own_model_needs_no_converter(run, gunicorn, broken_converter):
+    assert boxes(run(*PORT, broken_converter).healthy()) == boxes(gunicorn)
+
+
+def test_a_model_that_is_mounted_gives_the_same_boxes(run, gunicorn, unconverted):
+    assert boxes(run(*PORT, unconverted).healthy()) == boxes(gunicorn)
+
+
+def test_one_that_cannot_be_converted_is_served_in_f32(run, unconverted, broken_converter):
+    served = run(*PORT, unconverted, broken_converter).healthy()
+    exact = run(*PORT, "--env=PPOCR_PRECISION=f32").healthy()
+    assert boxes(served) == boxes(exact)
