@@ -153,7 +153,7 @@ def socket_owners(inodes):
 
 
 def containers(path):
-    """Return [{id, name, labels: {}, ports: [(ip, port)]}] of running containers; [] without engine."""
+    """Return [{id, name, labels: {}, ports: [(ip, port)]}] of what runs; [] without engine."""
     try:
         answer = engine_get(path, "/containers/json")
     except (OSError, ValueError):
