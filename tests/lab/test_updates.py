@@ -67,9 +67,7 @@ def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> N
 
 def test_a_parameter_is_changed(host, playbook: Playbooks, steady) -> None:
     with steady() as client:
-        run: PlaybookRun = playbook(
-            DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER}
-        )
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
     assert client.lost == [] and client.answers
     assert "PASSED" in words(run)
     assert parameters(host) == ANOTHER and names(host) == {"ppocr", "ppocr-edge"}
