@@ -22,7 +22,7 @@ values = load("plugins/action/inventory_check_settings.py").setting_values
 ROLES = source.find_roles()
 SETTINGS = {s.name: s for role in ROLES for s in [*role.settings, *role.shared]}
 FACTS = {fact.name for role in ROLES for fact in role.facts}
-EXAMPLES = ROOT / "inventory/example/group_vars/ppocr_hosts"
+EXAMPLES = ROOT / "inventory/example/group_vars"
 TEA = """---
 summary: {en: Makes tea, zh: 沏茶}
 about: ["Boils `water` first."]
@@ -104,7 +104,7 @@ def test_the_documentation_has_it_in_both_languages(name: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_example_inventory_has_it_with_its_default(name: str) -> None:
     setting = SETTINGS[name]
-    text = "\n".join(path.read_text() for path in EXAMPLES.glob("*.yml"))
+    text = "\n".join(path.read_text() for path in EXAMPLES.glob("*/*.yml"))
     found = [
         yaml.safe_load(re.sub("^# ?", "", block, flags=re.MULTILINE))[name]
         for block in re.findall(rf"^# {name}:.*\n(?:#   .*\n)*", text, re.MULTILINE)
@@ -122,7 +122,7 @@ def test_its_example_would_be_taken(name: str) -> None:
 
 
 def test_the_example_inventory_sets_nothing() -> None:
-    for path in EXAMPLES.glob("*.yml"):
+    for path in EXAMPLES.glob("*/*.yml"):
         assert yaml.safe_load(path.read_text()) is None, path.name
 
 

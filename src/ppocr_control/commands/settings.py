@@ -9,7 +9,7 @@ From settings.yml are written:
     roles/<role>/defaults/main.yml, meta/argument_specs.yml, README.md
     roles/inventory_check/vars/main/settings.yml       what is checked before any host is touched
     docs/settings.md, docs/settings.zh-CN.md
-    inventory/example/group_vars/ppocr_hosts/*.yml     every setting, commented out
+    inventory/example/group_vars/*/*.yml               every setting, commented out
     src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
                                                        what the container reads
 
@@ -29,7 +29,9 @@ from ..settings import ansible_files, container, pages
 from ..settings.checks import problems
 from ..settings.source import Role, SourceError, find_roles
 
-_EXAMPLES = "inventory/example/group_vars/ppocr_hosts"
+_EXAMPLES = "inventory/example/group_vars"
+#: The group whose hosts a role's settings are for, where that is not ppocr_hosts.
+_GROUPS = {"balancer": "all"}
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _FIELDS = "src/ppocr_contract/fields.py"
 _PASSED = "roles/hubserving/vars/main/container.yml"
@@ -43,7 +45,7 @@ def outputs(roles: list[Role], root: Path = ROOT) -> dict[Path, str]:
         files[role.path("defaults/main.yml")] = ansible_files.defaults(role)
         files[role.path("meta/argument_specs.yml")] = ansible_files.argument_specs(role)
         files[role.path("README.md")] = pages.readme(role)
-        examples = root / _EXAMPLES
+        examples = root / _EXAMPLES / _GROUPS.get(role.name, "ppocr_hosts")
         files[examples / f"{role.name}.yml"] = ansible_files.example(
             role.settings, source, role.summary["en"]
         )
@@ -83,7 +85,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
-    for path in sorted((root / _EXAMPLES).glob("*")) if files else []:
+    for path in sorted((root / _EXAMPLES).glob("*/*")) if files else []:
         if path not in files:
             found.append(
                 f"{path.relative_to(root)} is not written by scripts/settings.py: remove it"
