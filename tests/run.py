@@ -89,8 +89,8 @@ LAB = {"PPOCR_LAB_MAX_HOSTS": "16"}
 LAB_FIRST = (
     "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
 )  # fmt: skip
-#: For --full: tests of the lab itself, and what others cover in parts.
-LAB_FULL = ("lab", "german_deploy", "ship_bench")
+#: For --full: tests of the lab itself, what takes long, and what others cover in parts.
+LAB_FULL = ("balancers", "lab", "german_deploy", "ship_bench")
 
 
 def lab_steps() -> list[Step]:

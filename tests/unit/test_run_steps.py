@@ -9,7 +9,10 @@ import pytest
 from role_code import ROOT, load
 
 ITSELF = "tests/lab/test_lab.py"
-FOR_FULL = {ITSELF, "tests/lab/test_german_deploy.py", "tests/lab/test_ship_bench.py"}
+FOR_FULL = {
+    ITSELF,
+    *(f"tests/lab/test_{name}.py" for name in ("balancers", "german_deploy", "ship_bench")),
+}
 
 
 @pytest.fixture
