@@ -6,6 +6,8 @@ is tried on a host that serves (tests/lab/test_deploy.py).
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from role_code import ROOT
 from test_inventory_check import run_play
@@ -63,3 +65,36 @@ def test_a_deploy_refuses_before_it_connects(runs: dict[str, str], name: str) ->
     assert "Check the host" not in output  # nor anything after it
     recap = output.rpartition("PLAY RECAP")[2].partition(f" {name} : ")[2][:80]
     assert all(text in recap for text in ("changed=0", "unreachable=0", "failed=1")), recap
+
+
+BALANCERS: dict[str, tuple[dict, str]] = {
+    "same port": (
+        {"h1": {"balancer_port_offset": 0}},
+        "is to serve instance ppocr at port 8866, which is also the hubserving_port",
+    ),
+    "no address": ({"b1": {}, "b2": {}}, "balancer_virtual_address is empty. Several balancers"),
+    "two addresses": (
+        {
+            "b1": {"balancer_virtual_address": "192.0.2.8/24"},
+            "b2": {"balancer_virtual_address": "192.0.2.9/24"},
+        },
+        "different values of balancer_virtual_address",
+    ),
+    "no certificate": (
+        {"b1": {"balancer_tls_cert": "/no/such.pem"}},
+        "balancer_tls_cert is /no/such.pem, and there is no such file",
+    ),
+    "misspelt": ({"b1": {"balancer_prots": {}}}, "did you mean balancer_ports"),
+}
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_a_deploy_refuses_balancers_before_it_connects(tmp_path, name: str) -> None:
+    balancers, says = BALANCERS[name]
+    there = {"ansible_host": "host.invalid"}
+    beside = tmp_path / "balancers.json"
+    group = {"hosts": {host: {**there, **own} for host, own in balancers.items()}}
+    beside.write_text(json.dumps({"ppocr_balancers": group}))
+    status, output = run_play(tmp_path, DEPLOY, {"h1": there, "h2": there}, "-i", str(beside))
+    assert status == 2 and says in output, output
+    assert "TASK [preflight" not in output and "unreachable=1" not in output

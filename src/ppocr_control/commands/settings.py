@@ -9,7 +9,7 @@ From roles/<role>/settings.yml are written:
     roles/<role>/defaults/main.yml, meta/argument_specs.yml, README.md
     roles/inventory_check/vars/main/settings.yml       what is checked before any host is touched
     docs/settings.md, docs/settings.zh-CN.md
-    inventory/example/group_vars/ppocr_hosts/*.yml     every setting, commented out
+    inventory/example/group_vars/*/*.yml               every setting, commented out
     src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
                                                        what the container reads
 
@@ -33,8 +33,8 @@ from ..settings.checks import problems
 from ..settings.source import Role, SourceError, find_roles
 
 _EXAMPLES = "inventory/example/group_vars"
-#: Roles whose settings belong to another group than ppocr_hosts.
-_GROUPS = {"monitoring": "ppocr_monitoring"}
+#: The group whose hosts a role's settings are for, where that is not ppocr_hosts.
+_GROUPS = {"balancer": "all", "monitoring": "ppocr_monitoring"}
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _FIELDS = "src/ppocr_contract/fields.py"
 _PASSED = "roles/hubserving/vars/main/container.yml"

@@ -1,0 +1,131 @@
+"""Filters of the role balancer."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+_EVERYWHERE = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104 - compared with, not bound
+#: Defaults of role hubserving, which are not among a host's variables.
+_NAME, _PORT, _TIMEOUT = "ppocr", 8866, 60
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The instances of a host, each with name, port and address as the balancers reach it."""
+    address = host.get("balancer_address") or host.get("ansible_host")
+    if not address and host.get("ansible_connection") == "local":
+        address = "127.0.0.1"
+    address = str(address or host["inventory_hostname"])
+    found = []
+    for entry in host.get("hubserving_instances") or [{}]:
+        bind = str(entry.get("bind", host.get("hubserving_bind", "")))
+        found.append(
+            {
+                "name": str(entry.get("name", host.get("hubserving_name", _NAME))),
+                "port": int(entry.get("port", host.get("hubserving_port", _PORT))),
+                "address": address if bind in _EVERYWHERE else bind,
+            }
+        )
+    return found
+
+
+def balancer_plan(
+    hosts: Iterable[Mapping[str, Any]],
+    balancer: str,
+    ports: Mapping[str, Any],
+    offset: int,
+    metrics_port: int,
+) -> dict[str, Any]:
+    """What one balancer shares out to the hosts, from their variables.
+
+    Args:
+        hosts: the variables of each host of the service.
+        balancer: the inventory's name of the balancer.
+        ports: balancer_ports.
+        offset: balancer_port_offset.
+        metrics_port: balancer_metrics_port.
+
+    Returns:
+        services: one for each name of an instance: its name, port, the Host header of checks,
+        timeout (seconds) and servers (name, address, port, tls).
+        certificates: hubserving_tls_cert of the hosts.
+        problems: one sentence for each thing that cannot work.
+    """
+    services: dict[str, dict[str, Any]] = {}
+    taken = {metrics_port: "balancer_metrics_port"}
+    certificates, problems = [], []
+    for host in hosts:
+        name = str(host["inventory_hostname"])
+        certificate = host.get("hubserving_tls_cert") or ""
+        if certificate and certificate not in certificates:
+            certificates.append(certificate)
+        for instance in _instances(host):
+            service = services.setdefault(
+                instance["name"],
+                {
+                    "name": instance["name"],
+                    "port": int(ports.get(instance["name"], instance["port"] + offset)),
+                    "host": next(iter(host.get("hubserving_hosts") or []), "balancer"),
+                    "timeout": 0,
+                    "servers": [],
+                },
+            )
+            service["timeout"] = max(
+                service["timeout"], int(host.get("hubserving_timeout", _TIMEOUT))
+            )
+            server = {**instance, "name": name, "tls": bool(certificate)}
+            service["servers"].append(server)
+            if name == balancer:
+                taken[instance["port"]] = f"hubserving_port of instance {instance['name']}"
+            elif _is_loopback(instance["address"]):
+                problems.append(
+                    f"The balancer {balancer} cannot reach {name} at {instance['address']}: set "
+                    f"balancer_address of {name} (with hubserving_bind, that) to an address other "
+                    "hosts reach"
+                )
+    for service in services.values():
+        port, what = service["port"], f"instance {service['name']}"
+        if port in taken:
+            problems.append(
+                f"The balancer {balancer} is to serve {what} at port {port}, which is also the "
+                f"{taken[port]} there: set balancer_port_offset, or balancer_ports for the instance"
+            )
+        elif not 0 < port < 65536:
+            problems.append(
+                f"The balancer {balancer} is to serve {what} at port {port}, which is no port: set "
+                "balancer_port_offset, or balancer_ports for the instance"
+            )
+        taken[port] = f"port for {what}"
+    unknown = sorted(set(ports) - set(services))
+    if unknown:
+        problems.append(
+            f"balancer_ports names {', '.join(unknown)}, and no host has such an instance "
+            f"({', '.join(services)}): correct or remove it"
+        )
+    return {
+        "services": list(services.values()),
+        "certificates": certificates,
+        "problems": problems,
+    }
+
+
+def balancer_pem(paths: Iterable[str]) -> str:
+    """The texts of files on the control node, one after the other; raises OSError."""
+    texts = [Path(path).expanduser().read_text(encoding="utf-8").strip() for path in paths]
+    return "".join(f"{text}\n" for text in texts)
+
+
+class FilterModule:
+    """Filters of the role balancer."""
+
+    def filters(self) -> dict[str, object]:
+        return {"balancer_plan": balancer_plan, "balancer_pem": balancer_pem}

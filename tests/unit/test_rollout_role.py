@@ -1,0 +1,107 @@
+"""The order in which role rollout updates hosts, and where it ends.
+
+Role hubserving is a stand-in that fails or cuts the connection where it is told to; the real one
+is updated batch by batch in tests/lab/test_balancers.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from role_code import ROOT
+
+pytestmark = pytest.mark.slow
+ROLES: dict[str, str] = {
+    "hubserving/tasks/replaced.yml": """
+- ansible.builtin.set_fact:
+    hubserving_replaced: "{{ ['ppocr'] if runs | default(true) else [] }}"
+""",
+    "hubserving/tasks/main.yml": """
+- ansible.builtin.command: "true"
+  name: UPDATE
+  tags: [hubserving, hubserving_run]
+- ansible.builtin.ping:
+  vars: {ansible_connection: "{{ 'ssh' if lost | default(false) else 'local' }}"}
+  tags: [hubserving, hubserving_run]
+- ansible.builtin.fail: {msg: no luck}
+  when: fails | default(false)
+  tags: [hubserving, hubserving_run]
+""",
+    "smoke_test/tasks/main.yml": """
+- ansible.builtin.command: "true"
+  name: TEST
+  tags: [smoke_test]
+""",
+}
+PLAY = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  tasks:
+    - block:
+        - ansible.builtin.import_role: {name: rollout}
+      always:
+        - ansible.builtin.debug: {msg: released}
+          tags: [always]
+"""
+
+
+def roll(folder: Path, hosts: dict[str, dict], *arguments: str) -> tuple[int, str, list[str]]:
+    """Exit status, output in one line, and the hosts in the order in which they were updated."""
+    for name, text in ROLES.items():
+        path = folder / "roles" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "play.yml").write_text(PLAY)
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    group = {"hosts": {name: {**common, "ansible_host": "host.invalid", **own}
+                       for name, own in hosts.items()}}  # fmt: skip
+    (folder / "hosts.json").write_text(json.dumps({"ppocr_hosts": group}))
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", folder / "hosts.json",
+         folder / "play.yml", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+             "ANSIBLE_ROLES_PATH": f"{folder / 'roles'}:{ROOT / 'roles'}"},
+    )  # fmt: skip
+    updates = re.findall(r"TASK \[hubserving : UPDATE\] \*+\n((?:\w+: \[\w+\]\n)+)", done.stdout)
+    order = ["+".join(sorted(re.findall(r"\[(\w+)\]", each))) for each in updates]
+    return done.returncode, " ".join((done.stdout + done.stderr).split()), order
+
+
+def released(output: str) -> set[str]:
+    return set(re.findall(r'ok: \[(\w+)\] => (?:\{ "msg": "|msg: )released', output))
+
+
+def test_hosts_follow_in_batches_after_those_that_are_not_interrupted(tmp_path: Path) -> None:
+    hosts: dict[str, dict] = {"a": {}, "b": {"runs": False}, "c": {}, "d": {"runs": False}, "e": {}}
+    status, output, order = roll(tmp_path, hosts, "-e", '{"ppocr_serial": [1, "100%"]}')
+    assert status == 0 and order == ["b+d", "a", "c+e"], output
+    assert "a: done" in output and released(output) == set("abcde")
+
+
+def test_a_failure_ends_the_rollout(tmp_path: Path) -> None:
+    status, output, order = roll(tmp_path, {"a": {}, "b": {"fails": True}, "c": {}, "d": {}})
+    assert status == 2 and order == ["a", "b"], output
+    assert "b was not updated (" in output and "no luck" in output
+    assert "c, d stayed as before" in output and "c: not updated" in output
+    assert released(output) == set("abcd")
+
+
+def test_a_host_that_is_lost_ends_the_rollout(tmp_path: Path) -> None:
+    status, output, order = roll(tmp_path, {"a": {"lost": True}, "b": {}, "c": {}})
+    assert status == 4 and order == ["a"], output
+    assert "a: lost during the update" in output and "b: not updated" in output
+    assert released(output) == set("bc")
+
+
+def test_tags_choose_the_parts(tmp_path: Path) -> None:
+    status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--tags", "smoke_test")
+    assert status == 0 and order == [] and "smoke_test : TEST" in output
+    status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--tags", "hubserving")
+    assert status == 0 and order == ["a", "b"] and "smoke_test : TEST" not in output
