@@ -84,7 +84,7 @@ def _container(container: Mapping[str, Any]) -> Iterator[Row]:
             "playbooks/start.yml, unless it was stopped on purpose; its log says why it ended",
         )  # fmt: skip
     elif status == "unhealthy":
-        cause = nvidia_gpu.explain(said)
+        cause = catalogue.explain(said, "gpu")
         yield Row(
             name, "failed", f"unhealthy: {said}", cause or "playbooks/logs.yml; then deploy again"
         )
