@@ -68,7 +68,10 @@ def docker(*arguments, **options):
 
 def inspect(name):
     """Return what docker image inspect says of an image, or None where there is none."""
-    done = docker("image", "inspect", name)
+    try:
+        done = docker("image", "inspect", name)
+    except OSError:  # in check mode there may be no docker yet
+        return None
     return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
 
