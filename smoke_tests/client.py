@@ -40,6 +40,7 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self._session.headers.update(settings.header)
         if settings.token:
             self._session.headers["Authorization"] = f"Bearer {settings.token}"
 

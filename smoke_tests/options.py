@@ -14,6 +14,7 @@ from .needs import read_params
 
 # A token on a command line is seen by every user of the machine; this variable is not.
 TOKEN_VARIABLE = "PPOCR_SMOKE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+HEADER_VARIABLE = "PPOCR_SMOKE_HEADER"
 DEFAULT_MODULE = "ocr_system"
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -56,6 +57,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("--token-file", {"metavar": "FILE", "help": "file that holds the token"}),
     (
+        "--header",
+        {
+            "metavar": "LINE",
+            "help": f"header to send along, 'Name: value' (or the variable {HEADER_VARIABLE})",
+        },
+    ),
+    (
         "--timeout",
         {
             "metavar": "SECONDS",
@@ -97,6 +105,8 @@ class Settings:
     instance_name: str
     #: The pipeline's parameters that are not left at their defaults.
     params: dict[str, Any] = field(default_factory=dict)
+    #: A header sent along with each request.
+    header: dict[str, str] = field(default_factory=dict)
 
 
 def split_url(url: str) -> tuple[str, str | None]:
@@ -129,6 +139,18 @@ def read_token(token: str | None, token_file: str | None) -> str | None:
     return read
 
 
+def read_header(line: str | None) -> dict[str, str]:
+    """Return the header to send along, from the option or the environment.
+
+    Raises ValueError when it has no name.
+    """
+    line = line or os.environ.get(HEADER_VARIABLE) or ""
+    name, colon, value = line.partition(":")
+    if line and not (name.strip() and colon):
+        raise ValueError("--header takes 'Name: value'")
+    return {name.strip(): value.strip()} if line else {}
+
+
 def read_settings(get: Callable[[str], Any]) -> Settings:
     """Return the checked settings; ``get`` gives an option's value by its flag.
 
@@ -158,4 +180,5 @@ def read_settings(get: Callable[[str], Any]) -> Settings:
         report_dir=Path(get("--report-dir")) if get("--report-dir") else None,
         instance_name=get("--instance-name") or urlsplit(base_url).netloc,
         params=read_params(get("--params")),
+        header=read_header(get("--header")),
     )

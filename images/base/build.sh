@@ -34,6 +34,7 @@ mmdebstrap --quiet --mode=root --variant=minbase --include="$include" \
 docker import \
   -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
   -c 'ENV LANG=C.UTF-8' \
+  -c 'LABEL org.ppocr.haproxy=yes' \
   -c 'CMD ["/bin/sh"]' \
   "$root/root.tar" "$tag" >/dev/null
 echo "$tag"

@@ -300,10 +300,25 @@ def hubserving_own(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
 
     def is_own(container: dict[str, Any]) -> bool:
-        name = container["Config"]["Labels"]["org.ppocr.instance"]
+        name = hubserving_instance_of(container)
         return container["Name"].lstrip("/") in {name, f"{name}-candidate", f"{name}-previous"}
 
     return [container for container in containers if is_own(container)]
+
+
+def hubserving_instance_of(container: dict[str, Any]) -> str:
+    """The instance that a container belongs to."""
+    return str(container["Config"]["Labels"]["org.ppocr.instance"])
+
+
+def hubserving_of_others(
+    containers: list[dict[str, Any]], names: Iterable[str]
+) -> list[dict[str, Any]]:
+    """The containers, of those the role made, whose instances are not among ``names``."""
+    wanted = set(names)
+    return [
+        container for container in containers if hubserving_instance_of(container) not in wanted
+    ]
 
 
 def hubserving_mounted(containers: list[dict[str, Any]], target: str) -> list[str]:
@@ -355,6 +370,8 @@ class FilterModule:
             "hubserving_table": hubserving_table,
             "hubserving_rollback": hubserving_rollback,
             "hubserving_own": hubserving_own,
+            "hubserving_instance_of": hubserving_instance_of,
+            "hubserving_of_others": hubserving_of_others,
             "hubserving_mounted": hubserving_mounted,
             "hubserving_images": hubserving_images,
             "hubserving_unnamed": hubserving_unnamed,

@@ -61,6 +61,8 @@ held:
 
 
 _LISTEN = "0A"
+# Labels of our containers, and how their names go on behind the instance's
+_OWN = {"org.ppocr.instance": ("", "-candidate", "-previous"), "org.ppocr.edge": ("-edge",)}
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
 
 
@@ -94,11 +96,15 @@ def clashes(wanted, held):
 def is_ours(container, name, names, label):
     """Return whether a container may give up the port of instance `name` to us.
 
-    Ours is the container of that very name, and one with our label under a name of ours.
+    Ours is the container of that very name, one that holds an instance or its edge, whatever the
+    inventory says now (role hubserving takes away those it no longer names), and one with our
+    label under a name of ours.
     """
-    if container["name"] == name:
+    labels = container["labels"]
+    held = [labels[key] + end for key, ends in _OWN.items() if key in labels for end in ends]
+    if container["name"] in [name, *held]:
         return True
-    return label in container["labels"] and any(
+    return label in labels and any(
         container["name"] == known or re.match(re.escape(known) + r"[-._]", container["name"])
         for known in names
     )
@@ -147,7 +153,7 @@ def socket_owners(inodes):
 
 
 def containers(path):
-    """Return [{id, name, labels, ports: [(ip, port)]}] of running containers; [] without engine."""
+    """Return [{id, name, labels: {}, ports: [(ip, port)]}] of what runs; [] without engine."""
     try:
         answer = engine_get(path, "/containers/json")
     except (OSError, ValueError):
@@ -156,7 +162,7 @@ def containers(path):
         {
             "id": item["Id"],
             "name": (item.get("Names") or [""])[0].lstrip("/"),
-            "labels": sorted(item.get("Labels") or {}),
+            "labels": item.get("Labels") or {},
             "ports": [
                 (port.get("IP", ""), port["PublicPort"])
                 for port in item.get("Ports") or []

@@ -89,12 +89,13 @@ def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) 
     before = host.run("find /opt/paddle -type f -o -type l | sort").stdout
     network = host.run("docker network inspect --format '{{.Id}}' usernet").stdout
     serve(SETTINGS)
-    serve({**SETTINGS, "hubserving_instances": [{"name": "second", "port": 8867}]})
     # An image committed from the service has its labels, and so has what runs from that image.
     host.run(
         "docker commit ppocr mine:1 && docker run -d --name mine "
         "-v /srv/mine/ppocr:/etc/ppocr mine:1 -m http.server"
     )
+    serve({**SETTINGS, "hubserving_instances": [{"name": "second", "port": 8867}]})
+    assert listed(host, "ps -a --format '{{.Names}}'") == {"second", "theirs", "mine"}
     build(host, "derived:1", f"ppocr:{SERVED}")
     build(host, "ppocr:0.9")
     assert "theirs" in host.run("docker network inspect usernet").stdout

@@ -66,21 +66,24 @@ def test_a_listener_on_another_address_is_no_conflict() -> None:
 
 
 def test_names_the_container_behind_a_port_no_process_shows() -> None:
-    web = {"id": "f" * 64, "name": "web", "labels": [], "ports": [("0.0.0.0", 8866)]}
+    web = {"id": "f" * 64, "name": "web", "labels": {}, "ports": [("0.0.0.0", 8866)]}
     assert ports.holder(8866, "0.0.0.0", [], {}, [web]) == ("container web", web)
 
 
 @pytest.mark.parametrize(
     ("name", "labels", "ours"),
     [
-        ("ppocr", [], True),
-        ("ppocr-old", [LABEL], True),
-        ("ppocr-old", [], False),
-        ("ppocrat", [LABEL], False),
-        ("web", [LABEL], False),
+        ("ppocr", {}, True),
+        ("ppocr-old", {LABEL: "x"}, True),
+        ("ppocr-old", {}, False),
+        ("ppocrat", {LABEL: "x"}, False),
+        ("web", {LABEL: "x"}, False),
+        ("det", {LABEL: "x", "org.ppocr.instance": "det"}, True),
+        ("det-edge", {"org.ppocr.edge": "det"}, True),
+        ("web", {LABEL: "x", "org.ppocr.instance": "det"}, False),  # of an image committed from it
     ],
 )
-def test_knows_our_own_containers(name: str, labels: list[str], ours: bool) -> None:
+def test_knows_our_own_containers(name: str, labels: dict[str, str], ours: bool) -> None:
     container = {"name": name, "labels": labels}
     assert ports.is_ours(container, "ppocr", ["ppocr"], LABEL) is ours
 

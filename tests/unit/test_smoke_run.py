@@ -206,7 +206,7 @@ def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_pat
         ({"det_limit_type": "min"}, {"large.png", "low-contrast.png"}),
         ({"drop_score": 0.6, "cls_batch_num": 6}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_other_parameters_exclude_is_not_asked_of_any_module(
     service: Service, tmp_path: Path, params: dict[str, Any], excluded: set[str]

@@ -1,0 +1,38 @@
+"""Filters of the role edge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+_LABEL = "org.ppocr.edge"
+
+
+def edge_containers(
+    lines: Iterable[str], instances: Iterable[str] | None = None
+) -> list[dict[str, Any]]:
+    """The edges among containers: ``name``, ``image``, and whether each is ``running``.
+
+    Args:
+        lines: of ``docker ps --format='{{json .}}'``.
+        instances: whose edges are wanted; None for those of all.
+    """
+    wanted = None if instances is None else set(instances)
+    found = []
+    for row in map(json.loads, lines):
+        labels = dict(label.partition("=")[::2] for label in row["Labels"].split(","))
+        instance = labels.get(_LABEL, "")
+        # What somebody runs from a committed edge has the label, too, under another name.
+        if row["Names"] == f"{instance}-edge" and (wanted is None or instance in wanted):
+            found.append(
+                {"name": row["Names"], "image": row["Image"], "running": row["State"] == "running"}
+            )
+    return found
+
+
+class FilterModule:
+    """Filters of the role edge."""
+
+    def filters(self) -> dict[str, object]:
+        return {"edge_containers": edge_containers}

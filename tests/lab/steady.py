@@ -1,0 +1,77 @@
+"""A client that never stops asking: what people see while a service changes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+SAMPLE = Path(__file__).parents[2] / "smoke_tests/samples/image.json"
+AT_ONCE = 4
+
+
+@dataclass
+class Steady:
+    """Posts a sample all the time, AT_ONCE requests at once, between ``with`` and its end.
+
+    Each thread keeps its connection, as clients do.
+
+    Args:
+        url: of the module.
+        texts: what every answer has to read.
+        options: for ``requests``, such as headers or verify.
+    """
+
+    url: str
+    texts: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    answers: int = 0
+    lost: list[str] = field(default_factory=list)
+    longest: float = 0.0  # seconds
+
+    def __enter__(self) -> Steady:
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._ask_on) for _ in range(AT_ONCE)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+        print(f"{self.answers} answers, {len(self.lost)} lost, longest {self.longest:.1f} s")
+
+    def _ask_on(self) -> None:
+        session = requests.Session()
+        session.trust_env = False
+        while not self._end.is_set():
+            began = time.monotonic()
+            try:
+                read = texts(session, self.url, **self.options)
+                fault = "" if read == self.texts else f"read {read}"
+            except (requests.RequestException, ValueError, KeyError, IndexError) as error:
+                fault = repr(error)
+                time.sleep(0.1)
+            if fault:
+                self.lost.append(f"{time.strftime('%X')}: {fault}")
+            else:
+                self.answers += 1
+            self.longest = max(self.longest, time.monotonic() - began)
+
+
+def texts(session: requests.Session, url: str, **options: Any) -> list[str]:
+    """The lines a service reads in the sample.
+
+    Raises requests.RequestException, ValueError, KeyError or IndexError where it does not answer.
+    """
+    headers = {"Content-Type": "application/json", **options.pop("headers", {})}
+    answer = session.post(url, SAMPLE.read_bytes(), headers=headers, timeout=60, **options)
+    if answer.status_code != 200:
+        raise ValueError(f"HTTP {answer.status_code}: {answer.text[:200]}")
+    return [line["text"] for line in json.loads(answer.text)["results"][0]]

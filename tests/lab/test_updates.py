@@ -1,0 +1,149 @@
+"""Updates of one host under a client that never stops asking: no request may be lost.
+
+Tests build on one another. The image comes from this machine's engine (scripts/deploy builds it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import requests
+from hostlab import Host, HostSpec, Playbooks
+from hostlab.playbook import words
+from steady import Steady, texts
+
+from tests import certificates
+
+DEPLOY = "playbooks/deploy.yml"
+PARTS = ("--tags", "ppocr_image,hubserving,smoke_test")
+#: A parameter that changes no text, and one that keeps every line from being returned.
+ANOTHER, MISREAD = {"det_limit_side_len": 1280}, {"drop_score": 0.999}
+
+
+@pytest.fixture(scope="module")
+def host(lab, playbook: Playbooks) -> Host:
+    found: Host = lab.host(HostSpec("u1", suite="bookworm"))
+    playbook("tests/lab/host_roles.yml", [found], "--tags", "docker_engine")
+    return found
+
+
+@pytest.fixture
+def url(host: Host) -> str:
+    return f"http://{host.address}:8866/predict/ocr_system"
+
+
+@pytest.fixture
+def steady(url: str) -> Callable[..., Steady]:
+    expected = texts(requests.Session(), url)
+    assert expected
+    return lambda **options: Steady(url, expected, options)
+
+
+def inspect(host: Host, name: str) -> dict:
+    return json.loads(host.run(f"docker container inspect {name}").stdout)[0]
+
+
+def names(host: Host) -> set[str]:
+    return set(host.run("docker ps -a --format '{{.Names}}'").stdout.split())
+
+
+def parameters(host: Host) -> dict:
+    return json.loads(host.run("docker exec ppocr cat /etc/ppocr/params.json").stdout)
+
+
+def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
+    playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
+    assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
+    assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    edge = inspect(host, "ppocr-edge")["HostConfig"]
+    assert edge["PortBindings"] and edge["ReadonlyRootfs"] and edge["CapDrop"] == ["ALL"]
+    assert texts(requests.Session(), url)
+    playbook(DEPLOY, [host], *PARTS).assert_unchanged()
+    playbook(DEPLOY, [host], *PARTS, check=True).assert_unchanged()
+
+
+def test_a_parameter_is_changed(host, playbook: Playbooks, steady) -> None:
+    with steady() as client:
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
+    assert client.lost == [] and client.answers
+    assert "PASSED" in words(run)
+    assert parameters(host) == ANOTHER and names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_what_misreads_the_samples_never_serves(host, playbook: Playbooks, steady) -> None:
+    with steady() as client:
+        run = playbook(
+            DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": MISREAD}, expect_rc=2
+        )
+    assert client.lost == [] and client.answers
+    assert "misread the samples" in words(run) and "the old container keeps serving" in words(run)
+    assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -> None:
+    settings = {"hubserving_command": ["sleep", "1000"], "hubserving_wait_timeout": 20}
+    with steady() as client:
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars=settings, expect_rc=2)
+    assert client.lost == [] and client.answers
+    assert "did not become healthy; the old container keeps serving" in words(run)
+    assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+@pytest.mark.parametrize("step", ["Send the sample pictures", "Give the new container its name"])
+def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
+    wanted = ANOTHER if parameters(host) == {} else {}
+    again = {"hubserving_params": wanted}
+    with steady() as client:
+        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars=again)
+        run.wait_for(f": {step}]")
+        run.kill()
+        playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
+    assert client.lost == [] and client.answers
+    assert parameters(host) == wanted and names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
+    host.run("printf 'FROM ppocr:1.0.0\nLABEL x=y\n' | docker build -q -t ppocr:1.0.1 -")
+    go = {"ppocr_version": "1.0.1", "confirm": "yes"}
+    with steady() as client:
+        playbook("playbooks/rollback.yml", [host], extra_vars=go)
+        assert inspect(host, "ppocr")["Config"]["Image"] == "ppocr:1.0.1"
+        playbook("playbooks/rollback.yml", [host], extra_vars={"confirm": "yes"})
+    assert client.lost == [] and client.answers
+    assert inspect(host, "ppocr")["Config"]["Image"] == "ppocr:1.0.0"
+
+
+def test_a_certificate_and_networks_are_changed(
+    host, playbook: Playbooks, steady, tmp_path
+) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    first, second = (certificates.issue(tmp_path / name, host.address) for name in ("1", "2"))
+    both = tmp_path / "both.crt"
+    both.write_text(first.authority.read_text() + second.authority.read_text())
+
+    def settings(made: certificates.Certificate, networks: list[str]) -> dict:
+        return {
+            "hubserving_tls_cert": str(made.certificate),
+            "hubserving_tls_key": str(made.key),
+            "hubserving_allow_networks": networks,
+            "smoke_test_ca_bundle": str(both),
+        }
+
+    playbook(DEPLOY, [host], *PARTS, extra_vars=settings(first, ["10.0.0.0/8"]))
+    client = steady(verify=str(both))
+    client.url = client.url.replace("http:", "https:")
+    before = inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]
+    with client:
+        wider = settings(second, ["10.0.0.0/8", "172.16.0.0/12"])
+        playbook(DEPLOY, [host], *PARTS, extra_vars=wider)
+    assert client.lost == [] and client.answers
+    assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
+    with pytest.raises(requests.exceptions.SSLError):
+        texts(requests.Session(), client.url, verify=str(first.authority))
+    playbook(DEPLOY, [host], *PARTS, extra_vars=settings(second, ["198.51.100.0/24"]))
+    with pytest.raises(ValueError, match="403.*this network is not allowed"):
+        texts(requests.Session(), client.url, verify=str(both))
