@@ -17,7 +17,10 @@ QUICK = {
     "ruff", "format", "yamllint", "shell", "spelling", "types", "settings", "ansible-lint",
     "unit-quick",
 }  # fmt: skip
-FOR_FULL = {"lab-lab", "lab-german_deploy", "lab-ship_bench", "gpu-image", "soak", "bench"}
+FOR_FULL = {
+    *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
+    *("gpu-image", "soak", "bench"),
+}
 #: Steps of a test, beside the project's own.
 STEPS = """
 step("good", ["sh", "-c", "echo well"])
