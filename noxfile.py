@@ -117,7 +117,7 @@ step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
 lab = lab_files([name for name in LAB_ALL if name not in LAB_FULL])
 suite(
     "lab", *SPREAD, "3", "--no-loadscope-reorder", *lab,
-    tiers=DEFAULT, requires=["deploy"], minutes=60, environment=LAB,
+    tiers=DEFAULT, requires=["deploy"], minutes=75, environment=LAB,
 )  # fmt: skip
 step("ansible-lint", ["ansible-lint", "-q"], QUICK)
 step("types", ["mypy"], QUICK)

@@ -31,10 +31,12 @@ def same_line(left: str, right: str) -> bool:
 
 def check_status(answer: Answer) -> Problems:
     """Return what is wrong with the frame of an answer that should be a success."""
-    if answer.http_status in (401, 403):
-        return [f"HTTP {answer.http_status}: the token is missing or refused (--token-file)"]
+    if answer.http_status == 401:
+        return ["HTTP 401: the token is missing or refused (--token-file)"]
     if not isinstance(answer.body, dict):
         return [f"HTTP {answer.http_status}, and the body is not a JSON object: {answer.text!r}"]
+    if answer.http_status == 403:
+        return [f"HTTP 403: {answer.body.get('msg')}"]
     status = answer.body.get("status")
     if status == "111":
         return [f'status "111": the module is not served ({answer.body.get("msg")})']

@@ -92,7 +92,9 @@ class Run:
         if self.done < self.planned:
             return f"FAILED {where}, only {self.done} of {self.planned} checks were carried out"
         if self.failed:
-            return f"FAILED {where}, {self.failed} of {self.done} checks found a difference"
+            found = f"FAILED {where}, {self.failed} of {self.done} checks found a difference"
+            problems = {problem for row in self.rows for problem in row.problems}
+            return f"{found}: {problems.pop()}" if len(problems) == 1 else found
         if not self.ok:
             return f"FAILED {where}, nothing was checked"
         left_out = f", {len(self.not_asked)} pictures not asked" if self.not_asked else ""

@@ -13,4 +13,6 @@ purge() {
 }
 purge $(installed '*perl*' 'usrmerge*' apt debconf)
 purge dpkg
+# What only debconf read, and time zones counted with leap seconds, which no program here asks for.
+rm -rf "$root"/var/cache/debconf/* "$root/usr/share/zoneinfo/right"
 find "$root" -xdev -type f -perm /6000 -exec chmod ug-s {} +

@@ -18,8 +18,8 @@ from ppocr_control.settings.source import find_roles
 
 _IMAGES = """
 { docker ps --all --quiet --filter label=org.ppocr.instance | xargs -r docker container inspect \
-  --format '{"image": {{json .Config.Image}}, "image_id": {{json .Image}},
-             "version": {{json (index .Config.Labels "org.opencontainers.image.version")}}}'
+  --format '{"image": {{json .Config.Image}}, "image_id": {{json .Image}}, \
+"version": {{json (index .Config.Labels "org.opencontainers.image.version")}}}'
 } 2>/dev/null | tr '\\n' ' '
 echo; cat @STATE@ 2>/dev/null || echo '{}'
 """

@@ -18,7 +18,7 @@ DOCUMENTATION = r"""
 module: edge_image
 short_description: Make the edge's image out of the first layer of the service's image
 description:
-  - The first layer of an image of ours is a Debian root with HAProxy in it. The edge's image has
+  - The first layer of this project's images is a Debian root with HAProxy in it. The edge's has
     that layer alone, which the engine has already, so nothing is copied, and images of the service
     can go while the edge stays. Where an engine does not accept an archive without its layers (the
     containerd image store), the service's image is given a second name instead.

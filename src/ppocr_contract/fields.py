@@ -88,11 +88,12 @@ class Fields:
         body_timeout: Seconds a client has to send a request's body, and to read the answer.
         connections: Clients connected at once. Beyond that, idle connections are closed first,
             those of the address with the most connections before others; health checks are answered
-            all the same.
+            all the same. An edge in front (edge_enabled) has eight times as many, and gives one
+            address half of these at most.
         stock_status: Answer errors with HTTP 200 as stock PaddleHub does, for clients that cannot
             handle 4xx and 5xx.
         allow_networks: Networks clients may connect from; empty for all. The address is the one the
-            container sees: behind a load balancer, the balancer's.
+            edge sees (without an edge, the container): behind a load balancer, the balancer's.
         hosts: Host names and addresses clients may use (the Host header); empty for any. Setting it
             keeps foreign web pages from reaching the service through a visitor's browser (DNS
             rebinding). Health checks from inside the container are exempt.

@@ -67,7 +67,7 @@ def run(hook: Path, about: Mapping[str, str], timeout: int) -> str:
 
 
 def environment(begun: Mapping[str, str], hosts: list[str], **outcome: str) -> dict[str, str]:
-    """What hooks are told.
+    """The variables that hooks get.
 
     Args:
         begun: of the run: ``run``, ``verb``, ``version``.

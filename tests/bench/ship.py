@@ -152,7 +152,7 @@ class Bench:
             self.forget_again()
             guide = self.cost(lambda: self.guides_way(AGAIN))
         self.forget()
-        assert all("rebuilt there" in row["notes"][-1] for row in rows.values()), rows
+        assert all("rebuilt on the host" in row["notes"][-1] for row in rows.values()), rows
         words = f"guide {guide}, the layer {layer}, ours {ours} ({slowest(rows)})"
         self.note("bytes of one file in a committed layer / guide's", ours.sent / guide.sent, words)
         name = "wall of one file in a committed layer over the slow links / the layer sent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,8 @@ def test_in_the_inventory(by_inventory: str, number: int) -> None:
     said = [text for text in refused(by_inventory) if text.startswith(f"[case{number:02}]")]
     assert bool(said) == bool(says), by_inventory
     # The same error of another host was printed once, for that one.
-    if says and (same := said[0].partition("the same as ")[2].strip()):
-        said = [text for text in refused(by_inventory) if text.startswith(f"[{same}]")]
+    if says and (same := re.search(r"the same as (\w+)", said[0])):
+        said = [text for text in refused(by_inventory) if text.startswith(f"[{same[1]}]")]
     if says:
         assert name in said[0] and says in said[0].replace('\\"', '"')
 

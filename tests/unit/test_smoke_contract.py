@@ -63,6 +63,7 @@ def test_a_success_has_nothing_wrong() -> None:
         (answer({"status": "000", "results": []}), 'lacks "msg"'),
         (answer({"status": "000", "msg": "", "results": {}}), "not a list"),
         (answer({"status": "401", "msg": "", "results": ""}, 401), "--token-file"),
+        (answer({"status": "101", "msg": "this network", "results": ""}, 403), "this network"),
     ],
 )
 def test_a_failure_is_named(given: Answer, message: str) -> None:
