@@ -67,6 +67,7 @@ def roll(folder: Path, hosts: dict[str, dict], *arguments: str) -> tuple[int, st
          folder / "play.yml", *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
              "ANSIBLE_ROLES_PATH": f"{folder / 'roles'}:{ROOT / 'roles'}"},
     )  # fmt: skip
     updates = re.findall(r"TASK \[hubserving : UPDATE\] \*+\n((?:\w+: \[\w+\]\n)+)", done.stdout)
