@@ -106,3 +106,5 @@ def test_tags_choose_the_parts(tmp_path: Path) -> None:
     assert status == 0 and order == [] and "smoke_test : TEST" in output
     status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--tags", "hubserving")
     assert status == 0 and order == ["a", "b"] and "smoke_test : TEST" not in output
+    status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--skip-tags", "smoke_test")
+    assert status == 0 and order == ["a", "b"] and "smoke_test : TEST" not in output
