@@ -100,12 +100,14 @@ LAB = {"PPOCR_LAB_MAX_HOSTS": "24"}
 LAB_FIRST = (
     "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
 )  # fmt: skip
-#: Tests of the lab itself, and what others cover in parts.
-LAB_FULL = ("lab", "balancers", "german_deploy", "monitoring", "ship_bench")
 LAB_ALL = sorted(
     (path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")),
     key=lambda name: ((*LAB_FIRST, name).index(name), name),
 )
+#: Files with tests that only --full runs: of the lab itself, and what others cover in parts.
+LAB_FULL = [
+    name for name in LAB_ALL if "mark.full" in (ROOT / f"tests/lab/test_{name}.py").read_text()
+]
 
 
 def lab_files(names: Sequence[str]) -> list[str]:
@@ -114,9 +116,8 @@ def lab_files(names: Sequence[str]) -> list[str]:
 
 step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
 # The longest: it begins as soon as there is an engine, with the files that take longest.
-lab = lab_files([name for name in LAB_ALL if name not in LAB_FULL])
 suite(
-    "lab", *SPREAD, "3", "--no-loadscope-reorder", *lab,
+    "lab", *SPREAD, "3", "--no-loadscope-reorder", "-m", "not full", *lab_files(LAB_ALL),
     tiers=DEFAULT, requires=["deploy"], minutes=75, environment=LAB,
 )  # fmt: skip
 step("ansible-lint", ["ansible-lint", "-q"], QUICK)

@@ -143,22 +143,6 @@ def test_an_unreachable_host_is_named_and_the_other_is_deployed(a, z, playbook: 
     assert run.recap[z.name].unreachable and run.recap[a.name].ok and not run.recap[a.name].failed
 
 
-def test_a_version_that_never_gets_healthy_leaves_the_old_one_serving(a, playbook) -> None:
-    before = container(a)["Id"]
-    # A limit below what the service starts with is refused on the control node; a command of one's
-    # own is not the service, and is never healthy.
-    starved = {
-        "hubserving_memory_limit": "96m",
-        "hubserving_command": ["sh", "-c", "echo starving; sleep 900"],
-        "hubserving_wait_timeout": 20,
-    }
-    run = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=starved, expect_rc=2)
-    assert "the old container keeps serving unchanged" in words(run)
-    assert "ppocr-candidate:" in words(run)  # its last log lines
-    assert container(a)["Id"] == before and serves(a)
-    assert a.run("docker ps -aq --filter name=candidate").stdout == ""
-
-
 def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playbooks) -> None:
     """One of them; the others are refused in tests/unit/test_settings_refused.py."""
     started = container(a)["State"]["StartedAt"]
@@ -168,26 +152,6 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
     assert not run.changed
     assert "TASK [preflight" not in run.stdout  # nor anything after it
     assert container(a)["State"]["StartedAt"] == started
-
-
-def test_changed_parameters_replace_the_container(a: Host, playbook: Playbooks) -> None:
-    before = container(a)["Id"]
-    extra = {"hubserving_params": {"drop_score": 0.0, "use_angle_cls": False}}
-    playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=extra)
-    assert container(a)["Id"] != before and serves(a)
-    assert running(a) == {"ppocr", "ppocr-edge"}
-
-
-def test_killed_in_the_middle_a_rerun_ends_well(a: Host, playbook: Playbooks) -> None:
-    run = playbook.start(DEPLOY, [a], *SERVE_ONLY)
-    run.wait_for("Stop the old container")
-    run.kill()
-    stopped = playbook(DEPLOY, [a], *SERVE_ONLY, expect_rc=2)
-    assert "its lock is stale" in words(stopped) and not stopped.changed
-    playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars={"deploy_lock_break": True})
-    assert serves(a)
-    assert running(a) == {"ppocr", "ppocr-edge"}
-    playbook(DEPLOY, [a], *SERVE_ONLY).assert_unchanged()
 
 
 def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks) -> None:

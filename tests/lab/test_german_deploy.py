@@ -7,8 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from german import german
 from hostlab import Host, inventory
+
+pytestmark = pytest.mark.full
 
 __all__ = ["german"]
 ROOT = Path(__file__).parents[2]

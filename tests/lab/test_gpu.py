@@ -237,6 +237,7 @@ def test_docker_itself_reaches_the_cards(h: Host, c: Host) -> None:
     assert c.run(by_cdi.format("1") + nodes).stdout == "['nvidia1']\n"
 
 
+@pytest.mark.full
 def test_cards_are_chosen_by_host(pair, h: Host, c: Host, playbook, settings) -> None:
     second = nvidia.cards(2)[1]["uuid"]
     chosen = {
@@ -328,6 +329,7 @@ def test_what_an_operator_stops_stays_stopped(h: Host, playbook, settings) -> No
 # --- other ways to have the packages, and the way out
 
 
+@pytest.mark.full
 def test_packages_given_as_files(h: Host, playbook, image, repository: Path) -> None:
     h.run(f"apt-get --yes purge {' '.join(NAMES)} && rm -f /etc/apt/sources.list.d/nvidia-*")
     wrong = sorted(str(path) for path in repository.glob(f"*_{nvidia.NEWER}_*.deb"))

@@ -15,6 +15,8 @@ import requests
 from hostlab import Host, HostSpec, LabError, Playbooks, tiny
 from hostlab.playbook import Recap
 
+pytestmark = pytest.mark.full
+
 SPECS = (
     HostSpec("web1", suite="bookworm", user="root", port=22),
     HostSpec("web2", suite="trixie", user="ops", port=2222),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import parcel
+import pytest
 from german import german
 from hostlab import Host, Playbooks
 from parcel import STAGING, Shipper
@@ -30,6 +31,7 @@ def test_preflight_knows_what_a_german_sudo_says(german: Host, playbook: Playboo
         german.run("mv /root/ops.sudoers /etc/sudoers.d/ops")
 
 
+@pytest.mark.full
 def test_the_roles_converge_on_it_and_then_change_nothing(
     german: Host, playbook: Playbooks
 ) -> None:

@@ -19,6 +19,8 @@ SETTINGS = {"hubserving_tokens": [TOKEN], "monitoring_interval": 2}
 # What Prometheus reads of the service, for those who have the token.
 SERVICE = f"""
 import http.server
+
+pytestmark = pytest.mark.full
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         allowed = self.headers.get("Authorization") == "Bearer {TOKEN}"

@@ -6,7 +6,11 @@ test_ship_relay.py and test_ship_committed.py, room in test_ship.py.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench import ship as bench
+
+pytestmark = pytest.mark.full
 
 # Times depend on what else this machine does; they are printed beside the others.
 STEADY = ("bytes", "peak extra disk")

@@ -19,7 +19,7 @@ from tests import certificates
 DEPLOY = "playbooks/deploy.yml"
 PARTS = ("--tags", "ppocr_image,hubserving,smoke_test")
 #: A parameter that changes no text, and one that keeps every line from being returned.
-ANOTHER, MISREAD = {"det_limit_side_len": 1280}, {"drop_score": 0.999}
+ANOTHER, MISREAD = {"det_limit_side_len": 1280, "use_angle_cls": False}, {"drop_score": 0.999}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -
         run = playbook(DEPLOY, [host], *PARTS, extra_vars=settings, expect_rc=2)
     assert client.lost == [] and client.answers
     assert "did not become healthy; the old container keeps serving" in words(run)
+    assert "ppocr-candidate:" in words(run)  # its last log lines
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
