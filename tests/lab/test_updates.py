@@ -93,6 +93,17 @@ def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
+@pytest.mark.full
+def test_without_room_for_two_it_pauses(host, playbook: Playbooks, url: str) -> None:
+    settings = {"hubserving_update": "pause", "hubserving_params": MISREAD}
+    run = playbook(DEPLOY, [host], *PARTS, extra_vars=settings, expect_rc=2)
+    assert "ppocr stops while the new container starts: hubserving_update is pause" in words(run)
+    assert "misread the samples; the old container serves again" in words(run)
+    assert names(host) == {"ppocr", "ppocr-edge"} and parameters(host) != MISREAD
+    playbook(DEPLOY, [host], *PARTS, extra_vars={**settings, "hubserving_params": ANOTHER})
+    assert parameters(host) == ANOTHER and texts(requests.Session(), url)
+
+
 @pytest.mark.parametrize("step", ["Send the sample pictures", "Give the new container its name"])
 def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
     wanted = ANOTHER if parameters(host) == {} else {}
