@@ -74,10 +74,12 @@ def test_a_parameter_is_changed(host, playbook: Playbooks, steady) -> None:
 
 
 def test_what_misreads_the_samples_never_serves(host, playbook: Playbooks, steady) -> None:
+    before = parameters(host)
     with steady() as client:
         run = playbook(
             DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": MISREAD}, expect_rc=2
         )
+    assert parameters(host) == before  # what it would read when it starts again
     assert client.lost == [] and client.answers
     assert "misread the samples" in words(run) and "the old container keeps serving" in words(run)
     assert names(host) == {"ppocr", "ppocr-edge"}
