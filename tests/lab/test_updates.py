@@ -92,17 +92,24 @@ def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
-@pytest.mark.parametrize("step", ["Send the sample pictures", "Give the new container its name"])
-def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "undone"), [("Send the sample pictures", 1), ("Give the new container its name", 0)]
+)
+def test_the_control_node_is_lost(
+    host, playbook: Playbooks, steady, step: str, undone: int
+) -> None:
     wanted = ANOTHER if parameters(host) == {} else {}
     again = {"hubserving_params": wanted}
     with steady() as client:
-        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars=again)
+        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars={**again, "edge_wait": 20})
         run.wait_for(f": {step}]")
         run.kill()
-        playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
     assert client.lost == [] and client.answers
+    put_back = (host.name, "edge : Put the edge back as it was before the update")
+    assert run.tasks("changed").count(put_back) == undone
     assert parameters(host) == wanted and names(host) == {"ppocr", "ppocr-edge"}
+    assert not host.run("ls /etc/ppocr/ppocr-edge/*.before", check=False).stdout
 
 
 def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
@@ -144,3 +151,10 @@ def test_a_certificate_and_networks_are_changed(
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
     with pytest.raises(requests.exceptions.SSLError):
         texts(requests.Session(), client.url, verify=str(first.authority))
+    # Settings the samples cannot be read with are put back, those of the edge's container, too.
+    refused = {**settings(first, ["198.51.100.0/24"]), "edge_memory_limit": "300m"}
+    run = playbook(DEPLOY, [host], *PARTS, extra_vars=refused, expect_rc=2)
+    assert "those it had before apply" in words(run)
+    assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
+    assert texts(requests.Session(), client.url, verify=str(second.authority))
+    assert names(host) == {"ppocr", "ppocr-edge"}
