@@ -22,6 +22,9 @@ options:
   word: {type: str, default: "", no_log: true, description: That word; empty to send none there.}
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
+  maintenance: {type: bool, description: Whether clients are answered with 503.}
+  message: {type: str, default: "", description: What they are told then.}
+  retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
   apply: {type: list, elements: str, description: What changed on disk.}
 """
 
@@ -47,6 +50,9 @@ def run(edge, values):
         result["replaced"] = Before(edge).forget()
         (other,) = set(SLOTS) - {values["live"]}
         result["unfinished"] = edge.drain(other, values["drain_timeout"])
+    if values["maintenance"] is not None:
+        message = values["message"] if values["maintenance"] else ""
+        result["changed"] = edge.maintain(message, values["retry_after"])
     if values["apply"]:
         edge.apply(values["apply"])
         result["changed"] = True
@@ -62,6 +68,9 @@ def main():
             "word": {"type": "str", "default": "", "no_log": True},
             "live": {"type": "str", "choices": list(SLOTS)},
             "drain_timeout": {"type": "int", "default": 30},
+            "maintenance": {"type": "bool"},
+            "message": {"type": "str", "default": ""},
+            "retry_after": {"type": "int", "default": 0},
             "apply": {"type": "list", "elements": "str"},
         },
     )

@@ -7,13 +7,15 @@ again, or a run that was killed in between, finds it there.
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import time
 from pathlib import Path
 
 SLOTS = ("a", "b")
-LIVE, CANDIDATE, NETWORKS, CERTIFICATE = (
-    "/etc/haproxy/" + name for name in ("live.map", "candidate.map", "networks.lst", "tls.pem")
+LIVE, CANDIDATE, MAINTENANCE, NETWORKS, CERTIFICATE = (
+    "/etc/haproxy/" + name
+    for name in ("live.map", "candidate.map", "maintenance.map", "networks.lst", "tls.pem")
 )
 _CLIENT = (
     "import socket,sys;s=socket.socket(socket.AF_UNIX);s.settimeout(10);"
@@ -34,6 +36,14 @@ def docker(*arguments, **options):
     if done.returncode:
         raise RuntimeFault(f"docker {arguments[0]}: {done.stderr.decode()[-300:].strip()}")
     return done.stdout.decode()
+
+
+def state(container):
+    """Return the state of a container, "" where there is none."""
+    try:
+        return docker("container", "inspect", "--format={{.State.Status}}", container).strip()
+    except RuntimeFault:
+        return ""
 
 
 class Edge:
@@ -89,6 +99,22 @@ class Edge:
         self.tell(f"set map {LIVE} live {slot}")
         return True
 
+    def maintain(self, message, retry_after=0):
+        """Answer clients with 503, or with no message serve them; seconds until they may ask again.
+
+        An edge that does not run reads it when it starts.
+        """
+        body = {"status": "101", "msg": message, "results": ""}
+        line = f"answer 503 {retry_after} {json.dumps(body, separators=(',', ':'))}\n"
+        text = line if message else ""
+        if not (self.folder / Path(MAINTENANCE).name).exists():
+            raise RuntimeFault("it is of a version without maintenance; deploy it again first")
+        changed = self.read(MAINTENANCE) != text
+        self.write(MAINTENANCE, text)
+        if state(self.container) == "running":
+            self.reread("map", MAINTENANCE)
+        return changed
+
     def requests_on(self, slot):
         """Return how many requests are on a slot now."""
         rows = csv.DictReader(self.ask("show stat").lstrip("# ").splitlines())
@@ -114,12 +140,12 @@ class Edge:
         if "Success" not in (answer := self.ask("commit ssl cert " + CERTIFICATE)):
             raise RuntimeFault(answer.strip())
 
-    def new_networks(self):
-        """Allow the networks in their file, all at once."""
-        version = self.ask("prepare acl " + NETWORKS).rpartition(":")[2].strip()
-        for network in self.read(NETWORKS).split():
-            self.tell(f"add acl @{version} {NETWORKS} {network}")
-        self.tell(f"commit acl @{version} {NETWORKS}")
+    def reread(self, kind, path):
+        """Let HAProxy have the lines of a file, an acl or a map, all at once."""
+        version = self.ask(f"prepare {kind} {path}").rpartition(":")[2].strip()
+        for line in self.read(path).splitlines():
+            self.tell(f"add {kind} @{version} {path} <<\n{line}\n")
+        self.tell(f"commit {kind} @{version} {path}")
 
     def process(self):
         """Return the process ID of the HAProxy that answers."""
@@ -143,4 +169,4 @@ class Edge:
         if "certificate" in changed:
             self.new_certificate()
         if "networks" in changed:
-            self.new_networks()
+            self.reread("acl", NETWORKS)

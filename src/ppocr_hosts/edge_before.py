@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 
-from .edge import CANDIDATE, RuntimeFault, docker
+from .edge import CANDIDATE, docker, state
 
 #: The last one is the mark that all are kept.
-FILES = {"tls.pem": "certificate", "networks.lst": "networks", "haproxy.cfg": "configuration"}
+FILES = {
+    "tls.pem": "certificate",
+    "networks.lst": "networks",
+    "refuse.lua": "configuration",
+    "haproxy.cfg": "configuration",
+}
 
 
 class Before:
@@ -29,16 +34,17 @@ class Before:
 
     def keep(self):
         """Keep the state of an edge that has its files; one that is kept already stays."""
-        if self.is_kept or not all(file.exists() for file, _ in self._files):
+        if self.is_kept or not self._files[-1][0].exists():
             return self.is_kept
         for file, before in self._files:
             before.unlink(missing_ok=True)
-            os.link(file, before)
+            if file.exists():  # a version before may have had fewer
+                os.link(file, before)
         return True
 
     def set_aside(self):
         """Stop the container once its requests have been answered, and give its name up."""
-        if self._state(self._edge.container):
+        if state(self._edge.container):
             docker("stop", self._edge.container)
             docker("rename", self._edge.container, self._aside)
 
@@ -55,16 +61,16 @@ class Before:
         return True
 
     def _restore_container(self, changed):
-        state = self._state(self._edge.container)
-        if self._state(self._aside):
-            if state:
+        present = state(self._edge.container)
+        if state(self._aside):
+            if present:
                 docker("rm", "--force", self._edge.container)
             docker("rename", self._aside, self._edge.container)
-            state = "exited"
-        if state == "running":
+            present = "exited"
+        if present == "running":
             self._edge.apply(changed)
             self._edge.send_candidate("", "")
-        elif state:
+        elif present:
             self._edge.write(CANDIDATE, "")
             docker("start", self._edge.container)
 
@@ -72,7 +78,7 @@ class Before:
         """Let the present state be the one that counts; return whether a container went."""
         if not self.is_kept:
             return False
-        was_aside = bool(self._state(self._aside))
+        was_aside = bool(state(self._aside))
         if was_aside:
             docker("rm", "--force", self._aside)
         self._forget_files()
@@ -81,10 +87,3 @@ class Before:
     def _forget_files(self):
         for _, before in reversed(self._files):
             before.unlink(missing_ok=True)
-
-    def _state(self, container):
-        """Return the state of a container, "" where there is none."""
-        try:
-            return docker("container", "inspect", "--format={{.State.Status}}", container).strip()
-        except RuntimeFault:
-            return ""

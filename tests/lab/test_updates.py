@@ -16,7 +16,7 @@ from steady import Steady, texts
 
 from tests import certificates
 
-DEPLOY = "playbooks/deploy.yml"
+DEPLOY, MAINTENANCE = "playbooks/deploy.yml", "playbooks/maintenance.yml"
 PARTS = ("--tags", "ppocr_image,hubserving,smoke_test")
 #: A parameter that changes no text, and one that keeps every line from being returned.
 ANOTHER, MISREAD = {"det_limit_side_len": 1280}, {"drop_score": 0.999}
@@ -56,6 +56,9 @@ def parameters(host: Host) -> dict:
 def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
     playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
     assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    extra = {"edge_enabled": False, "ppocr_maintenance": "on"}
+    run = playbook(MAINTENANCE, [host], extra_vars=extra, expect_rc=2)
+    assert "because edge_enabled is false; nothing was changed" in words(run)
     playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
     assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     edge = inspect(host, "ppocr-edge")["HostConfig"]
@@ -158,3 +161,24 @@ def test_a_certificate_and_networks_are_changed(
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
     assert texts(requests.Session(), client.url, verify=str(second.authority))
     assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_maintenance_is_for_clients_alone(host, playbook: Playbooks, url: str) -> None:
+    """With TLS, as the test before left it: a client that still sends must read the answer."""
+    begin = {"ppocr_maintenance": "on", "edge_maintenance_message": "back at 8"}
+    playbook(MAINTENANCE, [host], extra_vars=begin)
+    secure = url.replace("http:", "https:")
+    large = {"data": bytes(20_000_000), "headers": {"Content-Type": "application/json"}}
+    answer = requests.post(secure, **large, verify=False, timeout=60)  # noqa: S501 - what is said
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "600")
+    assert answer.json() == {"status": "101", "msg": "back at 8", "results": ""}
+
+    host.run("docker restart ppocr-edge")
+    run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
+    assert "PASSED" in words(run) and "Maintenance is on for ppocr: clients get 503" in words(run)
+    asked = {path: requests.get(url.replace("/predict/ocr_system", path), timeout=60).status_code
+             for path in ("/livez", "/readyz", "/metrics")}  # fmt: skip
+    assert asked == {"/livez": 200, "/readyz": 503, "/metrics": 200}
+    assert "Maintenance is on for ppocr" in words(playbook("playbooks/status.yml", [host]))
+    playbook(MAINTENANCE, [host], extra_vars={"ppocr_maintenance": "off"})
+    assert texts(requests.Session(), url)

@@ -87,6 +87,6 @@ def test_files_are_put_back_or_stay(folder: Path) -> None:
 
 
 def test_an_edge_without_its_files_has_nothing_to_keep(folder: Path) -> None:
-    (folder / "tls.pem").unlink()
+    (folder / "haproxy.cfg").unlink()
     before = Before(Edge("no-such-edge", folder))
     assert not before.keep() and not before.restore()
