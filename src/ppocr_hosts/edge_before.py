@@ -49,20 +49,21 @@ class Before:
             docker("rename", self._edge.container, self._aside)
 
     def restore(self):
-        """Go back to the state that was kept; return whether there was one."""
+        """Go back to the state that was kept; return whether it is another one."""
         if not self.is_kept:
             return False
         kept = [(file, before) for file, before in self._files if before.exists()]
         changed = [FILES[file.name] for file, before in kept if not before.samefile(file)]
         for file, before in kept:
             before.replace(file)
-        self._restore_container(changed)
+        was_aside = bool(state(self._aside))
+        self._restore_container(changed, was_aside)
         self._forget_files()  # what did not change still has both names
-        return True
+        return was_aside or bool(changed)
 
-    def _restore_container(self, changed):
+    def _restore_container(self, changed, was_aside):
         present = state(self._edge.container)
-        if state(self._aside):
+        if was_aside:
             if present:
                 docker("rm", "--force", self._edge.container)
             docker("rename", self._aside, self._edge.container)

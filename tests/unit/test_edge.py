@@ -80,6 +80,7 @@ def test_files_are_put_back_or_stay(folder: Path) -> None:
     assert before.keep() and before.restore()  # what was kept first is what counts
     assert {(folder / name).read_text() for name in FILES} == {"former"}
     assert not before.restore() and sorted(folder.iterdir()) == listing
+    assert before.keep() and not before.restore()
     assert before.keep()
     renew(folder / "networks.lst")
     assert not before.forget() and (folder / "networks.lst").read_text() == "latter"
