@@ -13,6 +13,9 @@ import requests
 
 from .options import Settings
 
+#: How a connection ends that was made, with TLS and without.
+_ENDED = ("SSLEOFError", "RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+
 
 class Unreachable(Exception):
     """The service gave no HTTP answer; the text says where and what to check."""
@@ -78,7 +81,7 @@ class Client:
         return Answer(response.status_code, body, response.text[:500], elapsed_ms)
 
     def _explain(self, url: str, error: requests.RequestException) -> str:
-        if isinstance(error, requests.exceptions.SSLError):
+        if "CERTIFICATE_VERIFY_FAILED" in repr(error):
             return (
                 f"{url}: the TLS certificate is not accepted; "
                 "give the private CA's file in REQUESTS_CA_BUNDLE."
@@ -92,6 +95,11 @@ class Client:
             return (
                 f"{url} accepts no connection within {self._settings.timeout:g} s; check the "
                 "address, the route and the firewall between here and the service."
+            )
+        if any(word in repr(error) for word in _ENDED):
+            return (
+                f"{url} ended the connection before it answered; look for the cause in the logs "
+                "of the container and of its edge (docker logs)."
             )
         if "NameResolutionError" in repr(error):
             return f"{url}: the host name is not known here; check its spelling and the DNS."

@@ -12,7 +12,8 @@ _LABEL = "org.ppocr.edge"
 def edge_containers(
     lines: Iterable[str], instances: Iterable[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The edges among containers: ``name``, ``image``, and whether each is ``running``.
+    """The edges among containers: ``name``, ``image``, whether each is ``running``, or is set
+    ``aside`` while the new settings of its successor are tested.
 
     Args:
         lines: of ``docker ps --format='{{json .}}'``.
@@ -24,9 +25,15 @@ def edge_containers(
         labels = dict(label.partition("=")[::2] for label in row["Labels"].split(","))
         instance = labels.get(_LABEL, "")
         # What somebody runs from a committed edge has the label, too, under another name.
-        if row["Names"] == f"{instance}-edge" and (wanted is None or instance in wanted):
+        names = f"{instance}-edge", f"{instance}-edge-previous"
+        if row["Names"] in names and (wanted is None or instance in wanted):
             found.append(
-                {"name": row["Names"], "image": row["Image"], "running": row["State"] == "running"}
+                {
+                    "name": row["Names"],
+                    "image": row["Image"],
+                    "running": row["State"] == "running",
+                    "aside": row["Names"] == names[1],
+                }
             )
     return found
 

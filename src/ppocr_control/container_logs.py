@@ -15,13 +15,16 @@ from .errors import Error
 
 #: Seconds that lines of other hosts may come late while logs are followed.
 _WINDOW = 0.5
-#: The role's containers, with the names it gives; others may have its label from their image.
+#: The containers of roles hubserving and edge, with the names these give; others may have their
+#: labels from an image.
 _SCRIPT = """\
-names=$(docker ps --all --filter label=org.ppocr.instance \
---format '{{.Names}} {{.Label "org.ppocr.instance"}}') || exit 1
+names=$(docker ps --all \
+--format '{{.Names}} {{.Label "org.ppocr.instance"}}{{.Label "org.ppocr.edge"}}') || exit 1
 printf '%s\\n' "$names" | {
   while read -r name instance; do
-    case $name in "") ;; "$instance" | "$instance-candidate" | "$instance-previous")
+    case $name in
+    "") ;;
+    "$instance" | "$instance-candidate" | "$instance-previous" | "$instance-edge")
       docker logs --timestamps --tail LINES FOLLOW "$name" 2>&1 </dev/null | sed -u "s/^/$name /" &
     esac
   done

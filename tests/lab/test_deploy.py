@@ -213,6 +213,7 @@ def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -
     run = playbook(DEPLOY, [z], *SERVE_ONLY, extra_vars=elsewhere, expect_rc=2)
     assert "HTTP 403: this network is not allowed (hubserving_allow_networks)" in words(run)
     assert container(z)["Id"] == before
+    assert code("second-token") == "200"  # the edge has its certificate and networks again
     playbook(DEPLOY, [z], *SERVE_ONLY, "--skip-tags", "smoke_test", extra_vars=elsewhere)
     assert container(z)["Id"] != before
     assert "this network is not allowed" in ask(z)["msg"]  # and TLS and tokens are gone

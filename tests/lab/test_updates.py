@@ -16,7 +16,7 @@ from steady import Steady, texts
 
 from tests import certificates
 
-DEPLOY = "playbooks/deploy.yml"
+DEPLOY, MAINTENANCE = "playbooks/deploy.yml", "playbooks/maintenance.yml"
 PARTS = ("--tags", "ppocr_image,hubserving,smoke_test")
 #: A parameter that changes no text, and one that keeps every line from being returned.
 ANOTHER, MISREAD = {"det_limit_side_len": 1280, "use_angle_cls": False}, {"drop_score": 0.999}
@@ -56,6 +56,9 @@ def parameters(host: Host) -> dict:
 def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
     playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
     assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
+    extra = {"edge_enabled": False, "ppocr_maintenance": "on"}
+    run = playbook(MAINTENANCE, [host], extra_vars=extra, expect_rc=2)
+    assert "because edge_enabled is false; nothing was changed" in words(run)
     playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
     assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     edge = inspect(host, "ppocr-edge")["HostConfig"]
@@ -106,17 +109,24 @@ def test_without_room_for_two_it_pauses(host, playbook: Playbooks, url: str) -> 
     assert parameters(host) == ANOTHER and texts(requests.Session(), url)
 
 
-@pytest.mark.parametrize("step", ["Send the sample pictures", "Give the new container its name"])
-def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "undone"), [("Send the sample pictures", 1), ("Give the new container its name", 0)]
+)
+def test_the_control_node_is_lost(
+    host, playbook: Playbooks, steady, step: str, undone: int
+) -> None:
     wanted = ANOTHER if parameters(host) == {} else {}
     again = {"hubserving_params": wanted}
     with steady() as client:
-        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars=again)
+        run = playbook.start(DEPLOY, [host], *PARTS, extra_vars={**again, "edge_wait": 20})
         run.wait_for(f": {step}]")
         run.kill()
-        playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
+        run = playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
     assert client.lost == [] and client.answers
+    put_back = (host.name, "edge : Put the edge back as it was before the update")
+    assert run.tasks("changed").count(put_back) == undone
     assert parameters(host) == wanted and names(host) == {"ppocr", "ppocr-edge"}
+    assert not host.run("ls /etc/ppocr/*/*.before", check=False).stdout
 
 
 def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
@@ -158,3 +168,31 @@ def test_a_certificate_and_networks_are_changed(
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
     with pytest.raises(requests.exceptions.SSLError):
         texts(requests.Session(), client.url, verify=str(first.authority))
+    # Settings the samples cannot be read with are put back, those of the edge's container, too.
+    refused = {**settings(first, ["198.51.100.0/24"]), "edge_memory_limit": "300m"}
+    run = playbook(DEPLOY, [host], *PARTS, extra_vars=refused, expect_rc=2)
+    assert "those it had before apply" in words(run)
+    assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
+    assert texts(requests.Session(), client.url, verify=str(second.authority))
+    assert names(host) == {"ppocr", "ppocr-edge"}
+
+
+def test_maintenance_is_for_clients_alone(host, playbook: Playbooks, url: str) -> None:
+    """With TLS, as the test before left it: a client that still sends must read the answer."""
+    begin = {"ppocr_maintenance": "on", "edge_maintenance_message": "back at 8"}
+    playbook(MAINTENANCE, [host], extra_vars=begin)
+    secure = url.replace("http:", "https:")
+    large = {"data": bytes(20_000_000), "headers": {"Content-Type": "application/json"}}
+    answer = requests.post(secure, **large, verify=False, timeout=60)  # noqa: S501 - what is said
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "600")
+    assert answer.json() == {"status": "101", "msg": "back at 8", "results": ""}
+
+    host.run("docker restart ppocr-edge")
+    run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
+    assert "PASSED" in words(run) and "Maintenance is on for ppocr: clients get 503" in words(run)
+    asked = {path: requests.get(url.replace("/predict/ocr_system", path), timeout=60).status_code
+             for path in ("/livez", "/readyz", "/metrics")}  # fmt: skip
+    assert asked == {"/livez": 200, "/readyz": 503, "/metrics": 200}
+    assert "Maintenance is on for ppocr" in words(playbook("playbooks/status.yml", [host]))
+    playbook(MAINTENANCE, [host], extra_vars={"ppocr_maintenance": "off"})
+    assert texts(requests.Session(), url)

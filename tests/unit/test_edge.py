@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 from role_code import load
 
+from ppocr_hosts.edge import Edge
+from ppocr_hosts.edge_before import FILES, Before
+
 edge = load("plugins/filter/edge.py")
 image = load("plugins/modules/edge_image.py")
-runtime = load("plugins/modules/edge_runtime.py")
 
 STAT = """# pxname,svname,scur,
 slot-a,service,2,
@@ -27,11 +30,13 @@ def line(name: str, label: str, state: str = "running") -> str:
 
 def test_edges_are_known_by_label_and_name() -> None:
     lines = [line("det-edge", "det"), line("rec-edge", "rec", "exited"), line("mine", "det")]
+    lines.append(line("rec-edge-previous", "rec", "exited"))
     assert edge.edge_containers(lines) == [
-        {"name": "det-edge", "image": "e:1", "running": True},
-        {"name": "rec-edge", "image": "e:1", "running": False},
+        {"name": "det-edge", "image": "e:1", "running": True, "aside": False},
+        {"name": "rec-edge", "image": "e:1", "running": False, "aside": False},
+        {"name": "rec-edge-previous", "image": "e:1", "running": False, "aside": True},
     ]
-    assert [found["name"] for found in edge.edge_containers(lines, ["rec"])] == ["rec-edge"]
+    assert [found["name"] for found in edge.edge_containers(lines, ["det"])] == ["det-edge"]
     assert edge.edge_containers(lines, []) == []
 
 
@@ -46,8 +51,43 @@ def test_the_image_of_one_layer_names_it_and_does_not_hold_it() -> None:
 
 
 def test_a_slot_that_is_never_drained_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = runtime.Edge("ppocr-edge", "/nowhere")
+    told = Edge("ppocr-edge", "/nowhere")
     monkeypatch.setattr(told, "ask", lambda command: STAT)
     assert (told.requests_on("a"), told.requests_on("b")) == (3, 0)
     assert told.drain("a", 0) == 3
     assert told.drain("b", 30) == 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (*FILES, "candidate.map"):
+        (tmp_path / name).write_text("former")
+    return tmp_path
+
+
+def renew(file: Path) -> None:
+    """Write a file as Ansible does: under another name first."""
+    new = file.with_suffix(".new")
+    new.write_text("latter")
+    new.replace(file)
+
+
+def test_files_are_put_back_or_stay(folder: Path) -> None:
+    before = Before(Edge("no-such-edge", folder))
+    listing = sorted(folder.iterdir())
+    assert before.keep()
+    renew(folder / "networks.lst")
+    assert before.keep() and before.restore()  # what was kept first is what counts
+    assert {(folder / name).read_text() for name in FILES} == {"former"}
+    assert not before.restore() and sorted(folder.iterdir()) == listing
+    assert before.keep() and not before.restore()
+    assert before.keep()
+    renew(folder / "networks.lst")
+    assert not before.forget() and (folder / "networks.lst").read_text() == "latter"
+    assert sorted(folder.iterdir()) == listing
+
+
+def test_an_edge_without_its_files_has_nothing_to_keep(folder: Path) -> None:
+    (folder / "haproxy.cfg").unlink()
+    before = Before(Edge("no-such-edge", folder))
+    assert not before.keep() and not before.restore()

@@ -33,8 +33,9 @@ exec setsid sh -c "$last"  # as sshd does
 DOCKER = """\
 #!/bin/sh
 case "$*" in
-  "ps "*) printf 'ppocr ppocr\\ntheirs ppocr\\n'; exit ;;
-  "logs "*theirs*) echo '2026-11-27T10:00:00.000000000Z not ours'; exit ;;
+  "ps "*) printf 'ppocr ppocr\\ntheirs ppocr\\nppocr-edge ppocr\\nother \\n'; exit ;;
+  "logs "*ppocr-edge*) cat "$FAKE/edge.log"; exit ;;
+  "logs "*theirs* | "logs "*other*) echo '2026-11-27T10:00:00.000000000Z not ours'; exit ;;
   "logs "*) cat "$FAKE/${HOST:-here}.log" ;;
 esac
 case "$*" in *--follow*)
@@ -62,6 +63,7 @@ def fake(tmp_path: Path) -> Path:
     written(tmp_path, "web1.log", 1, 4)
     written(tmp_path, "web2.log", 2, 3)
     written(tmp_path, "here.log", 5)
+    (tmp_path / "edge.log").touch()
     for name, minute in (("web1", 8), ("web2", 7), ("here", 9)):
         written(tmp_path, f"{name}.more", minute)
     return tmp_path
@@ -97,8 +99,10 @@ def test_lines_are_raw_and_in_the_order_of_time(fake: Path) -> None:
 
 
 def test_a_host_can_be_chosen_and_named(fake: Path) -> None:
+    written(fake, "edge.log", 6)
     done = logs(fake, {**WEB, **HERE}, "--limit", "ocr3", "--prefix")
-    assert done.stdout == f"ocr3 ppocr: {line(5)}\n"
+    assert done.stdout == f"ocr3 ppocr: {line(5)}\nocr3 ppocr-edge: {line(6)}\n"
+    (fake / "edge.log").write_text("")
     done = logs(fake, WEB, "--limit", "ocr1", "--json")
     read = [json.loads(text) for text in done.stdout.splitlines()]
     assert [(each["host"], each["text"]) for each in read] == [("ocr1", line(1)), ("ocr1", line(4))]
