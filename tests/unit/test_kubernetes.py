@@ -213,6 +213,25 @@ def test_what_a_cluster_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
         assert "failed=1" in recap.split(f"{name} : ")[1][:80], name
 
 
+def test_what_needs_docker_is_refused_on_nodes_without(tmp_path: Path) -> None:
+    """Before a host is reached: there is none."""
+    play = """
+- hosts: deployed
+  gather_facts: false
+  roles: [preflight]
+- hosts: pulls
+  gather_facts: false
+  roles: [ppocr_image]
+"""
+    common = {"ansible_host": "host.invalid", "ppocr_image_ctr": "ctr --namespace k8s.io"}
+    registry = {"ppocr_image_registry": "registry.invalid:5000"}
+    status, output = run_play(tmp_path, play, {"deployed": common, "pulls": common | registry})
+    assert status and "unreachable=1" not in output
+    assert "Send the image with playbooks/ship.yml" in output
+    status, output = run_play(tmp_path, play, {"pulls": common | registry})
+    assert status and "ppocr_image_registry is for hosts with Docker" in output
+
+
 def test_nodes_that_differ_are_no_cluster(tmp_path: Path) -> None:
     hosts = {name: {"kubernetes_dir": str(tmp_path / "made")} for name in NODES}
     hosts["node2"]["hubserving_workers"] = "2"
