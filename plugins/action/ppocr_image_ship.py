@@ -1,6 +1,7 @@
 """Send an image to a host over Ansible's connection, with its logins, jump hosts and sudo.
 
-step: look returns the layers the host lacks; step: deliver sends them. In a relay's group, step:
+step: label returns a label of an image the host has by that name; step: look the layers the host
+lacks; step: deliver sends them. In a relay's group, step:
 compare returns which of them a host can rebuild from its own files; step: open_relay sends the
 relay the layers its group lacks and lets it serve them; step: close_relay ends that. The work is
 done by src/ppocr_control/shipping.
@@ -24,9 +25,10 @@ from ppocr_control.layers.store import LayerStore
 from ppocr_control.progress import Progress
 from ppocr_control.shipping import relay
 from ppocr_control.shipping.delivery import deliver
+from ppocr_control.shipping.engines import engine
 from ppocr_control.shipping.job import Job, Supply
 from ppocr_control.shipping.registry import Pushed
-from ppocr_control.shipping.state import probe
+from ppocr_control.shipping.state import HostState, probe
 from ppocr_control.shipping.strategies import strategies_for
 from ppocr_control.shipping.strategy import needed
 from ppocr_control.ssh.framing import Frame
@@ -101,16 +103,31 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         host = AnsibleHost(self, str((task_vars or {}).get("inventory_hostname", "host")))
+        try:
+            return {**result, **self._run(host)}
+        except Error as error:
+            return {**result, "failed": True, "msg": f"{error}", "status": error.status}
+
+    def _run(self, host: AnsibleHost) -> dict[str, Any]:
         args = self._task.args
+        if args["step"] == "label":
+            return self._label(host)
         store = LayerStore(Path(args["store"]).expanduser())
         config = store.config(args["image_id"])
         if config is None:
             raise AnsibleActionFail(f"{store.folder} does not describe {args['image_id']}")
-        try:
-            step = getattr(self, f"_{args['step']}")
-            return {**result, **step(host, Image(config), store)}
-        except Error as error:
-            return {**result, "failed": True, "msg": f"{error}", "status": error.status}
+        step = getattr(self, f"_{args['step']}")
+        done: dict[str, Any] = step(host, Image(config), store)
+        return done
+
+    def _probe(self, host: AnsibleHost) -> HostState:
+        args = self._task.args
+        return probe(host, args["staging"], engine=engine(args["ctr"]))
+
+    def _label(self, host: AnsibleHost) -> dict[str, Any]:
+        name, label = self._task.args["name"], self._task.args["label"]
+        held = (image["labels"] for image in self._probe(host).images if name in image["tags"])
+        return {"changed": False, "label": (next(held, None) or {}).get(label, "")}
 
     def _job(self, host: AnsibleHost, image: Image, store: LayerStore, verb: str) -> Job:
         args = self._task.args
@@ -118,11 +135,14 @@ class ActionModule(ActionBase):
         codec = args.get("codec", "gzip")
         supply = Supply(image, store, lambda: open_source(args["source"]), progress, codec)
         mode, names = args.get("mode", "auto"), args.get("names", [])
-        return Job(image, names, supply, lambda _: str(args["staging"]), progress, mode)
+        return Job(
+            image, names, supply, lambda _: str(args["staging"]), progress, mode,
+            engine=engine(args["ctr"]),
+        )  # fmt: skip
 
     def _look(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
-        state = probe(host, args["staging"])
+        state = self._probe(host)
         return {
             "changed": False,
             "engine": state.version,
@@ -133,7 +153,7 @@ class ActionModule(ActionBase):
     def _compare(self, host: AnsibleHost, image: Image, store: LayerStore) -> dict[str, Any]:
         args = self._task.args
         job = self._job(host, image, store, "comparing")
-        missing = relay.missing_layers(job, host, probe(host, args["staging"]))
+        missing = relay.missing_layers(job, host, self._probe(host))
         return {
             "changed": False,
             "lack": asdict(replace(missing, present=sorted(missing.present))),

@@ -1,8 +1,8 @@
 """Sends an image to hosts over SSH: only the layers each lacks, compressed once for all of them.
 
 It resumes an interrupted run, verifies every layer before loading, and compares the result in the
-host's engine with the original. A host needs sshd, Docker and coreutils; with root and python3 on
-the host, a large layer with few changes is sent as its changes.
+host's engine with the original. A host needs sshd, coreutils, and Docker or containerd; with
+Docker, root and python3, a large layer with few changes is sent as its changes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..layers.source import open_source
 from ..layers.store import LayerStore
 from ..progress import Progress, megabytes
 from ..shipping import relay, staging
+from ..shipping.engines import engine
 from ..shipping.fleet import Fleet
 from ..shipping.job import MODES, Job, Supply
 from ..shipping.plan import Plan
@@ -34,6 +35,7 @@ examples:
   scripts/ship_image.py ppocr:1.0.0 web1 --dry-run
   scripts/ship_image.py ppocr:1.0.0 web1 --mode whole --json
   scripts/ship_image.py ppocr:1.0.0 far1 far2 far3 --relay far1
+  scripts/ship_image.py ppocr:1.0.0 node1 node2 --ctr 'ctr --namespace k8s.io'
 """
 
 
@@ -84,6 +86,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         help="remove staged layers while they load, as is done automatically if disk space is "
         "short; after a failure they are sent again",
     )
+    parser.add_argument(
+        "--ctr", default="", metavar="COMMAND",
+        help="hosts have containerd without Docker, as nodes of Kubernetes do: its command there, "
+        "such as 'ctr --namespace k8s.io', or 'k3s ctr --namespace k8s.io'",
+    )  # fmt: skip
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -147,10 +154,12 @@ def work(args: Namespace) -> tuple[int, Any, str]:
                 raise Refused(f"{args.image} has no name: give one with --tag")
             if args.mode == "registry" and not args.registry:
                 raise Refused("--mode registry needs a registry: name it with --registry")
+            if args.registry and args.ctr:
+                raise Refused("--registry is for hosts with Docker: leave out --registry or --ctr")
             supply = Supply(source.image, store, lambda: nullcontext(source), progress)
             job = Job(
                 source.image, names, supply, lambda host: staging_of(host, args.staging), progress,
-                args.mode, True if args.little_room else None,
+                args.mode, True if args.little_room else None, engine(args.ctr),
             )  # fmt: skip
             fleet = Fleet(job, hosts, args.registry, relay_of(args, hosts), args.at_once)
             done: Sequence[Result | Plan]

@@ -10,7 +10,7 @@ from ..ssh.retry import retry
 from ..ssh.transport import Transport
 from .job import Job
 from .result import Result
-from .state import HostState, give_names, probe
+from .state import HostState, give_names
 from .strategy import Delivery, Strategy
 
 
@@ -31,7 +31,7 @@ def deliver(
 
     def attempt() -> None:
         nonlocal state
-        now, state = state or probe(host, job.staging(host)), None  # a retry has to probe again
+        now, state = state or job.probe(host), None  # a retry has to probe again
         delivery = Delivery(job, host, now, result)
         found = delivery.state.find(job.image)
         if found is None:

@@ -16,7 +16,7 @@ from .delivery import deliver
 from .job import Job
 from .plan import Plan, plan
 from .result import Result
-from .state import HostState, probe
+from .state import HostState
 from .strategies import strategies_for
 from .strategy import Strategy, needed
 
@@ -85,7 +85,7 @@ class Fleet:
 
     def _probe(self, host: Transport) -> None:
         try:
-            self._states[host] = probe(host, self.job.staging(host))
+            self._states[host] = self.job.probe(host)
         except Error as error:
             self._failed[host] = error
 

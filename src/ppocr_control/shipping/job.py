@@ -13,6 +13,8 @@ from ..layers.source import Source, blobs_of
 from ..layers.store import Blob, LayerStore
 from ..progress import Progress
 from ..ssh.transport import Transport
+from .engines import DOCKER, Engine
+from .state import HostState, probe
 
 MODES = ("auto", "delta", "whole", "registry")
 
@@ -62,6 +64,7 @@ class Job:
         mode: delta, whole, registry, or auto: a registry if one is set, else delta.
         little_room: whether staged layers are removed while they load; None for only if disk
             space is short.
+        engine: of the hosts.
     """
 
     image: Image
@@ -71,3 +74,8 @@ class Job:
     progress: Progress
     mode: str = "auto"
     little_room: bool | None = None
+    engine: Engine = DOCKER
+
+    def probe(self, host: Transport, part: str = "") -> HostState:
+        """Query the state of a host; see :func:`.state.probe`."""
+        return probe(host, self.staging(host), part, self.engine)

@@ -22,7 +22,7 @@ from ..progress import Progress
 from ..ssh.transport import Transport
 from . import disk_space
 from .job import Job
-from .state import INSPECT, HostState
+from .state import HostState
 from .strategy import Delivery, Step, Strategy
 
 
@@ -122,7 +122,7 @@ def pull(host: Transport, state: HostState, image: Image, reference: str) -> str
     """
     ref = shlex.quote(reference)
     answer = host.run(
-        f"{INSPECT}\ndocker pull -q {ref} >/dev/null || exit 1\necho {ref} | inspect\n"
+        f"{state.engine.inspect}\ndocker pull -q {ref} >/dev/null || exit 1\necho {ref} | inspect\n"
     )
     if answer.status:
         reason = (answer.err or answer.out).strip()[-400:]

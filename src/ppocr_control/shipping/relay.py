@@ -32,7 +32,7 @@ from . import staging as stagings
 from .job import Job
 from .rebuilt import find_deltas
 from .shipment import Shipment
-from .state import HostState, probe
+from .state import HostState
 from .strategy import Delivery, Step, Strategy, missing, needed
 
 PORT = 18866
@@ -167,7 +167,7 @@ class Relay:
 
         def send() -> None:
             nonlocal sent
-            state = probe(self.host, self._staging, stagings.RELAY)
+            state = self.job.probe(self.host, stagings.RELAY)
             shipment = Shipment(self.job, self.host, state, blobs, stagings.RELAY)
             _check_disk_space(shipment, layers, for_itself)
             try:

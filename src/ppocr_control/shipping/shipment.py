@@ -20,7 +20,7 @@ from . import disk_space
 from . import staging as stagings
 from .file_delta import LayerDelta
 from .job import Job
-from .state import CONTAINERD, INSPECT, HostState
+from .state import CONTAINERD, HostState
 
 #: Bytes of unpacked layers after which a step of loading ends; a step costs tenths of a second.
 _STEP = 32_000_000
@@ -207,7 +207,7 @@ class Shipment:
         # Engines on containerd's store exit with 0 for a damaged layer and only print the error.
         if answer.status or "rror unpacking" in output:
             self._forget()
-            raise Error(f"{self.host.name}: docker load: {output[-600:]}")
+            raise Error(f"{self.host.name}: {self.state.engine.name}: {output[-600:]}")
         found = self.state.with_images(answer.out).find(self.image)
         if found is None:
             self._forget()
@@ -215,20 +215,20 @@ class Shipment:
         return found
 
     def _load_script(self, missing: Sequence[str], consume: bool) -> str:
-        steps = self._steps(missing)
+        steps, engine = self._steps(missing), self.state.engine
         # Locked: the script of a lost connection may still be running on the same layers. The
         # script can be repeated; steps that are done are skipped.
         lines = [
-            INSPECT,
+            engine.inspect,
             f"command -v flock >/dev/null && exec 9<{shlex.quote(self.folder)} && flock -w 900 9",
         ]
         for step, after in itertools.pairwise(steps):
             image = image_archive.partial_image(self.image, self.image.diff_ids.index(after[0]))
             self._partial_ids.append(image.id)
-            load = f"{self._archive(image, step, consume)} | docker load || exit 1"
+            load = f"{self._archive(image, step, consume)} | {engine.load} || exit 1"
             lines.append(_unless_present(image.id, load))
             lines.append(f"rm -f {self._paths(step)}")
-        load = f"{self._archive(self.image, steps[-1], consume)} | docker load || exit 1"
+        load = f"{self._archive(self.image, steps[-1], consume)} | {engine.load} || exit 1"
         lines.append(_unless_present(self.image.id, load) if len(steps) > 1 else load)
         lines.append(f"echo {' '.join(self._ids())} | inspect")
         return "\n".join(lines) + "\n"
@@ -278,10 +278,10 @@ class Shipment:
 
     def _forget(self) -> None:
         """Remove a damaged image, which has no name yet."""
-        self.host.run(f"docker image rm {' '.join(self._ids())} >/dev/null 2>&1; true")
+        self.host.run(f"{self.state.engine.forget(self._ids())}; true")
 
     def clean(self) -> None:
         """Remove the staged layers, and partial images that are not needed any more."""
-        parts = " ".join([*self._parts(), *self._partial_ids])
-        remove_parts = f"docker image rm {parts} >/dev/null 2>&1\n" if parts else ""
+        parts = [*self._parts(), *self._partial_ids]
+        remove_parts = f"{self.state.engine.forget(parts)}\n" if parts else ""
         self.host.run(remove_parts + stagings.removal(self.staging, self.image, self.part))

@@ -13,43 +13,10 @@ from ..layers.image_archive import ARCHITECTURES, Image, chain_ids
 from ..layers.store import Blob, hexdigest
 from ..ssh.transport import Transport
 from . import staging as stagings
+from .engines import DOCKER, Engine, familiar_name
 
 CLASSIC, CONTAINERD = "classic", "containerd"
-#: Exit status of the probe if the docker command is Podman's.
-_PODMAN = 8
-
-# Each docker command costs a small host a tenth of a second, so there are few.
-INSPECT = r"""
-report() { printf '%s\t%s\n' "$1" "$2"; }
-inspect() {
-  format='{"id":{{json .Id}},"layers":{{json .RootFS.Layers}},"tags":{{json .RepoTags}},'
-  format=$format'"created":{{json .Created}},"labels":{{json .Config.Labels}}}'
-  xargs -r docker image inspect --format "$format" 2>/dev/null |
-    while IFS= read -r line; do report image "$line"; done
-}
-"""
-_PROBE = r"""
-set -u
-@INSPECT@
-command -v docker >/dev/null 2>&1 || { echo "the docker command is missing" >&2; exit 9; }
-# Warnings, such as of a damaged config.json, go to standard error and are ignored.
-info=$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}} {{json .}}')
-case $info in [0-9]*' /'*) ;; *)
-  case $(docker --version 2>/dev/null) in *[Pp]odman*) exit @PODMAN@ ;; esac
-  exit 9 ;;
-esac
-version=${info%% *} info=${info#* }
-root=${info%% *} info=${info#* }
-report version "$version"
-report info "$info"
-docker image ls --all --quiet --no-trunc | sort -u | inspect
-case $info in *io.containerd.snapshotter*)
-  for socket in /run/containerd/containerd.sock /var/run/docker/containerd/containerd.sock; do
-    [ -S "$socket" ] && command -v ctr >/dev/null 2>&1 &&
-      ctr --address "$socket" --namespace moby content ls --quiet 2>/dev/null |
-        while IFS= read -r line; do report content "$line"; done
-  done
-esac
+_STAGED_AND_FREE = r"""
 staging=@STAGING@
 find "$staging" -mindepth 2 -type f -printf 'staged\t%s %P\n' 2>/dev/null
 parent=$staging
@@ -57,12 +24,27 @@ while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
 [ -d "$root" ] || root=$parent
 df --block-size=1 --output=target,avail "$parent" "$root" | tail -n +2 |
   while IFS= read -r line; do report df "$line"; done
-""".replace("@INSPECT@", INSPECT).replace("@PODMAN@", str(_PODMAN))
+"""
 
 
 def _images(rows: Iterable[str]) -> tuple[dict[str, Any], ...]:
     # docker image inspect prints an empty line where it finds nothing.
-    return tuple(json.loads(line) for line in rows if line.strip())
+    return tuple(_image(json.loads(line)) for line in rows if line.strip())
+
+
+def _image(reported: dict[str, Any]) -> dict[str, Any]:
+    """Return an image in Docker's words; containerd has one for each of its names."""
+    if "config" not in reported:
+        return reported
+    config = reported["config"]
+    return {
+        "id": reported["id"],
+        "config_id": reported["config_id"],
+        "layers": config.get("rootfs", {}).get("diff_ids"),
+        "tags": [familiar_name(reported["ref"])],
+        "created": config.get("created"),
+        "labels": (config.get("config") or {}).get("Labels"),
+    }
 
 
 @dataclass(frozen=True)
@@ -79,6 +61,7 @@ class HostState:
     tags: dict[str, str] = field(default_factory=dict)
     #: The engine's folder if it stores layers as files (overlay2), else empty.
     files_root: str = ""
+    engine: Engine = DOCKER
 
     @classmethod
     def parse(cls, text: str) -> HostState:
@@ -112,7 +95,7 @@ class HostState:
 
     def _same(self, existing: dict[str, Any], image: Image) -> bool:
         return bool(
-            existing["id"] == image.id
+            image.id in (existing["id"], existing.get("config_id"))
             or (
                 self.store == CONTAINERD
                 and existing["layers"] == image.diff_ids
@@ -126,7 +109,7 @@ class HostState:
         if image.architecture != self.architecture:
             raise Refused(
                 f"{name}: the image is for {image.architecture}, the host is {self.architecture}: "
-                "Docker would load it, and it would not run. Nothing was sent"
+                "it would be loaded, and would not run. Nothing was sent"
             )
 
     def remaining(self, image: Image, blob: Blob) -> int:
@@ -159,7 +142,7 @@ class HostState:
         return [diff_id for diff_id, chain in wanted if chain not in chains]
 
 
-def probe(host: Transport, staging: str, part: str = "") -> HostState:
+def probe(host: Transport, staging: str, part: str = "", engine: Engine = DOCKER) -> HostState:
     """Query the state of a host.
 
     Args:
@@ -169,24 +152,17 @@ def probe(host: Transport, staging: str, part: str = "") -> HostState:
     Raises:
         Refused: no engine answers on the host.
     """
-    folder = f"{stagings.base(staging)}/{part}".rstrip("/")
-    answer = host.run(_PROBE.replace("@STAGING@", shlex.quote(folder)))
-    if answer.status == _PODMAN:
-        raise Refused(
-            f"{host.name}: its docker command is Podman's, which cannot load partial images: "
-            "remove podman-docker, and install Docker (playbooks/deploy.yml --tags docker_engine)"
-        )
+    folder = shlex.quote(f"{stagings.base(staging)}/{part}".rstrip("/"))
+    rest = _STAGED_AND_FREE.replace("@STAGING@", folder)
+    answer = host.run(f"set -u\n{engine.inspect}{engine.look}{rest}")
     if answer.status:
-        raise Refused(
-            f"{host.name}: no Docker engine answers ({answer.err.strip()[-400:]}). Install one "
-            "with playbooks/deploy.yml --tags docker_engine, or start it"
-        )
-    return HostState.parse(answer.out)
+        raise Refused(f"{host.name}: {engine.refusal(answer.status, answer.err.strip()[-400:])}")
+    return replace(HostState.parse(answer.out), engine=engine)
 
 
 def give_names(host: Transport, state: HostState, found: str, names: Iterable[str]) -> bool:
     """Tag an image on a host; return whether any name was new."""
     new = [name for name in names if state.tags.get(name) != found]
     for name in new:
-        host.run(f"docker tag {found} {shlex.quote(name)}").checked(f"{host.name}: docker tag")
+        host.run(state.engine.tag(found, name)).checked(f"{host.name}: naming it {name}")
     return bool(new)

@@ -14,7 +14,7 @@ from ..ssh.transport import Transport
 from .job import Job
 from .result import Result
 from .shipment import Shipment
-from .state import CONTAINERD, HostState, probe
+from .state import CONTAINERD, HostState
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Delivery:
 
     def refresh(self) -> None:
         """Probe the host again after a change on it."""
-        self.state = probe(self.host, self.job.staging(self.host))
+        self.state = self.job.probe(self.host)
 
 
 class Strategy:
