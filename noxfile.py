@@ -101,7 +101,7 @@ LAB_FIRST = (
     "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
 )  # fmt: skip
 #: Tests of the lab itself, and what others cover in parts.
-LAB_FULL = ("lab", "german_deploy", "monitoring", "ship_bench")
+LAB_FULL = ("lab", "german_deploy", "monitoring", "ship_bench", "swarm")
 LAB_ALL = sorted(
     (path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")),
     key=lambda name: ((*LAB_FIRST, name).index(name), name),

@@ -18,7 +18,7 @@ QUICK = {
     "unit-quick",
 }  # fmt: skip
 FOR_FULL = {
-    *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
+    *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench", "swarm")),
     *("gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.
