@@ -301,7 +301,9 @@ def hubserving_own(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     def is_own(container: dict[str, Any]) -> bool:
         name = hubserving_instance_of(container)
-        return container["Name"].lstrip("/") in {name, f"{name}-candidate", f"{name}-previous"}
+        own = container["Name"].lstrip("/")
+        in_swarm = own.startswith(f"{name}_service.")
+        return in_swarm or own in {name, f"{name}-candidate", f"{name}-previous"}
 
     return [container for container in containers if is_own(container)]
 

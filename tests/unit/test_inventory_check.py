@@ -165,6 +165,32 @@ def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     assert "make two, with --limit or ppocr_target" in output
 
 
+#: What does not go with a swarm, by the words that name it.
+NOT_IN_A_SWARM: dict[str, dict] = {
+    "hubserving_instances": {"hubserving_instances": [{"name": "aa", "port": 1}]},
+    "hubserving_network: host": {"hubserving_network": "host"},
+    "hubserving_privileged": {"hubserving_privileged": True},
+    "edge_enabled: false": {"edge_enabled": False},
+    "live-restore": {"docker_engine_daemon_config": {"live-restore": True}},
+    "nvidia_container_toolkit_mode: cdi": {"nvidia_container_toolkit_mode": "cdi"},
+    "GPU hosts run one task each": {"ppocr_device": "gpu", "ppocr_replicas": 2},
+}
+
+
+@pytest.mark.slow
+def test_what_does_not_go_with_a_swarm_is_named(tmp_path: Path) -> None:
+    hosts = {f"h{number}": values for number, values in enumerate(NOT_IN_A_SWARM.values())}
+    of_all = json.dumps({"ppocr_cluster": "swarm"})
+    status, output = run_play(tmp_path, PLAY, {**hosts, "good": {}}, "-e", of_all)
+    assert status
+    for host, name in zip(hosts, NOT_IN_A_SWARM, strict=True):
+        refusal = output.partition(f"[{host}]: Check that its settings go with a swarm: ")[2]
+        assert name in refusal.partition("fatal:")[0], output
+    assert "failed=0" in output.rpartition("good : ")[2][:80]
+    status, output = run_play(tmp_path, PLAY, {"h1": {}, "h2": {"ppocr_cluster": "swarm"}})
+    assert status and "This run has hosts with ppocr_cluster none and swarm" in output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["build", "bundle"])
 def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str) -> None:

@@ -1,0 +1,82 @@
+"""When a Swarm service counts as settled; tests/lab/test_swarm.py deploys one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from role_code import load
+
+swarm = load("plugins/modules/swarm_settled.py")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have ``docker`` say what a manager says of a service."""
+
+    def engine(label: str, state: str, tasks: list[tuple[str, str]], wanted: int = 2) -> None:
+        status = {"UpdateStatus": {"State": state}} if state else {}
+        told = {
+            ("service", "inspect"): [{"Spec": {"Labels": {"mark": label}}, **status}],
+            ("service", "ls"): {"Name": "s", "Replicas": f"1/{wanted} (max 1 per node)"},
+            ("inspect", "--type=task"): [
+                {
+                    "Status": {"State": running},
+                    "Spec": {"ContainerSpec": {"Labels": {"mark": mark}}},
+                }
+                for mark, running in tasks
+            ],
+        }
+        rows = json.dumps({"Name": "s.1", "Node": "h1", "Error": '"task: non-zero exit (1)"'})
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            said = json.dumps(told.get((command[1], command[2]), ""))
+            if command[1:3] == ["service", "ps"]:
+                said = "1 2" if "--quiet" in command else rows
+            return subprocess.CompletedProcess(command, 0, said, "")
+
+        monkeypatch.setattr(swarm.subprocess, "run", run)
+
+    return engine
+
+
+NEW, OLD = ("new", "running"), ("old", "running")
+
+
+@pytest.mark.parametrize(
+    ("state", "tasks", "is_settled"),
+    [
+        ("", [NEW, NEW], True),
+        ("completed", [NEW, NEW], True),
+        ("rollback_completed", [NEW, NEW], True),  # an earlier one: the label is the wanted one
+        ("updating", [NEW, NEW], False),  # still watched (swarm_update_monitor)
+        ("", [OLD, OLD], False),  # not begun yet
+        ("completed", [NEW, ("new", "starting")], False),
+        ("completed", [NEW, NEW, OLD], False),
+    ],
+)
+def test_it_is_settled_with_all_tasks(engine, state: str, tasks: list, is_settled: bool) -> None:
+    engine("new", state, tasks)
+    assert swarm.settled(swarm.Service("s", "mark"), "new")[0] is is_settled
+
+
+@pytest.mark.parametrize(
+    ("label", "state", "says"),
+    [
+        ("old", "rollback_completed", "Swarm has rolled back the update"),
+        ("new", "paused", "Swarm has stopped the update"),
+    ],
+)
+def test_an_update_that_failed_is_told(engine, label: str, state: str, says: str) -> None:
+    engine(label, state, [OLD, OLD])
+    with pytest.raises(swarm.Unsettled, match=says) as told:
+        swarm.wait(swarm.Service("s", "mark"), "new", 1)
+    assert "s.1 on h1: task: non-zero exit (1)" in str(told.value)
+
+
+def test_one_that_gets_no_further_is_told(engine) -> None:
+    engine("new", "updating", [NEW])
+    with pytest.raises(swarm.Unsettled, match="no task more is ready after 0 s"):
+        swarm.wait(swarm.Service("s", "mark"), "new", 0)
