@@ -171,7 +171,7 @@ def test_a_certificate_and_networks_are_changed(
     # Settings the samples cannot be read with are put back, those of the edge's container, too.
     refused = {**settings(first, ["198.51.100.0/24"]), "edge_memory_limit": "300m"}
     run = playbook(DEPLOY, [host], *PARTS, extra_vars=refused, expect_rc=2)
-    assert "those it had before apply" in words(run)
+    assert "its former ones apply again" in words(run)
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
     assert texts(requests.Session(), client.url, verify=str(second.authority))
     assert names(host) == {"ppocr", "ppocr-edge"}
