@@ -302,8 +302,9 @@ def hubserving_own(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     def is_own(container: dict[str, Any]) -> bool:
         name = hubserving_instance_of(container)
         own = container["Name"].lstrip("/")
-        in_swarm = own.startswith(f"{name}_service.")
-        return in_swarm or own in {name, f"{name}-candidate", f"{name}-previous"}
+        if own.startswith(f"{name}_service."):  # a task; Swarm keeps some that have ended
+            return bool(container["State"]["Running"])
+        return own in {name, f"{name}-candidate", f"{name}-previous"}
 
     return [container for container in containers if is_own(container)]
 

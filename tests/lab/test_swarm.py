@@ -17,6 +17,7 @@ from steady import Steady, texts
 pytestmark = pytest.mark.full
 DEPLOY, SCALE = "playbooks/deploy.yml", "playbooks/scale.yml"
 PARTS = ("--tags", "ppocr_image,swarm,hubserving,smoke_test")
+SERVICE = ("--tags", "hubserving")
 SWARM = {"ppocr_cluster": "swarm", "ppocr_replicas": 3}
 #: A parameter that changes no text, and a token beside it.
 ANOTHER = {"det_limit_side_len": 1280}
@@ -88,7 +89,7 @@ def test_a_rolling_update(run, steady, hosts: list[Host]) -> None:
 
 def test_a_bad_version_is_rolled_back(run, steady, hosts: list[Host]) -> None:
     with steady() as client:
-        failed = run(DEPLOY, *PARTS, more={"hubserving_command": ["false"]}, expect_rc=2)
+        failed = run(DEPLOY, *SERVICE, more={"hubserving_command": ["false"]}, expect_rc=2)
     assert client.lost == [] and client.answers
     assert "Swarm has rolled back the update" in words(failed)
     assert [parameters(host) for host in hosts] == [ANOTHER] * 3
@@ -127,10 +128,10 @@ def test_a_host_is_lost(run, steady, hosts: list[Host]) -> None:
 
 
 def test_tokens_are_a_secret(run, steady, hosts: list[Host]) -> None:
-    run(DEPLOY, *PARTS, more=CHANGED)
+    run(DEPLOY, *SERVICE, more=CHANGED)
     with steady(headers=HEADERS) as client:
         again = {**CHANGED, "hubserving_tokens": [WORD, "another"]}
-        run(DEPLOY, *PARTS, more=again)
+        run(DEPLOY, *SERVICE, more=again)
     assert client.lost == [] and client.answers
     (secret,) = hosts[0].run("docker secret ls --format '{{.Name}}'").stdout.split()
     assert secret.startswith("ppocr-tokens-")
@@ -143,7 +144,6 @@ def test_what_a_swarm_does_by_itself_is_refused(run) -> None:
 
 
 def test_one_host_leaves_and_then_all(run, steady, hosts: list[Host]) -> None:
-    run(DEPLOY, *PARTS, more=CHANGED)
     with steady(headers=HEADERS) as client:
         refused = run("playbooks/remove.yml", "--limit", "s3", expect_rc=2)
         assert "-e swarm_leave=true" in words(refused)
