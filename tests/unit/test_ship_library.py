@@ -26,7 +26,7 @@ from ppocr_control.layers.saved_image import write_packed
 from ppocr_control.layers.source import ArchiveSource, blobs_of, open_source
 from ppocr_control.layers.store import Blob, LayerStore
 from ppocr_control.progress import Progress
-from ppocr_control.shipping import registry
+from ppocr_control.shipping import engines, registry
 from ppocr_control.shipping.shipment import Shipment
 from ppocr_control.shipping.state import HostState
 from ppocr_control.ssh.copying import split
@@ -241,6 +241,37 @@ def test_a_classic_host_lacks_what_its_chains_lack() -> None:
 def test_an_inspect_that_finds_nothing_is_no_image() -> None:
     state = HostState.parse(probe_text([there([])]))
     assert state.with_images("image\t\n").images == ()
+
+
+def test_containerd_without_docker_has_an_image_by_its_configuration() -> None:
+    def row(config_id: str, config: dict) -> dict:
+        ref = "docker.io/library/a:1"
+        return {"id": "sha256:manifest", "config_id": config_id, "ref": ref, "config": config}
+
+    state = HostState.parse(probe_text([row(image().id, image().parsed)]))
+    assert state.find(image()) == "sha256:manifest"
+    assert state.tags == {"a:1": "sha256:manifest"}
+    # What is in a cluster besides images of containers
+    assert HostState.parse(probe_text([row("sha256:x", {"rootfs": None})])).find(image()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("ppocr", "docker.io/library/ppocr:latest"),
+        ("ppocr:1.0.0", "docker.io/library/ppocr:1.0.0"),
+        ("site/ocr:1", "docker.io/site/ocr:1"),
+        ("registry:5000/ocr:1", "registry:5000/ocr:1"),
+        ("localhost/ocr:1", "localhost/ocr:1"),
+    ],
+)
+def test_containerd_knows_an_image_by_its_full_name(name: str, full: str) -> None:
+    assert engines.full_name(name) == full
+
+
+def test_a_command_of_containerd_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(Refused, match="ppocr_image_ctr"):
+        engines.engine("ctr --namespace 'k8s.io")
 
 
 def test_a_containerd_host_lacks_what_it_has_not_under_that_digest(filled: LayerStore) -> None:

@@ -136,7 +136,8 @@ inspect() {
     id=$(in_containerd content get "$digest" | tr -d ' \t\r\n' |
       sed -n 's/.*"config":{[^}]*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p')
     case $wanted in '  '|*" $id "*|*" $digest "*) ;; *) continue ;; esac
-    config=$(in_containerd content get "$id" | tr -d '\t\r\n') || continue
+    config=$(in_containerd content get "$id" | tr -d '\t\r\n')
+    [ -n "$config" ] || continue
     report image "{\"id\":\"$digest\",\"config_id\":\"$id\",\"ref\":\"$ref\",\"config\":$config}"
   done
 }

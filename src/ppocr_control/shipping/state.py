@@ -40,7 +40,7 @@ def _image(reported: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": reported["id"],
         "config_id": reported["config_id"],
-        "layers": config.get("rootfs", {}).get("diff_ids"),
+        "layers": (config.get("rootfs") or {}).get("diff_ids"),
         "tags": [familiar_name(reported["ref"])],
         "created": config.get("created"),
         "labels": (config.get("config") or {}).get("Labels"),
