@@ -144,7 +144,8 @@ class Edge:
         """Let HAProxy have the lines of a file, an acl or a map, all at once."""
         version = self.ask(f"prepare {kind} {path}").rpartition(":")[2].strip()
         for line in self.read(path).splitlines():
-            self.tell(f"add {kind} @{version} {path} <<\n{line}\n")
+            entry = line if kind == "acl" else f"<<\n{line}\n"  # an acl takes no payload
+            self.tell(f"add {kind} @{version} {path} {entry}")
         self.tell(f"commit {kind} @{version} {path}")
 
     def process(self):

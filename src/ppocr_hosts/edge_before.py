@@ -11,12 +11,7 @@ import os
 from .edge import CANDIDATE, docker, state
 
 #: The last one is the mark that all are kept.
-FILES = {
-    "tls.pem": "certificate",
-    "networks.lst": "networks",
-    "refuse.lua": "configuration",
-    "haproxy.cfg": "configuration",
-}
+FILES = ("tls.pem", "networks.lst", "refuse.lua", "haproxy.cfg")
 
 
 class Before:
@@ -53,13 +48,13 @@ class Before:
         if not self.is_kept:
             return False
         kept = [(file, before) for file, before in self._files if before.exists()]
-        changed = [FILES[file.name] for file, before in kept if not before.samefile(file)]
+        changed = any(not before.samefile(file) for file, before in kept)
         for file, before in kept:
             before.replace(file)
         was_aside = bool(state(self._aside))
         self._restore_container(changed, was_aside)
         self._forget_files()  # what did not change still has both names
-        return was_aside or bool(changed)
+        return was_aside or changed
 
     def _restore_container(self, changed, was_aside):
         present = state(self._edge.container)
@@ -69,8 +64,9 @@ class Before:
             docker("rename", self._aside, self._edge.container)
             present = "exited"
         if present == "running":
-            self._edge.apply(changed)
             self._edge.send_candidate("", "")
+            if changed:
+                self._edge.reload()
         elif present:
             self._edge.write(CANDIDATE, "")
             docker("start", self._edge.container)
