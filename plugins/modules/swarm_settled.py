@@ -42,13 +42,17 @@ class Unsettled(Exception):
     """The service will not get there; the message says why."""
 
 
+class NoAnswer(Exception):
+    """The managers do not answer, as while they elect a leader; the message is the engine's."""
+
+
 def docker(*arguments):
     """Return what a docker command prints."""
     done = subprocess.run(
         ["docker", *arguments], capture_output=True, check=False, timeout=60, encoding="utf-8"
     )
     if done.returncode:
-        raise Unsettled(done.stderr.strip())
+        raise NoAnswer(done.stderr.strip())
     return done.stdout
 
 
@@ -115,13 +119,18 @@ def wait(service, mark, timeout):
     """Return how many tasks run, once all are as wanted."""
     best, deadline = -1, 0.0
     while True:
-        done, right = settled(service, mark)
+        said = ""
+        try:
+            done, right = settled(service, mark)
+        except NoAnswer as error:
+            done, right, said = False, 0, str(error)
         if done:
             return right
         if right > best:
             best, deadline = right, time.monotonic() + timeout
         if time.monotonic() > deadline:
-            raise Unsettled(f"no task more is ready after {timeout} s: {service.errors()}")
+            why = said or service.errors()
+            raise Unsettled(f"no task more is ready after {timeout} s: {why}")
         time.sleep(PAUSE)
 
 
@@ -138,7 +147,7 @@ def main():
     asked = module.params
     try:
         running = wait(Service(asked["service"], asked["label"]), asked["mark"], asked["timeout"])
-    except (OSError, Unsettled, subprocess.SubprocessError) as error:
+    except (OSError, NoAnswer, Unsettled, subprocess.SubprocessError) as error:
         module.fail_json(msg="service {}: {}".format(asked["service"], error))
     module.exit_json(changed=False, running=running)
 

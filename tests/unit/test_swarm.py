@@ -80,3 +80,17 @@ def test_one_that_gets_no_further_is_told(engine) -> None:
     engine("new", "updating", [NEW])
     with pytest.raises(swarm.Unsettled, match="no task more is ready after 0 s"):
         swarm.wait(swarm.Service("s", "mark"), "new", 0)
+
+
+def test_managers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([swarm.NoAnswer("The swarm does not have a leader"), (True, 2)])
+
+    def settled(*_: object) -> tuple[bool, int]:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(swarm, "settled", settled)
+    monkeypatch.setattr(swarm, "PAUSE", 0)
+    assert swarm.wait(swarm.Service("s", "mark"), "new", 5) == 2
