@@ -177,6 +177,7 @@ def test_a_certificate_and_networks_are_changed(
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_maintenance_is_for_clients_alone(host, playbook: Playbooks, url: str) -> None:
     """With TLS, as the test before left it: a client that still sends must read the answer."""
     begin = {"ppocr_maintenance": "on", "edge_maintenance_message": "back at 8"}
