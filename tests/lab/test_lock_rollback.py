@@ -161,6 +161,7 @@ def test_a_rollback_without_anything_to_go_back_to_is_refused(pair, playbook, ru
     assert "There are: ppocr:1.0.0 (running), ppocr:1.0.1." in words(run)
 
 
+@pytest.mark.full
 def test_rolls_back_and_forth(pair, playbook, run_version) -> None:
     run_version("1.0.0")
     run_version("1.0.1")

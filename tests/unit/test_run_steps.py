@@ -19,7 +19,10 @@ QUICK = {
 }  # fmt: skip
 FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
-    *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "swarm", "updates")),
+    *(
+        f"lab-{name}"
+        for name in ("balancers", "gpu", "languages", "lock_rollback", "swarm", "updates")
+    ),
     *("gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.
