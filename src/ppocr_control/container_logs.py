@@ -24,7 +24,8 @@ printf '%s\\n' "$names" | {
   while read -r name instance; do
     case $name in
     "") ;;
-    "$instance" | "$instance-candidate" | "$instance-previous" | "$instance-edge")
+    "$instance" | "$instance-candidate" | "$instance-previous" | "$instance"_service.* | \\
+    "$instance-edge" | "$instance-edge-previous")
       docker logs --timestamps --tail LINES FOLLOW "$name" 2>&1 </dev/null | sed -u "s/^/$name /" &
     esac
   done

@@ -33,8 +33,9 @@ exec setsid sh -c "$last"  # as sshd does
 DOCKER = """\
 #!/bin/sh
 case "$*" in
-  "ps "*) printf 'ppocr ppocr\\ntheirs ppocr\\nppocr-edge ppocr\\nother \\n'; exit ;;
+  "ps "*) printf '%s ppocr\\n' ppocr theirs ppocr-edge ppocr_service.1.x; echo 'other '; exit ;;
   "logs "*ppocr-edge*) cat "$FAKE/edge.log"; exit ;;
+  "logs "*ppocr_service*) cat "$FAKE/task.log"; exit ;;
   "logs "*theirs* | "logs "*other*) echo '2026-11-27T10:00:00.000000000Z not ours'; exit ;;
   "logs "*) cat "$FAKE/${HOST:-here}.log" ;;
 esac
@@ -64,6 +65,7 @@ def fake(tmp_path: Path) -> Path:
     written(tmp_path, "web2.log", 2, 3)
     written(tmp_path, "here.log", 5)
     (tmp_path / "edge.log").touch()
+    (tmp_path / "task.log").touch()
     for name, minute in (("web1", 8), ("web2", 7), ("here", 9)):
         written(tmp_path, f"{name}.more", minute)
     return tmp_path
@@ -100,9 +102,12 @@ def test_lines_are_raw_and_in_the_order_of_time(fake: Path) -> None:
 
 def test_a_host_can_be_chosen_and_named(fake: Path) -> None:
     written(fake, "edge.log", 6)
+    written(fake, "task.log", 7)  # of a swarm
     done = logs(fake, {**WEB, **HERE}, "--limit", "ocr3", "--prefix")
-    assert done.stdout == f"ocr3 ppocr: {line(5)}\nocr3 ppocr-edge: {line(6)}\n"
+    names = {"ppocr": 5, "ppocr-edge": 6, "ppocr_service.1.x": 7}
+    assert done.stdout == "".join(f"ocr3 {name}: {line(at)}\n" for name, at in names.items())
     (fake / "edge.log").write_text("")
+    (fake / "task.log").write_text("")
     done = logs(fake, WEB, "--limit", "ocr1", "--json")
     read = [json.loads(text) for text in done.stdout.splitlines()]
     assert [(each["host"], each["text"]) for each in read] == [("ocr1", line(1)), ("ocr1", line(4))]
