@@ -214,7 +214,8 @@ def test_without_an_inventory_this_machine_has_to_be_named(
 @pytest.mark.parametrize(
     ("playbook", "task"),
     [("stop", "Stop the containers"), ("rollback", "Find the image to go back to"),
-     ("rollback", "Run the service"), ("remove", "Remove containers, network and configuration")],
+     ("rollback", "Run and test the service, batch by batch"),
+     ("remove", "Remove containers, network and configuration")],
 )  # fmt: skip
 def test_no_later_task_gets_around_the_question(here: Here, playbook: str, task: str) -> None:
     done = here.run(playbook, "--start-at-task", task, inventory=False)
