@@ -13,14 +13,13 @@ import pytest
 from hostlab import Host, HostSpec, Playbooks, inventory
 from hostlab.playbook import PlaybookRun
 
+pytestmark = pytest.mark.full
 RULES = Path(__file__).parent / "monitoring_rules.yml"
 TOKEN = "lab-token-1234"  # noqa: S105 - of this test
 SETTINGS = {"hubserving_tokens": [TOKEN], "monitoring_interval": 2}
 # What Prometheus reads of the service, for those who have the token.
 SERVICE = f"""
 import http.server
-
-pytestmark = pytest.mark.full
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         allowed = self.headers.get("Authorization") == "Bearer {TOKEN}"
