@@ -6,11 +6,9 @@ run left is put back by the next one.
 
 from __future__ import annotations
 
-import os
-
 from .edge import CANDIDATE, docker, state
+from .former_files import FormerFiles
 
-#: The last one is the mark that all are kept.
 FILES = ("tls.pem", "networks.lst", "refuse.lua", "haproxy.cfg")
 
 
@@ -20,22 +18,13 @@ class Before:
     def __init__(self, edge):
         self._edge = edge
         self._aside = edge.container + "-previous"
-        self._files = [(edge.folder / name, edge.folder / (name + ".before")) for name in FILES]
-
-    @property
-    def is_kept(self):
-        """Whether there is a state to go back to."""
-        return self._files[-1][1].exists()
+        self._files = FormerFiles(edge.folder, FILES)
 
     def keep(self):
-        """Keep the state of an edge that has its files; one that is kept already stays."""
-        if self.is_kept or not self._files[-1][0].exists():
-            return self.is_kept
-        for file, before in self._files:
-            before.unlink(missing_ok=True)
-            if file.exists():  # a version before may have had fewer
-                os.link(file, before)
-        return True
+        """Keep the state of an edge that has its files; return whether one is kept."""
+        if (self._edge.folder / "haproxy.cfg").exists():
+            self._files.keep()
+        return self._files.are_kept
 
     def set_aside(self):
         """Stop the container once its requests have been answered, and give its name up."""
@@ -45,15 +34,12 @@ class Before:
 
     def restore(self):
         """Go back to the state that was kept; return whether it is another one."""
-        if not self.is_kept:
+        if not self._files.are_kept:
             return False
-        kept = [(file, before) for file, before in self._files if before.exists()]
-        changed = any(not before.samefile(file) for file, before in kept)
-        for file, before in kept:
-            before.replace(file)
+        changed = self._files.restore()
         was_aside = bool(state(self._aside))
         self._restore_container(changed, was_aside)
-        self._forget_files()  # what did not change still has both names
+        self._files.forget()
         return was_aside or changed
 
     def _restore_container(self, changed, was_aside):
@@ -73,14 +59,10 @@ class Before:
 
     def forget(self):
         """Let the present state be the one that counts; return whether a container went."""
-        if not self.is_kept:
+        if not self._files.are_kept:
             return False
         was_aside = bool(state(self._aside))
         if was_aside:
             docker("rm", "--force", self._aside)
-        self._forget_files()
+        self._files.forget()
         return was_aside
-
-    def _forget_files(self):
-        for _, before in reversed(self._files):
-            before.unlink(missing_ok=True)
