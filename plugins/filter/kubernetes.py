@@ -19,7 +19,7 @@ from ppocr_contract import resources
 
 #: Where the container expects what is mounted.
 _CONFIG, _SCRATCH = "/etc/ppocr", {"tmp": ("/tmp", "256Mi"), "run": ("/run/ppocr", "64Mi")}  # noqa: S108
-#: Seconds between two looks of a probe, and before a pod that ends is told so: until then other
+#: Seconds between two looks of a probe, and before a pod gets its signal to end: until then other
 #: nodes may still send it requests.
 _PERIOD, _LEAVE_SECONDS = 10, 5
 #: A Service's name (RFC 1035), with room for what Kubernetes appends.

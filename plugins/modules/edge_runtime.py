@@ -23,7 +23,7 @@ options:
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
   maintenance: {type: bool, description: Whether clients are answered with 503.}
-  message: {type: str, default: "", description: What they are told then.}
+  message: {type: str, default: "", description: The message they get then.}
   retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
   apply: {type: list, elements: str, description: What changed on disk.}
 """
