@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from role_code import load
+from role_code import ROOT, load
+from test_inventory_check import run_play
 
 swarm = load("plugins/modules/swarm_settled.py")
 
@@ -94,3 +96,34 @@ def test_managers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(swarm, "settled", settled)
     monkeypatch.setattr(swarm, "PAUSE", 0)
     assert swarm.wait(swarm.Service("s", "mark"), "new", 5) == 2
+
+
+COMPARE = f"""
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars_files: [{ROOT / "roles/swarm/vars/main.yml"}]
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{{{ inventory_hostname }}}} {{{{ _swarm_mode }}}} {{{{ _swarm_differs | ternary('deploy', 'leave') }}}}"
+      vars:
+        _swarm_mark: same
+        __swarm_service: {{stdout: "{{{{ [{{'Spec': {{'Labels': labels, 'Mode': runs}}}}] | to_json }}}}"}}
+        labels: {{org.ppocr.config: same}}
+"""  # noqa: E501
+
+
+@pytest.mark.slow
+def test_a_service_that_is_as_wanted_is_left_alone(tmp_path: Path) -> None:
+    three = {"Replicated": {"Replicas": 3}}
+    here = {"ansible_connection": "local"}
+    hosts = {
+        "same": {**here, "ppocr_replicas": 3, "runs": three},
+        "text": {**here, "ppocr_replicas": "3", "runs": three},
+        "more": {**here, "ppocr_replicas": 4, "runs": three},
+        "each": {**here, "runs": {"Global": {}}},
+    }
+    status, output = run_play(tmp_path, COMPARE, hosts)
+    assert status == 0, output
+    for line in ("same replicated leave", "text replicated leave", "more replicated deploy"):
+        assert line in output
+    assert "each global leave" in output
