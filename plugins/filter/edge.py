@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ppocr_contract.settings import bare_name
+
 _LABEL = "org.ppocr.edge"
 
 
@@ -38,8 +40,14 @@ def edge_containers(
     return found
 
 
+def edge_host(name: str) -> str:
+    """A name or address of ``hubserving_hosts`` as HAProxy has a request's, without port."""
+    bare = bare_name(name)
+    return f"[{bare}]" if ":" in bare else bare
+
+
 class FilterModule:
     """Filters of the role edge."""
 
     def filters(self) -> dict[str, object]:
-        return {"edge_containers": edge_containers}
+        return {"edge_containers": edge_containers, "edge_host": edge_host}

@@ -78,7 +78,7 @@ def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def hubserving_settings_error(
-    environment: dict[str, Any], instance: dict[str, Any], tokens: list[str]
+    environment: dict[str, Any], instance: dict[str, Any], tokens: list[str], behind_edge: bool
 ) -> str:
     """What is wrong with what the container is given, by its own rules, as a sentence; or ''.
 
@@ -86,6 +86,7 @@ def hubserving_settings_error(
         environment: variables of the container.
         instance: its ``bind``.
         tokens: bearer tokens.
+        behind_edge: whether an edge will be before it.
     """
     for name, value in environment.items():
         if not isinstance(value, str):
@@ -105,7 +106,9 @@ def hubserving_settings_error(
             "host's, 127.0.0.1 for the host alone, or 0.0.0.0 for all"
         )
     try:
-        settings.Settings.from_environment(environment)
+        read = settings.Settings.from_environment(environment)
+        if not behind_edge:
+            read.check_access()
     except settings.SettingsError as error:
         return re.sub(r"PPOCR_[A-Z_]+", lambda name: f"hubserving{name[0][5:].lower()}", str(error))
     return ""

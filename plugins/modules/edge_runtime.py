@@ -25,7 +25,7 @@ options:
   maintenance: {type: bool, description: Whether clients are answered with 503.}
   message: {type: str, default: "", description: The message they get then.}
   retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
-  apply: {type: list, elements: str, description: What changed on disk.}
+  apply: {type: list, elements: str, description: Its files that have changed.}
 """
 
 RETURN = r"""

@@ -88,6 +88,26 @@ class Settings(Fields):
                     f"PPOCR_ALLOW_NETWORKS: {name!r} is no network ({error}): {remedy}"
                 ) from error
 
+    def check_access(self) -> None:
+        """Refuse limits of access that nothing would keep.
+
+        Raises:
+            SettingsError: the server is plain hub serving, which knows none of those set.
+        """
+        limits = {
+            "hubserving_tokens": self.token_file,
+            "hubserving_tls_cert": self.tls_cert,
+            "hubserving_allow_networks": self.allow_networks,
+            "hubserving_hosts": self.hosts,
+        }
+        unknown = [name for name, value in limits.items() if value]
+        if self.server == "hub" and unknown:
+            raise SettingsError(
+                f"PPOCR_SERVER=hub: plain hub serving knows no {', '.join(unknown)}: run it behind "
+                "the edge (edge_enabled: true, and hubserving_network other than host), or set "
+                "hubserving_server: gunicorn"
+            )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings.

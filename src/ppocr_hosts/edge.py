@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 SLOTS = ("a", "b")
-LIVE, CANDIDATE, MAINTENANCE, NETWORKS, CERTIFICATE = (
-    "/etc/haproxy/" + name
-    for name in ("live.map", "candidate.map", "maintenance.map", "networks.lst", "tls.pem")
+LIVE, CANDIDATE, MAINTENANCE, CERTIFICATE = (
+    "/etc/haproxy/" + name for name in ("live.map", "candidate.map", "maintenance.map", "tls.pem")
 )
+#: Who may ask: networks, names of the service, hashes of tokens.
+LISTS = ("networks.lst", "hosts.lst", "tokens.lst")
 _CLIENT = (
     "import socket,sys;s=socket.socket(socket.AF_UNIX);s.settimeout(10);"
     "s.connect('/run/haproxy/admin.sock');s.sendall(sys.stdin.buffer.read());"
@@ -163,11 +164,12 @@ class Edge:
             time.sleep(0.2)
 
     def apply(self, changed):
-        """Let what changed take effect; with a new configuration all of it does."""
-        if "configuration" in changed:
+        """Let changed files take effect; with a new configuration all of them do."""
+        if "haproxy.cfg" in changed:
             self.reload()
             return
-        if "certificate" in changed:
+        if "tls.pem" in changed:
             self.new_certificate()
-        if "networks" in changed:
-            self.reread("acl", NETWORKS)
+        for name in LISTS:
+            if name in changed:
+                self.reread("acl", "/etc/haproxy/" + name)

@@ -6,10 +6,10 @@ run left is put back by the next one.
 
 from __future__ import annotations
 
-from .edge import CANDIDATE, docker, state
+from .edge import CANDIDATE, LISTS, docker, state
 from .former_files import FormerFiles
 
-FILES = ("tls.pem", "networks.lst", "refuse.lua", "haproxy.cfg")
+FILES = ("tls.pem", *LISTS, "refuse.lua", "haproxy.cfg")
 
 
 class Before:

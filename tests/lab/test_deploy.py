@@ -182,12 +182,14 @@ def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -
         "hubserving_tls_key": str(made.key),
         "smoke_test_ca_bundle": str(made.authority),
         "hubserving_tokens": ["first-token"],
+        "hubserving_hosts": [z.address],
+        "hubserving_server": "hub",  # which knows nothing of all this
     }
     with_test = ("--tags", "ppocr_image,hubserving,smoke_test")
     run = playbook(DEPLOY, [z], *with_test, extra_vars=secure)
     assert f"PASSED z/ppocr (https://{z.address}:8866)" in words(run)
     assert "first-token" not in run.stdout
-    secrets = ("/etc/ppocr/ppocr/tokens", "/etc/ppocr/ppocr-edge/tls.pem")
+    secrets = ("/etc/ppocr/ppocr-edge/tls.pem", "/etc/ppocr/ppocr-edge/tokens.lst")
     kept = z.run(f"stat -c '%a %u %n' {' '.join(secrets)}").stdout
     assert kept.splitlines() == [f"400 10001 {name}" for name in secrets]
     playbook(DEPLOY, [z], *SERVE_ONLY, extra_vars=secure).assert_unchanged()
@@ -201,8 +203,9 @@ def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert (code("first-token"), code("second-token")) == ("200", "401")
+    assert code("first-token", "-H", "Host: ocr.example") == "403"
     assert not serves(z)  # not without TLS
-    # A token is changed without a restart; that there are none is a setting of the container.
+    # A token is changed without a restart.
     before = container(z)["Id"]
     secure["hubserving_tokens"] = ["second-token"]
     playbook(DEPLOY, [z], *SERVE_ONLY, extra_vars=secure)

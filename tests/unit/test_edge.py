@@ -40,6 +40,12 @@ def test_edges_are_known_by_label_and_name() -> None:
     assert edge.edge_containers(lines, []) == []
 
 
+def test_names_are_compared_as_haproxy_has_them() -> None:
+    given = ["OCR.Example.com", "ocr.example.", "192.0.2.7", "2001:DB8::7", "[::1]"]
+    wanted = ["ocr.example.com", "ocr.example", "192.0.2.7", "[2001:db8::7]", "[::1]"]
+    assert [edge.edge_host(name) for name in given] == wanted
+
+
 def test_the_image_of_one_layer_names_it_and_does_not_hold_it() -> None:
     data = image.archive("sha256:" + "ab" * 32, "amd64", "ppocr-edge:x")
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:

@@ -79,15 +79,28 @@ def test_a_config_from_windows_is_read_or_its_encoding_named(hubserving, tmp_pat
         ({}, {}, ["# one"], "hubserving_tokens: a token (number 1)"),
         ({}, {"bind": "localhost"}, [], "hubserving_bind is localhost, which is no IP address"),
         ({}, {"bind": "[::]"}, ["0" * 64], ""),
+        (
+            {"PPOCR_SERVER": "hub", "PPOCR_HOSTS": "a", "PPOCR_TOKEN_FILE": "/t"},
+            {},
+            ["a"],
+            "hubserving_server=hub: plain hub serving knows no hubserving_tokens, hubserving_hosts",
+        ),
+        ({"PPOCR_SERVER": "hub"}, {}, [], ""),
     ],
 )
 def test_settings_are_checked_by_the_containers_rules(
     hubserving, environment, changes, tokens, says
 ):
     instance = {"bind": "0.0.0.0", **changes}
-    error = hubserving.hubserving_settings_error(environment, instance, tokens)
+    error = hubserving.hubserving_settings_error(environment, instance, tokens, behind_edge=False)
     assert error.startswith(says) and bool(error) == bool(says)
     assert "pass word" not in error
+
+
+def test_behind_an_edge_plain_hub_serving_may_have_tokens(hubserving):
+    environment = {"PPOCR_SERVER": "hub", "PPOCR_TOKEN_FILE": "/etc/ppocr/tokens"}
+    instance = {"bind": "0.0.0.0"}
+    assert not hubserving.hubserving_settings_error(environment, instance, ["a"], behind_edge=True)
 
 
 def test_what_cannot_be_served_is_an_error_in_one_sentence(hubserving):

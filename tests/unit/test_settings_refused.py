@@ -28,6 +28,10 @@ SETTINGS: dict[str, tuple[dict, str]] = {
         {"ppocr_device": "gpu", "hubserving_server": "hub", "hubserving_workers_per_gpu": 2},
         "hubserving_workers_per_gpu is 2, which needs hubserving_server gunicorn",
     ),
+    "server": (
+        {"hubserving_server": "hub", "hubserving_network": "host", "hubserving_tokens": ["a"]},
+        "plain hub serving knows no hubserving_tokens",
+    ),
     "engine": (
         {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
         "only paddle runs on NVIDIA GPUs",

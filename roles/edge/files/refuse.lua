@@ -21,6 +21,9 @@ core.register_service("refuse", "http", function(applet)
     applet:set_status(tonumber(status))
     applet:add_header("Content-Type", "application/json")
     applet:add_header("Content-Length", tostring(#body))
+    if status == "401" then
+        applet:add_header("WWW-Authenticate", "Bearer")
+    end
     if retry_after ~= "0" then
         applet:add_header("Retry-After", retry_after)
     end

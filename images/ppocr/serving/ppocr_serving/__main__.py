@@ -59,6 +59,7 @@ def _run_server() -> int:
         log.warning("%s", note)
     try:
         settings = Settings.from_environment()
+        settings.check_access()
         if settings.server == "hub":
             command = _hub_command(serving)
             os.execvp(command[0], command)  # noqa: S606 - no shell wanted
