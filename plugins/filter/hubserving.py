@@ -7,7 +7,7 @@ import ipaddress
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,27 @@ def hubserving_check_config(
             "make hubserving_port and hubserving_config_file agree"
         )
     return {"data": checked.data, "notes": list(checked.notes), "error": problem}
+
+
+def hubserving_lagging(
+    hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]
+) -> list[str]:
+    """The names of hosts on which a new container failed that has proved right here.
+
+    Ansible runs a task on all hosts before the next one, so one that is behind has failed.
+
+    Args:
+        hosts: the variables of the hosts that change together.
+        step: how far this one is: its ``instance``, the ``way`` it is replaced (hosts with another
+            way are elsewhere in the tasks), and whether it is ``proven``.
+    """
+    found = []
+    for host in hosts:
+        its = host.get("__hubserving_step") or {}
+        same = its.get("instance") == step["instance"] and its["way"] in ("", step["way"])
+        if same and not its["proven"]:
+            found.append(str(host["inventory_hostname"]))
+    return found
 
 
 def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
@@ -367,6 +388,7 @@ class FilterModule:
     def filters(self) -> dict[str, object]:
         return {
             "hubserving_gave_up": hubserving_gave_up,
+            "hubserving_lagging": hubserving_lagging,
             "hubserving_memory": hubserving_memory,
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,

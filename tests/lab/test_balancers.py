@@ -155,6 +155,22 @@ def test_a_bad_batch_ends_the_update_and_a_rerun_goes_on(hosts, balancer, run, s
 
 
 @pytest.mark.full
+def test_a_batch_with_a_bad_host_stays_as_it_was(hosts, balancer, run, steady) -> None:
+    before = inspect(hosts, "{{.Id}}")
+    params = "{{ misread if inventory_hostname == 's2' else another }}"
+    settings = {"hubserving_params": params, "misread": MISREAD, "another": ANOTHER}
+    with steady() as client:
+        together = {**settings, "ppocr_serial": "100%"}
+        update = run(DEPLOY, hosts, *PARTS, extra_vars=together, expect_rc=2)
+        wait_for_all(balancer, 5)
+    assert client.lost == [] and client.answers
+    assert "s2 failed, and the hosts of a batch change together" in words(update)
+    assert inspect(hosts, "{{.Id}}") == before and parameters(hosts) == [{}] * 3
+    edges = {"ppocr\nppocr-edge\n"}
+    assert {host.run("docker ps --format '{{.Names}}' | sort").stdout for host in hosts} == edges
+
+
+@pytest.mark.full
 def test_a_rollback_in_turn_loses_no_request(hosts, run, steady) -> None:
     for host in hosts:
         host.run("printf 'FROM ppocr:1.0.0\nLABEL x=y\n' | docker build -q -t ppocr:1.0.1 -")

@@ -22,15 +22,25 @@ ROLES: dict[str, str] = {
 - ansible.builtin.set_fact:
     hubserving_replaced: "{{ ['ppocr'] if runs | default(true) else [] }}"
 """,
-    "hubserving/tasks/main.yml": """
+    "hubserving/tasks/main.yml": f"""
+- ansible.builtin.set_fact:
+    __hubserving_step: {{instance: ppocr, way: replace, proven: false}}
+  tags: [hubserving, hubserving_run]
 - ansible.builtin.command: "true"
   name: UPDATE
   tags: [hubserving, hubserving_run]
 - ansible.builtin.ping:
-  vars: {ansible_connection: "{{ 'ssh' if lost | default(false) else 'local' }}"}
+  vars: {{ansible_connection: "{{{{ 'ssh' if lost | default(false) else 'local' }}}}"}}
   tags: [hubserving, hubserving_run]
-- ansible.builtin.fail: {msg: no luck}
+- ansible.builtin.fail: {{msg: no luck}}
   when: fails | default(false)
+  tags: [hubserving, hubserving_run]
+- ansible.builtin.include_tasks:
+    file: {ROOT}/roles/hubserving/tasks/together.yml
+    apply: {{tags: [hubserving, hubserving_run]}}
+  tags: [hubserving, hubserving_run]
+- ansible.builtin.command: "true"
+  name: SWITCH
   tags: [hubserving, hubserving_run]
 """,
     "smoke_test/tasks/main.yml": """
@@ -92,6 +102,17 @@ def test_a_failure_ends_the_rollout(tmp_path: Path) -> None:
     assert "b was not updated (" in output and "no luck" in output
     assert "c, d stayed as before" in output and "c: not updated" in output
     assert released(output) == set("abcd")
+
+
+@pytest.mark.parametrize("fault", ["fails", "lost"])
+def test_a_batch_switches_together_or_not_at_all(tmp_path: Path, fault: str) -> None:
+    hosts: dict[str, dict] = {"a": {}, "b": {}, "c": {fault: True}, "d": {}, "e": {}}
+    status, output, order = roll(tmp_path, hosts, "-e", "ppocr_serial=2")
+    assert status and order == ["a+b", "c+d"], output
+    switched = re.findall(r"TASK \[hubserving : SWITCH\] \*+ ((?:\w+: \[\w+\] )+)", output)
+    assert switched == ["changed: [a] changed: [b] "]
+    assert "c failed, and the hosts of a batch change together (ppocr_serial)" in output
+    assert "d: FAILED" in output and "e: not updated" in output
 
 
 def test_a_host_that_is_lost_ends_the_rollout(tmp_path: Path) -> None:
