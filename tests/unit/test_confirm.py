@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,7 @@ def test_a_play_of_ones_own_that_calls_the_role_asks_too(
     assert here.untouched
 
 
-@pytest.mark.parametrize("answer", ["yes", "true", "Yes"])
+@pytest.mark.parametrize("answer", ["true", "Yes"])
 def test_an_answer_given_beforehand_removes(here: Here, answer: str) -> None:
     done = here.run("remove", "--limit", "ocr1", "-e", f"confirm={answer}")
     assert done.returncode == 0, words(done)
@@ -236,10 +237,13 @@ def test_an_inventory_that_is_named_is_stopped_without_a_question(here: Here) ->
     assert done.returncode == 0, words(done)
 
 
-@pytest.mark.parametrize(
-    "playbook",
-    sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml")),
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda p: p.stem)
+def test_every_playbook_begins_with_the_check_of_its_group(path: Path) -> None:
+    first = yaml.safe_load(path.read_text())[0]
+    assert first["ansible.builtin.import_playbook"] == "shared/target.yml"
+
+
+@pytest.mark.parametrize("playbook", ["remove", "deploy"])
 def test_a_group_without_a_host_is_no_success(here: Here, playbook: str) -> None:
     for arguments in (("-e", "ppocr_target=empty"), ("--limit", "other1")):
         done = here.run(playbook, "-e", "confirm=yes", *arguments)
