@@ -82,6 +82,8 @@ def test_the_hosts_become_a_swarm(run, hosts: list[Host]) -> None:
         assert texts(requests.Session(), url)
     run(DEPLOY, *PARTS).assert_unchanged()
     run(DEPLOY, *PARTS, check=True).assert_unchanged()
+    plain = run(DEPLOY, *SERVICE, more={"ppocr_cluster": "none"}, expect_rc=2)
+    assert "s1 runs ppocr as a stack of a swarm; nothing was changed" in words(plain)
 
 
 def test_a_rolling_update(run, steady, hosts: list[Host]) -> None:
