@@ -22,10 +22,23 @@ exec /usr/bin/docker "$@"
 """
 
 
-@pytest.fixture(scope="module", params=["classic", "containerd"])
+# From the distribution's testing suite, whose systemd does not start on every kernel of the lab.
+NEWEST = """
+cd /etc/apt && sed 's/trixie/testing/g' sources.list >sources.list.d/testing.list &&
+printf 'Package: *\nPin: release a=testing\nPin-Priority: 100\n' >preferences.d/testing &&
+apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes -t testing docker.io
+"""
+
+
+@pytest.fixture(
+    scope="module",
+    params=["classic", "containerd", pytest.param("newest", marks=pytest.mark.full)],
+)
 def host(request, lab) -> Iterator[Host]:
     made: Host = lab.host(HostSpec(f"store-{request.param}", suite="trixie"))
-    if request.param == "containerd":
+    if request.param == "newest":
+        made.run(NEWEST, timeout=900)
+    if request.param != "classic":
         made.put("/etc/docker/daemon.json", DAEMON_JSON)
         made.run("systemctl restart docker")
         made.wait_for("docker version")
