@@ -107,12 +107,12 @@ def resolve(models: dict[str, Any] | str | None) -> dict[str, dict[str, Any]]:
 
 def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
     """What is asked for each stage."""
-    if isinstance(models, str) and models:
-        if models not in NAMED_SETS:
-            sets = ", ".join(NAMED_SETS)
-            raise ModelError(f"ppocr_models: {models!r} is neither a mapping nor one of {sets}")
+    if isinstance(models, str) and models in NAMED_SETS:
         models = dict.fromkeys(NAMED_SETS[models], models)
     models = models or {}
+    if not isinstance(models, dict):
+        sets = ", ".join(NAMED_SETS)
+        raise ModelError(f"ppocr_models: {models!r} is neither a mapping nor one of {sets}")
     if unknown := sorted(set(models) - set(STAGES)):
         raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
     return {stage: models.get(stage) or DEFAULT_SET for stage in STAGES}
@@ -126,14 +126,17 @@ def _source(stage: str, given: Any) -> dict[str, Any]:
     return dict(source)
 
 
-def names(models: dict[str, Any] | str | None) -> dict[str, str]:
-    """What each stage's model is called: its set, or the last part of where it comes from."""
-    return {
-        stage: given
-        if isinstance(given, str)
-        else PurePosixPath(given.get("path") or given["url"].split("?")[0]).name
+def names(models: dict[str, Any] | str | None) -> str:
+    """What the models are called, in a line: the name of the set, or the last part of a path."""
+    called = {
+        stage: given if isinstance(given, str) else _last_part(given)
         for stage, given in _by_stage(models).items()
     }
+    return ", ".join(f"{stage} {name}" for stage, name in called.items())
+
+
+def _last_part(source: dict[str, str]) -> str:
+    return PurePosixPath(source.get("path") or source["url"].partition("?")[0]).name
 
 
 def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
