@@ -55,7 +55,7 @@ def read(path: Path, stage: str) -> Described:
     try:
         whole = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - texts
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError(f"{NAME} is not YAML: {error}") from error
+        raise ModelError(f"{NAME} is not YAML: {' '.join(str(error).split())}") from error
     after, steps = _section(whole, "PostProcess"), _steps(_section(whole, "PreProcess"))
     decoder = str(after.get("name") or "")
     if decoder not in _DECODERS[stage]:
