@@ -17,7 +17,7 @@ QUICK = {
     "ruff", "format", "yamllint", "shell", "spelling", "types", "settings", "ansible-lint",
     "unit-quick",
 }  # fmt: skip
-FOR_FULL = {
+FOR_FULL = {"paddle3", 
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
     *("lab-swarm", "lab-updates", "gpu-image", "soak", "bench"),
