@@ -17,10 +17,10 @@ QUICK = {
     "ruff", "format", "yamllint", "shell", "spelling", "types", "settings", "ansible-lint",
     "unit-quick",
 }  # fmt: skip
-FOR_FULL = {"paddle3", 
+FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
-    *("lab-swarm", "lab-updates", "gpu-image", "soak", "bench"),
+    *("lab-swarm", "lab-updates", "paddle3", "gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.
 STEPS = """
