@@ -137,13 +137,18 @@ suite(
     environment={"PPOCR_STOCK_URL": "http://127.0.0.1:8866"},
 )  # fmt: skip
 GPU_IMAGE = "tests/image/test_gpu_image.py"
+PADDLE_3 = "tests/image/test_paddle3_models.py"
 SOAK = "tests/service/test_soak.py"
-suite("image", "tests/image", f"--ignore={GPU_IMAGE}", tiers=DEFAULT, requires=["deploy"])
+suite(
+    "image", "tests/image", f"--ignore={GPU_IMAGE}", f"--ignore={PADDLE_3}",
+    tiers=DEFAULT, requires=["deploy"],
+)  # fmt: skip
 suite(
     "service", "tests/service", f"--ignore={SOAK}", "--browser",
     tiers=DEFAULT, requires=["deploy"], minutes=50,
 )  # fmt: skip
-# What --full adds. The image for GPUs is 2 GB to fetch, and minutes to build.
+# What --full adds. Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
+suite("paddle3", PADDLE_3, tiers=FULL, requires=["deploy"])
 suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
 suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], minutes=50)
 step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)

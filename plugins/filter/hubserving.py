@@ -173,8 +173,7 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
     """
     if not container:
         return {"host": host, "state": "absent", "engine": engine}
-    state, settings = container["State"], container["Config"]
-    labels = settings.get("Labels") or {}
+    state, settings, labels = container["State"], container["Config"], _labels(container)
     return {
         "host": host,
         "container": container["Name"].lstrip("/"),
@@ -276,6 +275,23 @@ def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
+
+
+def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
+    """The models of each container of a host, from its variables; a row where there is none."""
+    containers = host.get("__hubserving_containers") or [{}]
+    return [
+        {
+            "host": host["inventory_hostname"],
+            "container": container.get("Name", "").lstrip("/") or "absent",
+            "models": _labels(container).get("org.ppocr.models", ""),
+        }
+        for container in containers
+    ]
+
+
+def _labels(container: dict[str, Any]) -> dict[str, str]:
+    return (container.get("Config") or {}).get("Labels") or {}
 
 
 def hubserving_rollback(
@@ -395,6 +411,7 @@ class FilterModule:
             "hubserving_check_params": hubserving_check_params,
             "hubserving_settings_error": hubserving_settings_error,
             "hubserving_status_row": hubserving_status_row,
+            "hubserving_models": hubserving_models,
             "hubserving_table": hubserving_table,
             "hubserving_rollback": hubserving_rollback,
             "hubserving_own": hubserving_own,

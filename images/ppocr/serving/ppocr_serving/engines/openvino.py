@@ -1,4 +1,4 @@
-"""OpenVINO: reads Paddle inference models and ONNX as they are; the fastest engine on a CPU."""
+"""OpenVINO: reads Paddle 2 inference models and ONNX as they are; the fastest engine on a CPU."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def load(model_dir: Path, options: EngineOptions) -> OpenVinoPredictor:
     program = check_model(model_dir)
     if program.suffix not in (".pdmodel", ".onnx"):
         raise EngineError(
-            f"openvino reads inference.pdmodel and inference.onnx, {model_dir} has {program.name}"
+            f"openvino reads inference.pdmodel and inference.onnx, {model_dir} has {program.name}: "
+            "name the model in ppocr_models, and the image's build converts it"
         )
     try:
         return OpenVinoPredictor(program, options)

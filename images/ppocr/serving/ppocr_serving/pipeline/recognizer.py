@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
-from ppocr_contract.models import ModelError
+from ppocr_contract.models import ModelError, read_dictionary
 from ppocr_contract.params import RecParams, image_shape
 
 from ..engines import EngineOptions, load_predictor
@@ -24,7 +24,7 @@ from .ctc import best_characters
 _MAX_WIDTH = 4800
 
 
-def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
+def characters_of(path: Path, use_space_char: bool) -> list[str]:
     """The characters a model knows, in the order of its outputs (without the blank).
 
     Raises:
@@ -32,8 +32,7 @@ def read_dictionary(path: Path, use_space_char: bool) -> list[str]:
     """
     if not path.is_file():
         raise ModelError(f"dictionary {path} (rec_char_dict_path) does not exist")
-    characters = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    return [character.rstrip("\r") for character in characters] + [" "] * use_space_char
+    return read_dictionary(path) + [" "] * use_space_char
 
 
 class _Decode(CTCLabelDecode):
@@ -57,7 +56,7 @@ class Recognizer:
     """Reads lines."""
 
     def __init__(self, params: RecParams, options: EngineOptions) -> None:
-        dictionary = read_dictionary(Path(params.rec_char_dict_path), params.use_space_char)
+        dictionary = characters_of(Path(params.rec_char_dict_path), params.use_space_char)
         options = dataclasses.replace(options, logits=True)
         self._predict = load_predictor(params.rec_model_dir, options)
         self._threads = options.parallel

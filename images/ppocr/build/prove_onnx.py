@@ -1,0 +1,98 @@
+"""Compares a converted model with its original on drawn pictures: Paddle 3 against OpenVINO.
+
+Runs in the converter's environment. Prints one line; exit status 1 if the outputs differ by more than
+the tolerance, or a recogniser's characters differ.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import paddle
+from PIL import Image, ImageDraw, ImageFont
+
+#: Of outputs, which are probabilities.
+TOLERANCE = 1e-3
+#: Height and width of the pictures where the model leaves them open: lines, and pages.
+_LINE_HEIGHT, _LINE_WIDTHS = 48, (320, 480, 1120)
+_PAGES = ((640, 640), (736, 960))
+_BATCHES = (1, 2)
+#: How OpenVINO names the operators it could not convert.
+_FAILED = re.compile(r"Conversion is failed for: (.+)")
+_WORDS = ("Invoice 2023-11-27", "Total: 1,284.50", "PaddleOCR serves this line", "0123456789 ABCxyz")
+
+
+def drawn(height: int, width: int, seed: int) -> np.ndarray:
+    """A picture with words in it: float32 (3, h, w) in -1 .. 1."""
+    random = np.random.default_rng(seed)
+    picture = Image.new("RGB", (width, height), (248, 246, 240))
+    pen, size = ImageDraw.Draw(picture), 26 if height >= 48 else height // 2
+    font = ImageFont.load_default(size)
+    for number, top in enumerate(range(max(0, (height % 60 - size) // 2), height, 60)):
+        words = _WORDS[(seed + number) % len(_WORDS)]
+        pen.text((8 + int(random.integers(24)), top), words * 2, font=font, fill=(20, 20, 40))
+    pixels = np.asarray(picture, np.float32) + random.normal(0, 6, (height, width, 3))
+    return (pixels.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
+
+
+def shapes(stage: str, given: ov.PartialShape) -> list[tuple[int, int]]:
+    """Heights and widths to compare in: what the model fixes, it gets."""
+    fixed = [dimension.get_length() if dimension.is_static else 0 for dimension in list(given)[2:]]
+    usual = _PAGES if stage == "det" else [(_LINE_HEIGHT, width) for width in _LINE_WIDTHS]
+    found = [(fixed[0] or height, fixed[1] or width) for height, width in usual]
+    return list(dict.fromkeys(found))
+
+
+def characters(output: np.ndarray) -> list[list[int]]:
+    """What CTC makes of each line: the best class of each step, repetitions and blanks left out."""
+    best = output.argmax(-1)
+    return [
+        [int(c) for c, before in zip(line, [0, *line[:-1]], strict=True) if c and c != before]
+        for line in best
+    ]
+
+
+def prove(folder: Path) -> str:
+    stage = folder.name
+    config = paddle.inference.Config(str(folder), "inference")
+    config.disable_glog_info()
+    config.disable_gpu()
+    original = paddle.inference.create_predictor(config)
+    core = ov.Core()
+    try:
+        model = core.compile_model(
+            core.read_model(folder / "inference.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
+    except RuntimeError as error:
+        failed = _FAILED.search(str(error))
+        on = f"operator {failed[1]}" if failed else " ".join(str(error).split())
+        sys.exit(f"OpenVINO cannot load what paddle2onnx makes of it: {on}")
+    worst, lines = [], 0
+    for height, width in shapes(stage, model.input(0).get_partial_shape()):
+        for batch in _BATCHES:
+            pictures = np.stack([drawn(height, width, seed) for seed in range(batch)])
+            handle = original.get_input_handle(original.get_input_names()[0])
+            handle.copy_from_cpu(pictures)
+            original.run()
+            right = original.get_output_handle(original.get_output_names()[0]).copy_to_cpu()
+            made = model(pictures)[0]
+            if made.shape != right.shape:
+                sys.exit(f"its output has the shape {made.shape}, the original's {right.shape}")
+            worst.append(float(np.abs(made - right).max()))
+            if stage == "rec" and characters(made) != characters(right):
+                sys.exit("it reads other characters than the original")
+            lines += batch
+    most = max(worst)
+    if not all(difference <= TOLERANCE for difference in worst):  # nor no number
+        sys.exit(f"its outputs differ from the original's by {most:.2g}, more than {TOLERANCE}")
+    return f"on {lines} drawn pictures its outputs differ from the original's by {most:.1g} at most"
+
+
+if __name__ == "__main__":
+    os.environ["FLAGS_enable_pir_api"] = "1"
+    print(prove(Path(sys.argv[1])))

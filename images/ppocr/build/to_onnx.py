@@ -1,0 +1,96 @@
+"""Turns the models that Paddle 3 wrote into ONNX, in place, and proves each against its original.
+
+A model that paddle2onnx cannot convert, or that answers otherwise afterwards, ends the build with one
+sentence: the stage, the file, the operator. paddle2onnx ends in many ways, among them with a signal, or
+well and with no file; so it runs in a process of its own, and what counts is the file.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ppocr_contract.models import ONNX_FILE, STAGES, write_manifest
+
+HERE = Path(__file__).parent
+PROGRAM, PARAMETERS = "inference.json", "inference.pdiparams"
+_REMEDY = "give the model as .onnx, or exported by Paddle 2 (inference.pdmodel)"
+#: Where what paddle2onnx says of an error begins, among colours and times.
+_ERROR = re.compile(r"\[ERROR\](?:\[Paddle2ONNX\])?\s*(?P<said>.+?)\s*(?:\x1b|$)", re.MULTILINE)
+
+
+def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(python), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def converted(python: Path, folder: Path) -> str:
+    """Write the folder's model as ONNX beside it; return what paddle2onnx said if it cannot."""
+    target = folder / ONNX_FILE
+    done = run(
+        python, "-m", "paddle2onnx.command", "--optimize_tool=None", f"--model_dir={folder}",
+        f"--model_filename={PROGRAM}", f"--params_filename={PARAMETERS}", f"--save_file={target}",
+    )  # fmt: skip
+    if target.is_file() and target.stat().st_size and not done.returncode:
+        return ""
+    error = _ERROR.search(done.stdout + done.stderr)
+    return error["said"] if error else f"it ended with {done.returncode} and wrote no model"
+
+
+def operator_at_fault(python: Path, folder: Path) -> str:
+    """The first operator of a program that cannot be converted with what comes before it."""
+    whole = json.loads((folder / PROGRAM).read_text())
+    block = whole["program"]["regions"][0]["blocks"][0]
+    *operators, fetch = block["ops"]
+    results = [i for i, op in enumerate(operators) if isinstance(op["O"], list) and op["O"]]
+
+    def fails(index: int) -> bool:
+        with tempfile.TemporaryDirectory() as part:
+            block["ops"] = [*operators[: index + 1], _fetching(fetch, operators[index])]
+            Path(part, PROGRAM).write_text(json.dumps(whole))
+            Path(part, PARAMETERS).symlink_to(folder / PARAMETERS)
+            return bool(converted(python, Path(part)))
+
+    first = bisect.bisect_left(results, True, key=fails)
+    name = operators[results[min(first, len(results) - 1)]]["#"]
+    return str(name).rpartition(".")[2]
+
+
+def _fetching(fetch: dict[str, Any], operator: dict[str, Any]) -> dict[str, Any]:
+    """A fetch operator that hands out what another one makes."""
+    made = operator["O"][0]
+    result = {**fetch["O"][0], "TT": made["TT"]}
+    return {**fetch, "I": [{"%": made["%"]}], "O": [result]}
+
+
+def convert(python: Path, folder: Path) -> None:
+    what = f"ppocr_models.{folder.name}: {PROGRAM} cannot be converted to ONNX"
+    if said := converted(python, folder):
+        operator = operator_at_fault(python, folder)
+        sys.exit(f"{what}, paddle2onnx stumbles on operator {operator} ({said}): {_REMEDY}")
+    proof = run(python, str(HERE / "prove_onnx.py"), str(folder))
+    if proof.returncode:
+        last = (proof.stdout + proof.stderr).strip().splitlines()[-1:]
+        sys.exit(f"{what}, {''.join(last) or f'the proof ended with {proof.returncode}'}: {_REMEDY}")
+    print(f"note: model {folder.name} was converted to ONNX: {proof.stdout.strip()}")
+    for name in (PROGRAM, PARAMETERS):
+        (folder / name).unlink()
+
+
+def main(converter: Path, models: Path) -> None:
+    folders = [models / stage for stage in STAGES if (models / stage / PROGRAM).is_file()]
+    for folder in folders:
+        convert(converter / "bin/python", folder)
+    if folders:
+        write_manifest(models)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,53 @@
+"""How many classes a model tells apart: the width of its last layer, read from its file.
+
+Of a recognition model that is the number of characters it knows, and a blank. What a file does not
+say, because its shape is computed as it runs, is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from . import protobuf
+
+
+def classes(program: Path) -> int | None:
+    """The number of classes of a program file of any form; None if the file does not say it."""
+    read = {".onnx": _of_onnx, ".pdmodel": _of_paddle_2, ".json": _of_paddle_3}[program.suffix]
+    try:
+        sizes = read(program.read_bytes())
+    except (ValueError, LookupError, TypeError, StopIteration, RuntimeError):
+        return None
+    return sizes[-1] if sizes and sizes[-1] > 0 else None
+
+
+def _of_onnx(content: bytes) -> list[int]:
+    """Sizes of the first output: ModelProto.graph.output, and in it type.tensor_type.shape.dim."""
+    output = next(protobuf.messages(memoryview(content), 7, 12))
+    sizes = (protobuf.numbers(dim, 1) for dim in protobuf.messages(output, 2, 1, 2, 1))
+    return [(size or [-1])[0] for size in sizes]
+
+
+def _of_paddle_2(content: bytes) -> list[int]:
+    """Sizes of what the fetch operator takes: ProgramDesc.blocks, of which the first one runs."""
+    block = next(protobuf.messages(memoryview(content), 1))
+    fetched = next(
+        bytes(next(protobuf.messages(operator, 1, 2)))
+        for operator in protobuf.messages(block, 4)
+        if bytes(next(protobuf.messages(operator, 3))) == b"fetch"
+    )
+    # VarDesc.type.lod_tensor.tensor.dims
+    return next(
+        protobuf.numbers(tensor, 2)
+        for variable in protobuf.messages(block, 3)
+        if bytes(next(protobuf.messages(variable, 1))) == fetched
+        for tensor in protobuf.messages(variable, 2, 3, 1)
+    )
+
+
+def _of_paddle_3(content: bytes) -> list[int]:
+    """Sizes of what the fetch operator hands out."""
+    operators = json.loads(content)["program"]["regions"][0]["blocks"][0]["ops"]
+    fetch = next(op for op in operators if op["#"].rpartition(".")[2] == "fetch")
+    return list(fetch["O"][0]["TT"]["D"][1])
