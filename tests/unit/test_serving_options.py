@@ -68,5 +68,5 @@ def test_what_is_not_allowed_is_named(options, words):
 
 
 def test_a_module_of_lines_takes_none():
-    with pytest.raises(RequestError, match="this module takes none"):
+    with pytest.raises(RequestError, match="this module takes no options"):
         request_options.read({"drop_score": 0.6}, ())

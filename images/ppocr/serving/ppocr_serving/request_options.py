@@ -54,8 +54,8 @@ def read(options: object, allowed: Iterable[str]) -> dict[str, Any]:
     allowed = tuple(allowed)
     for name in options:
         if name not in allowed:
-            known = f"known are {', '.join(allowed)}" if allowed else "this module takes none"
-            raise RequestError(f"options: unknown option {name[:40]}: {known}", "options")
+            known = ", ".join(allowed) or "none, this module takes no options"
+            raise RequestError(f"options: unknown option {name[:40]}: known are {known}", "options")
     read_ = {name: _checked(name, value) for name, value in options.items()}
     if any(name.startswith("det_limit_") for name in read_):
         read_["det_limit_pixels"] = _PIXELS

@@ -12,6 +12,7 @@ from .reading import Reading
 
 _LOW = 96  # pixels of the shorter side
 _SURE = 0.9  # of right readings of such pictures none was below 0.95
+_UNSURE = 0.8  # what is read less surely is no text, however much of it there is
 
 
 def may_be_one(image: np.ndarray) -> bool:
@@ -42,8 +43,9 @@ def is_one(picture: Reading, lines: list[Reading], boxes: np.ndarray, image: np.
     """
     found = "".join(line.text for line in lines).replace(" ", "")
     text = picture.text.replace(" ", "")
-    if picture.confidence < _SURE or text == found or len(text) < len(found):
+    least = min((line.confidence for line in lines), default=0.0)
+    if text == found or picture.confidence < _SURE or picture.confidence <= least:
         return False
-    if picture.confidence <= min((line.confidence for line in lines), default=0.0):
+    if len(text) < len(found) and least > _UNSURE:
         return False
     return _one_row(boxes, image.shape[1] >= image.shape[0])
