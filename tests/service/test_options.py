@@ -2,18 +2,17 @@
 
 import pictures
 import pytest
+from PIL import Image, ImageDraw
 
 from tests import pdfs
 from tests.containers import encoded
 from tests.service.odd_pictures import sent
 
 LARGE, TURNED = encoded("large.png"), encoded("rotated-180.png")
+#: Thresholds are a model's own.
 DEFAULTS = {
     "det_limit_side_len": 960,
     "det_limit_type": "max",
-    "det_db_thresh": 0.3,
-    "det_db_box_thresh": 0.6,
-    "det_db_unclip_ratio": 1.5,
     "use_angle_cls": True,
     "use_doc_orientation_classify": False,
     "drop_score": 0.5,
@@ -79,6 +78,20 @@ def test_words_stand_in_their_line_one_after_another(service):
         assert [*edges, right] == sorted([*edges, right])
     (model, *_), *_ = results(service, encoded("mixed.jpg"), return_word_box=True)[:1], None
     assert [word["text"] for word in model["words"]][:3] == ["型", "号", "PP-OCR"]
+
+
+def test_lines_around_lines_cost_no_worker(service):
+    rings = Image.new("L", (1400, 1400), "white")
+    for side in range(10, 690, 12):
+        ImageDraw.Draw(rings).rectangle((side, side, 1400 - side, 1400 - side), outline=0, width=5)
+    body = {"images": [pictures.saved(rings, "PNG")] * 4}
+    body["options"] = {"det_db_thresh": 0, "det_db_box_thresh": 0, "det_db_unclip_ratio": 2.5}
+    for least in (0, 0.001, 0.05):
+        body["options"]["det_db_thresh"] = least
+        status, _ = service.predict("ocr_system", body)
+        assert status in (200, 422)
+    assert service.metric("ppocr_worker_memory_bytes") < 1.5e9
+    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 0
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ class OcrModule(RunModule):
                 )
             if options is not None:
                 report.options = request_options.read(options, self.request_options)
+                # May take the time of several pages, however small its pictures are.
+                report.large = "det_limit_pixels" in report.options
             if pdfs is None:
                 return self._answer(report, images, until)
             # Looked at first: a request that is wrong costs no inference.

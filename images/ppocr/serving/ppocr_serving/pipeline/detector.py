@@ -40,8 +40,8 @@ _STRIP_AREA = 8
 #: too, for lines of so many pixels' height at least.
 _COARSE = (192, 96)
 _COARSE_LINE = 16
-#: Where det_limit_pixels is set: what is larger than so many eighths of it is searched in tiles.
-_PAGES_AT_ONCE = 2
+#: Where det_limit_pixels is set: more pixels than two of stock's pages are searched in tiles.
+_AT_ONCE = 2 * 960**2
 
 
 def scaled(image: np.ndarray, ratio: float) -> np.ndarray:
@@ -89,7 +89,7 @@ class _Resize(DetPreProcess):
 
     def is_page(self, height: int, width: int) -> bool:
         """Whether the network takes a scaled picture at once; else in tiles."""
-        if height * width > self._most / _STRIP_AREA * _PAGES_AT_ONCE:
+        if self._most < math.inf and height * width > _AT_ONCE:
             return False
         if self.limit_type != "max":
             return max(height, width) <= _MAX_SIDE

@@ -14,7 +14,7 @@ from ..threads import Threads
 from . import single_line
 from .classifier import Classifier
 from .detector import Detector
-from .image import crop_line
+from .image import crop_line, crop_lines
 from .order import reading_order
 from .reading import Reading
 from .recognizer import Recognizer
@@ -91,7 +91,7 @@ class System:
     def _search(self, image: np.ndarray) -> _Page:
         boxes = reading_order(self._detect(image))
         with stage("crop"):
-            lines = [crop_line(image, box) for box in boxes]
+            lines = crop_lines(image, boxes)
             if single_line.may_be_one(image):
                 lines.append(crop_line(image, single_line.whole(image)))
         turned = [False] * len(lines)
