@@ -55,10 +55,10 @@ def check_status(answer: Answer) -> Problems:
     return problems
 
 
-def _check_keys(what: str, item: Any, keys: tuple[str, ...]) -> Problems:
+def _check_keys(what: str, item: Any, keys: tuple[str, ...], *optional: str) -> Problems:
     if not isinstance(item, dict):
         return [f"{what} is not an object"]
-    if set(item) != set(keys):
+    if set(item) - set(optional) != set(keys):
         return [f"{what} has the keys {sorted(item)} instead of {sorted(keys)}"]
     return []
 
@@ -90,7 +90,7 @@ def check_system_lines(lines: Any) -> Problems:
     problems: Problems = []
     for number, line in enumerate(lines, 1):
         what = f"line {number}"
-        wrong = _check_keys(what, line, ("text", "confidence", "text_region"))
+        wrong = _check_keys(what, line, ("text", "confidence", "text_region"), "words")
         if not wrong:
             if not isinstance(line["text"], str):
                 wrong.append(f"{what}: text is not a string")

@@ -147,6 +147,7 @@ def samples() -> list[Sample]:
             answer=tuple(reversed(turned)),
             needs={
                 "use_angle_cls": True,
+                "use_doc_orientation_classify": False,  # its lines have the upright page's order
                 "det_limit_side_len": {"min": 640},
                 "drop_score": SURE,
             },

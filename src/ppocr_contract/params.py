@@ -41,6 +41,7 @@ class DetParams(_EngineParams):
     det_model_dir: str = f"{MODELS_ROOT}/det"
     det_limit_side_len: int = 960  # pixels; what det_limit_type limits
     det_limit_type: str = "max"  # max: the longer side is at most this; min: the shorter at least
+    det_limit_pixels: int = 0  # the network's input has at most so many; 0: whatever the others say
     det_db_thresh: float = 0.3  # a pixel counts as text from this probability on
     det_db_box_thresh: float = 0.6  # a box is kept from this mean probability on
     det_db_unclip_ratio: float = 1.5  # how far a box is widened
@@ -77,6 +78,10 @@ class SystemParams(DetParams, ClsParams, RecParams):
 
     use_angle_cls: bool = True
     drop_score: float = 0.5  # lines below this confidence are left out
+    use_doc_orientation_classify: bool = (
+        False  # read pages that lie on their side, or on their head
+    )
+    return_word_box: bool = False  # words of each line, with their places
 
     def _stage(self, kind: type[T]) -> T:
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

@@ -4,8 +4,11 @@ import base64
 import struct
 import zlib
 
+import numpy as np
 import pictures
 from PIL import Image, ImageDraw, ImageFont
+
+from smoke_tests.draw_samples import CHINESE_FONTS, find_font
 
 TURNS = {
     1: None,
@@ -75,6 +78,63 @@ def _grey_tiff(width, height, *more, data=None, rows_a_strip=None):
         *more,
     ]  # fmt: skip
     return tiff(*sorted(entries, key=lambda entry: entry[0]), data=data)
+
+
+def face(size):
+    font = str(find_font(CHINESE_FONTS))
+    return ImageFont.truetype(font, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def tight(text, size, margin=2):
+    """One line, cut out so that nothing but so many pixels is left around it."""
+    left, top, right, bottom = face(size).getbbox(text)
+    picture = Image.new("L", (right - left + 2 * margin, bottom - top + 2 * margin), "white")
+    ImageDraw.Draw(picture).text((margin - left, margin - top), text, "black", face(size))
+    return picture
+
+
+def wide(lines, size):
+    """Lines as high as a picture ten times as wide as high has room for."""
+    width = int(max(face(size).getlength(line) for line in lines)) + size
+    picture = Image.new("L", (width, width // 10), "white")
+    for row, line in enumerate(lines):
+        place = (size // 2, int((row + 0.5) / len(lines) * picture.height))
+        ImageDraw.Draw(picture).text(place, line, "black", face(size), anchor="lm")
+    return picture
+
+
+def columns(lines, size=36, step=70):
+    """Lines written from top to bottom, the first on the right."""
+    longest = max(map(len, lines))
+    picture = Image.new("L", (step * len(lines) + 40, int(longest * size * 1.1) + 60), "white")
+    for column, line in enumerate(lines):
+        left = picture.width - 20 - step * (column + 1) + (step - size) // 2
+        for row, character in enumerate(line):
+            ImageDraw.Draw(picture).text(
+                (left, 30 + row * size * 1.1), character, "black", face(size)
+            )
+    return picture
+
+
+def deep_png(picture):
+    """A PNG with 16 bits for each of red, green and blue."""
+    values = np.asarray(picture.convert("RGB"), np.uint16) * 257
+    height, width = values.shape[:2]
+    rows_ = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    data = _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows_)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
+
+
+def deep_tiff(picture):
+    """A TIFF with 16 bits for each of red, green and blue."""
+    data = (np.asarray(picture.convert("RGB"), np.uint16) * 257).astype("<u2").tobytes()
+    data += struct.pack("<LLL", 16, 16, 16)
+    return tiff(
+        (256, 4, 1, picture.width), (257, 4, 1, picture.height), (258, 4, 3, 8 + len(data) - 12),
+        (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, 3), (278, 4, 1, picture.height),
+        (279, 4, 1, len(data) - 12), data=data,
+    )  # fmt: skip
 
 
 def _chunk(kind, data):

@@ -49,6 +49,8 @@ def readable():
         "palette": saved(page("P"), "PNG"),
         "bilevel": saved(page("1"), "PNG"),
         "jpeg": saved(page(), "JPEG", quality=90),
+        "16 bits, tiff": saved(page("I;16"), "TIFF"),
+        "cmyk tiff": saved(page("CMYK"), "TIFF", compression="tiff_lzw"),
         "cmyk jpeg": saved(page("CMYK"), "JPEG", quality=95),
         "exif 3": turned(3),
         "exif 6": turned(6),

@@ -1,7 +1,7 @@
 """ocr_det: finds the lines of each image."""
 
 from paddlehub.module.module import moduleinfo, serving
-from ppocr_serving import runtime
+from ppocr_serving import request_options, runtime
 from ppocr_serving.hubmodule import OcrModule, debug, params_beside
 
 
@@ -15,6 +15,8 @@ from ppocr_serving.hubmodule import OcrModule, debug, params_beside
 )
 class OCRDet(OcrModule):
     """Text detection."""
+
+    request_options = request_options.DETECTION
 
     def read_params(self):
         return params_beside(__file__)

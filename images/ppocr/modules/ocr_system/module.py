@@ -1,7 +1,7 @@
 """ocr_system: finds the lines of each image, turns them upright and reads them."""
 
 from paddlehub.module.module import moduleinfo, serving
-from ppocr_serving import runtime
+from ppocr_serving import request_options, runtime
 from ppocr_serving.hubmodule import OcrModule, debug, params_beside
 
 
@@ -16,6 +16,8 @@ from ppocr_serving.hubmodule import OcrModule, debug, params_beside
 class OCRSystem(OcrModule):
     """Detection, direction and recognition."""
 
+    request_options = request_options.SYSTEM
+
     def read_params(self):
         return params_beside(__file__)
 
@@ -23,18 +25,24 @@ class OCRSystem(OcrModule):
         return runtime.system(self.params, self.options)
 
     def predict(self, images):
-        """Per image a list of {"text", "confidence", "text_region"}, in reading order."""
-        return [
-            [
-                {
-                    "text": line.text,
-                    "confidence": line.confidence,
-                    "text_region": line.box.astype(int).tolist(),
-                }
-                for line in lines
+        """Per image a list of {"text", "confidence", "text_region"}, in reading order.
+
+        With ``return_word_box`` each has its words, too: {"text", "text_region"}.
+        """
+        return [[self._answered(line) for line in lines] for lines in self.pipeline()(images)]
+
+    def _answered(self, line):
+        answer = {
+            "text": line.text,
+            "confidence": line.confidence,
+            "text_region": line.box.astype(int).tolist(),
+        }
+        if self.params.return_word_box:
+            answer["words"] = [
+                {"text": word.text, "text_region": word.box.astype(int).tolist()}
+                for word in line.words
             ]
-            for lines in self.pipeline()(images)
-        ]
+        return answer
 
     @serving
     def serving_method(self, images=None, **kwargs):

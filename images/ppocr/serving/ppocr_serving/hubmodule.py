@@ -7,6 +7,7 @@ one request is answered; loading, decoding and refusing what the contract does n
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import runpy
@@ -22,7 +23,7 @@ from paddlehub.module.module import RunModule
 from ppocr_contract.models import ModelError, check_model
 from ppocr_contract.settings import Settings
 
-from . import runtime
+from . import request_options, runtime
 from .cpus import available_cpus
 from .engines import EngineError, EngineOptions
 from .files import from_base64
@@ -74,6 +75,8 @@ class OcrModule(RunModule):
 
     #: Whether an image is a page, so that pages of PDFs can be read too.
     reads_pages = True
+    #: Names of the parameters that a request may set; see :mod:`.request_options`.
+    request_options: tuple[str, ...] = ()
 
     def __init__(
         self, use_gpu: bool = False, enable_mkldnn: bool = False, engine: str | None = None
@@ -81,7 +84,7 @@ class OcrModule(RunModule):
         super().__init__()
         if use_gpu:
             require_visible_device()
-        self.params = self.read_params()
+        self._params = self.read_params()
         self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
         cpus = available_cpus()
@@ -90,18 +93,26 @@ class OcrModule(RunModule):
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=inferences(cpus, self.limits.workers) if engine == "openvino" else cpus,
-            gpu_mem=self.params.gpu_mem,
+            gpu_mem=self._params.gpu_mem,
             precision=self.limits.precision,
             width_step=self.limits.width_step if engine == "openvino" else 1,
         )
         # A missing model is told now; the predictors themselves are made after any fork.
-        for name, value in vars(self.params).items():
+        for name, value in vars(self._params).items():
             if name.endswith("_model_dir"):
                 check_model(Path(value))
 
     def read_params(self) -> Any:
         """The module's parameters."""
         raise NotImplementedError
+
+    @property
+    def params(self) -> Any:
+        """The module's parameters, with what the request at hand asks for in their place."""
+        report = current()
+        if report is None or not report.options:
+            return self._params
+        return dataclasses.replace(self._params, **report.options)
 
     def pipeline(self) -> Any:
         """The loaded stage or system."""
@@ -123,19 +134,28 @@ class OcrModule(RunModule):
         """
         return [[] if place is None else results[place] for place in places]
 
-    def answer(self, images: Any = None, pdfs: Any = None, **unknown: Any) -> list[Any]:
+    def answer(
+        self, images: Any = None, pdfs: Any = None, options: Any = None, **unknown: Any
+    ) -> list[Any]:
         """Answer a request's ``images`` (base64 strings), then the pages of its ``pdfs``.
 
         Raises:
-            RequestError: no images or too many, bad base64, or a key the contract does not know;
-                among them ``paths``, with which stock modules open files of the server.
+            RequestError: no images or too many, bad base64, options that are not allowed, or a key
+                the contract does not know; among them ``paths``, with which stock modules open
+                files of the server.
         """
         report = current() or Report()
         until = self.room.patience()
         try:
             if unknown:
                 names = ", ".join(sorted(name[:40] for name in unknown))
-                raise RequestError(f"unknown key {names}: only images and pdfs are accepted", "key")
+                raise RequestError(
+                    f"unknown key {names}: only images, pdfs and options are accepted", "key"
+                )
+            if options is not None:
+                report.options = request_options.read(options, self.request_options)
+                # May take the time of several pages, however small its pictures are.
+                report.large = "det_limit_pixels" in report.options
             if pdfs is None:
                 return self._answer(report, images, until)
             # Looked at first: a request that is wrong costs no inference.
@@ -172,7 +192,9 @@ class OcrModule(RunModule):
             numbers, pictures = zip(*group, strict=True)
             with self.room.held(sum(picture.cost for picture in pictures), until) as keep:
                 decoded = self.threads.map(self._decode, pictures)
-                keep(sum(getattr(image, "nbytes", 0) for image in decoded))
+                # A page that is turned upright is there twice.
+                copies = 2 if getattr(self.params, "use_doc_orientation_classify", False) else 1
+                keep(copies * sum(getattr(image, "nbytes", 0) for image in decoded))
                 self._read(report, dict(zip(numbers, decoded, strict=True)), results, places)
                 del decoded  # before others take its room
         report.count_lines(results)

@@ -20,9 +20,11 @@ class Report:
     """One request: pictures and pages, lines, pixels, seconds by stage, and its problem if any.
 
     ``large`` requests leave room and threads to others (see memory and turns).
+    ``options`` are what the request asks to be done otherwise than the parameters say.
     """
 
     large: bool = False
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     images: int = 0
     lines: int = 0
     pixels: int = 0

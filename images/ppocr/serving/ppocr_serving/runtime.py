@@ -10,6 +10,7 @@ Modules that use the same model share it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 
 from ppocr_contract.params import SystemParams
 
+from . import request_options
 from .engines import EngineOptions
 from .threads import Threads
 
@@ -39,6 +41,13 @@ def threads(options: EngineOptions) -> Threads:
         return _threads(options.engine, count)
 
 
+def _loaded(params: Any) -> Any:
+    """What a model is loaded with: the parameters without those that a request may set."""
+    fields = {field.name: field.default for field in dataclasses.fields(params)}
+    mine = (name for name in request_options.SET if name in fields)
+    return dataclasses.replace(params, **{name: fields[name] for name in mine})
+
+
 @functools.cache
 def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
     """Begin to load a stage."""
@@ -57,7 +66,7 @@ def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
 
 def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
     try:
-        return _begin(kind, params, options).result()
+        return _begin(kind, _loaded(params), options).result()
     except BaseException:
         _begin.cache_clear()  # the next request tries again
         raise
@@ -66,7 +75,7 @@ def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
 def detector(params: Any, options: EngineOptions) -> Any:
     """The :class:`~ppocr_serving.pipeline.detector.Detector` for these settings."""
     with _loading:
-        return _stage("det", params, options)
+        return _stage("det", params, options).with_params(params)
 
 
 def classifier(params: Any, options: EngineOptions) -> Any:
@@ -81,32 +90,28 @@ def recognizer(params: Any, options: EngineOptions) -> Any:
         return _stage("rec", params, options)
 
 
-@functools.cache
-def _system(params: SystemParams, options: EngineOptions) -> Any:
-    from .pipeline.system import System
-
-    # All begun before the first is waited for: reading and compiling a model takes one CPU.
-    _begin("rec", params.rec, options)
-    _begin("det", params.det, options)
-    return System(
-        detector(params.det, options),
-        classifier(params.cls, options) if params.use_angle_cls else None,
-        recognizer(params.rec, options),
-        params.drop_score,
-        threads(options),
-    )
-
-
 def system(params: SystemParams, options: EngineOptions) -> Any:
     """The :class:`~ppocr_serving.pipeline.system.System` for these settings."""
+    from .pipeline.system import System
+
+    turns = params.use_angle_cls or params.use_doc_orientation_classify
     with _loading:
-        return _system(params, options)
+        # All begun before the first is waited for: reading and compiling a model takes one CPU.
+        _begin("rec", _loaded(params.rec), options)
+        _begin("det", _loaded(params.det), options)
+        return System(
+            detector(params.det, options),
+            classifier(params.cls, options) if turns else None,
+            recognizer(params.rec, options),
+            params,
+            threads(options),
+        )
 
 
 def _after_fork() -> None:
     global _loading
     _loading = threading.RLock()
-    for cached in (_threads, _begin, _system):
+    for cached in (_threads, _begin):
         cached.cache_clear()
 
 

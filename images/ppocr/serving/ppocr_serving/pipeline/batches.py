@@ -21,13 +21,18 @@ def by_width(lines: list[np.ndarray], size: int) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
+def scaled_width(line: np.ndarray, height: int, width: int) -> int:
+    """How wide a line scaled to ``height`` is: ``width`` at most."""
+    return min(width, math.ceil(height * aspect(line)))
+
+
 def resize_and_pad(line: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale a line to ``height``, at most ``width`` wide; pad to it.
 
     Takes BGR uint8 (h, w, 3); returns float32 (3, height, width) in -1..1, zero where padded.
     """
-    scaled_width = min(width, math.ceil(height * aspect(line)))
-    scaled = cv2.resize(line, (scaled_width, height)).astype(np.float32)
+    taken = scaled_width(line, height, width)
+    scaled = cv2.resize(line, (taken, height)).astype(np.float32)
     padded = np.zeros((3, height, width), np.float32)
-    padded[:, :, :scaled_width] = (scaled.transpose(2, 0, 1) / 255 - 0.5) / 0.5
+    padded[:, :, :taken] = (scaled.transpose(2, 0, 1) / 255 - 0.5) / 0.5
     return padded

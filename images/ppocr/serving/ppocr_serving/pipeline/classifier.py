@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from rapidocr.ch_ppocr_cls.utils import ClsPostProcess
 
@@ -14,7 +13,7 @@ from .batches import by_width, resize_and_pad
 
 
 class Classifier:
-    """Tells the direction of lines and turns them upright."""
+    """Tells the direction of lines."""
 
     def __init__(self, params: ClsParams, options: EngineOptions) -> None:
         self._predict = load_predictor(params.cls_model_dir, options)
@@ -37,9 +36,6 @@ class Classifier:
                 results[index] = (label, float(score))
         return results
 
-    def turn_upright(self, lines: list[np.ndarray]) -> list[np.ndarray]:
-        """The lines, those turned by 180 with enough confidence turned back."""
-        return [
-            cv2.rotate(line, cv2.ROTATE_180) if "180" in label and score > self._threshold else line
-            for line, (label, score) in zip(lines, self(lines), strict=True)
-        ]
+    def turned(self, lines: list[np.ndarray]) -> list[bool]:
+        """Whether each line stands on its head, with enough confidence."""
+        return ["180" in label and score > self._threshold for label, score in self(lines)]

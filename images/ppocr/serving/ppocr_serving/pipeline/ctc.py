@@ -29,3 +29,14 @@ def best_characters(output: np.ndarray, logits: bool) -> tuple[np.ndarray, np.nd
     if len(rows):
         sure[shown] = 1 / cv2.exp(rows).sum(axis=1)
     return best, sure
+
+
+def first_of_each(steps: np.ndarray) -> np.ndarray:
+    """At which steps a character begins: of the same class one after another, one is read.
+
+    Args:
+        steps: the likeliest class of each step, int64 (steps,).
+    """
+    begins: np.ndarray = steps != BLANK
+    begins[1:] &= steps[1:] != steps[:-1]
+    return begins

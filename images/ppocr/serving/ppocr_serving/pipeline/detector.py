@@ -6,6 +6,7 @@ Operators are rapidocr's; what differs from PaddleOCR's predict_det.py is put ri
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -17,6 +18,8 @@ from ppocr_contract.params import DetParams
 
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
+from .scales import whole_lines
+from .tiles import tiles
 
 #: See EngineOptions: the first two layers. In bf16 altogether corners move three times as much.
 EXACT_SHARE = 0.04
@@ -33,16 +36,27 @@ _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no furthe
 _STRIP_ASPECT = 4
 _STRIP_SHARE = 0.7
 _STRIP_AREA = 8
-#: Of the network's input, pixels: the length of a tile, and what two neighbours see of each other.
-_TILE = 960
-_SHARED = 256
+#: Letters of a strip may be as high as its shorter side: it is searched with that at these lengths,
+#: too, for lines of so many pixels' height at least.
+_COARSE = (192, 96)
+_COARSE_LINE = 16
+#: Where det_limit_pixels is set: more pixels than two of stock's pages are searched in tiles.
+_AT_ONCE = 2 * 960**2
+
+
+def scaled(image: np.ndarray, ratio: float) -> np.ndarray:
+    """``image`` times ``ratio``, with sides that are multiples of the network's stride."""
+    sides = (int(length * ratio) for length in (image.shape[1], image.shape[0]))
+    size = tuple(max(round(length / _STRIDE) * _STRIDE, _STRIDE) for length in sides)
+    return cv2.resize(image, size)
 
 
 class _Resize(DetPreProcess):
     """DetResizeForTest of PaddleOCR: never smaller than one stride, tiny images padded."""
 
-    def __init__(self, limit_side_len: int, limit_type: str) -> None:
-        super().__init__(limit_side_len, limit_type, _MEAN, _STD)
+    def __init__(self, params: DetParams) -> None:
+        super().__init__(params.det_limit_side_len, params.det_limit_type, _MEAN, _STD)
+        self._most = params.det_limit_pixels or math.inf
         # A byte's value after normalising, by channel: one look-up instead of float64 arithmetic.
         values = np.arange(256, dtype=np.float32)[:, None] * np.float32(1 / 255)
         table = (values - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
@@ -70,21 +84,27 @@ class _Resize(DetPreProcess):
         ratio = self.limit_side_len / side if beyond else 1.0
         ratio = min(ratio, max(1.0, _MAX_SIDE / max(height, width)))
         ratio = max(ratio, self._ratio_of_strip(height, width))
-        sides = (int(length * ratio) for length in (width, height))
-        size = tuple(max(round(length / _STRIDE) * _STRIDE, _STRIDE) for length in sides)
-        return cv2.resize(img, size)
+        ratio = min(ratio, math.sqrt(self._most / (height * width)))
+        return scaled(img, ratio)
 
     def is_page(self, height: int, width: int) -> bool:
         """Whether the network takes a scaled picture at once; else in tiles."""
+        if self._most < math.inf and height * width > _AT_ONCE:
+            return False
         if self.limit_type != "max":
             return max(height, width) <= _MAX_SIDE
         return max(height, width) <= self.limit_side_len + _STRIDE
 
+    def is_strip(self, height: int, width: int) -> bool:
+        """Whether a picture is so long that its longer side does not decide its scale."""
+        short, long = sorted((height, width))
+        return self.limit_type == "max" and long > max(self.limit_side_len, _STRIP_ASPECT * short)
+
     def _ratio_of_strip(self, height: int, width: int) -> float:
         """How far a long strip is scaled; 0 for a page, where the longer side decides."""
-        short, long = sorted((height, width))
-        if self.limit_type != "max" or long <= max(self.limit_side_len, _STRIP_ASPECT * short):
+        if not self.is_strip(height, width):
             return 0.0
+        short, long = sorted((height, width))
         area = _STRIP_AREA * self.limit_side_len**2 / (short * long)
         return min(1.0, _STRIP_SHARE * self.limit_side_len / short, math.sqrt(area))
 
@@ -109,7 +129,20 @@ class Detector:
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
         options = dataclasses.replace(options, exact_share=EXACT_SHARE)
         self._predict = load_predictor(params.det_model_dir, options)
-        self._prepare = _Resize(params.det_limit_side_len, params.det_limit_type)
+        self.device = self._predict.device
+        self._set(params)
+
+    def with_params(self, params: DetParams) -> Detector:
+        """The same model with other limits and thresholds."""
+        if params == self._params:
+            return self
+        changed = copy.copy(self)
+        changed._set(params)
+        return changed
+
+    def _set(self, params: DetParams) -> None:
+        self._params = params
+        self._prepare = _Resize(params)
         self._boxes, self._boxes_of_strip = (
             _Boxes(
                 thresh=params.det_db_thresh,
@@ -121,7 +154,6 @@ class Detector:
             )
             for most in (_CANDIDATES, _CANDIDATES * _STRIP_AREA)
         )
-        self.device = self._predict.device
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Boxes of the lines in ``image`` (BGR, uint8), float32 (N, 4, 2), in contour order."""
@@ -129,8 +161,28 @@ class Detector:
             resized = self._prepare.resize(image)
         whole = self._prepare.is_page(*resized.shape[:2])
         heat = self._heat(resized) if whole else self._heat_of_tiles(resized)
+        boxes = self._found(self._boxes if whole else self._boxes_of_strip, heat, image)
+        if self._prepare.is_strip(*image.shape[:2]):
+            for side in _COARSE:
+                boxes = self._with_large_letters(boxes, image, side, min(resized.shape[:2]))
+        return boxes
+
+    def _with_large_letters(
+        self, boxes: np.ndarray, image: np.ndarray, side: int, fine: int
+    ) -> np.ndarray:
+        """``boxes`` of a strip, found with ``fine`` for its shorter side, and those of ``side``."""
+        if 2 * side > 3 * fine:
+            return boxes
+        with stage("prepare"):
+            ratio = side / min(image.shape[:2])
+            resized = scaled(image, ratio)
+        coarse = self._found(self._boxes, self._heat_of_tiles(resized), image)
+        return whole_lines(boxes, coarse, _COARSE_LINE / ratio)
+
+    @staticmethod
+    def _found(boxes_of: _Boxes, heat: np.ndarray, image: np.ndarray) -> np.ndarray:
         with stage("boxes"):
-            boxes, _ = (self._boxes if whole else self._boxes_of_strip)(heat, image.shape[:2])
+            boxes, _ = boxes_of(heat, image.shape[:2])
         return np.array(boxes, np.float32).reshape(-1, 4, 2)
 
     def _heat(self, resized: np.ndarray) -> np.ndarray:
@@ -143,19 +195,17 @@ class Detector:
     def _heat_of_tiles(self, resized: np.ndarray) -> np.ndarray:
         """The same of a strip, tile by tile.
 
-        Tiles overlap, and half of what two of them share is taken from each: lines are found in
-        the heat of the whole strip, so that none is cut at a seam or found twice.
+        Lines are found in the heat of the whole strip, so that none is cut at a seam or found
+        twice.
         """
         heat = np.zeros((1, 1, *resized.shape[:2]), np.float32)
         tall = resized.shape[0] > resized.shape[1]
         along = np.moveaxis(heat, 2 if tall else 3, 0)
         strip = resized if tall else resized.swapaxes(0, 1)
-        last = max(0, len(strip) - _TILE)
-        for start in [*range(0, last, _TILE - _SHARED), last]:
-            tile = strip[start : start + _TILE]
+        for seen, taken in tiles(len(strip)):
+            tile = strip[seen]
             if (tile == tile[0, 0]).all():  # an even ground has no text
                 continue
             found = self._heat(np.ascontiguousarray(tile if tall else tile.swapaxes(0, 1)))
-            head = _SHARED // 2 if start else 0
-            along[start + head : start + _TILE] = np.moveaxis(found, 2 if tall else 3, 0)[head:]
+            along[taken] = np.moveaxis(found, 2 if tall else 3, 0)[taken.start - seen.start :]
         return heat

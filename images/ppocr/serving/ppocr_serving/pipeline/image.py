@@ -6,9 +6,32 @@ import cv2
 import numpy as np
 from rapidocr.utils.process_img import get_rotate_crop_image
 
+from ..report import RequestError
+
 #: Pixels: cv2.warpPerspective takes no picture with a longer side.
 _WARP_SIDE = 32_000
+#: Pixels of all lines together, times those of the picture: lines beside each other, widened as far
+#: as they are by default, have six at most.
+_CUT_OUT = 8
+_SMALL = 1_000_000  # pixels: what is smaller may have as much as this
 _AROUND = 4  # pixels that interpolation looks at beside a line
+
+
+def crop_lines(image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
+    """The pictures of lines, as :func:`crop_line` gives them.
+
+    Raises:
+        RequestError: boxes (N, 4, 2) overlap so much that their pictures would not fit.
+    """
+    across = np.linalg.norm(boxes[:, 0] - boxes[:, 1], axis=1)
+    down = np.linalg.norm(boxes[:, 0] - boxes[:, 3], axis=1)
+    if (across * down).sum() > _CUT_OUT * max(image.shape[0] * image.shape[1], _SMALL):
+        raise RequestError(
+            "the lines found in it overlap too much to be read: higher thresholds find fewer",
+            "image",
+            422,
+        )
+    return [crop_line(image, box) for box in boxes]
 
 
 def crop_line(image: np.ndarray, box: np.ndarray) -> np.ndarray:

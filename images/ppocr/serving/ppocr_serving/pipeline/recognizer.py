@@ -17,8 +17,9 @@ from ppocr_contract.params import RecParams, image_shape
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
 from ..threads import Threads
-from .batches import aspect, by_width, resize_and_pad
-from .ctc import best_characters
+from .batches import aspect, by_width, resize_and_pad, scaled_width
+from .ctc import best_characters, first_of_each
+from .reading import Reading
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800
@@ -89,8 +90,8 @@ class Recognizer:
             Task(line, min(width, _MAX_WIDTH)) for line, width in zip(lines, widths, strict=True)
         ]
 
-    def read(self, tasks: Sequence[Task]) -> list[tuple[str, float]]:
-        """(text, confidence) of lines of one width, on an inference thread.
+    def read(self, tasks: Sequence[Task]) -> list[Reading]:
+        """Lines of one width, on an inference thread.
 
         Raises:
             ModelError: the dictionary is not the one the model was trained with.
@@ -105,7 +106,19 @@ class Recognizer:
             )
         best, sure = best_characters(output, self._predict.logits)
         decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
-        return [(text, float(score)) for text, score in decoded]
+        return [
+            Reading(text, float(score), *self._characters(steps, task))
+            for (text, score), steps, task in zip(decoded, best, tasks, strict=True)
+        ]
+
+    def _characters(
+        self, steps: np.ndarray, task: Task
+    ) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The characters of a line and their places, by the likeliest class of each step."""
+        columns = np.flatnonzero(first_of_each(steps))
+        share = scaled_width(task.line, self._height, task.width) / task.width
+        places = np.minimum((columns + 0.5) / len(steps) / share, 1)
+        return tuple(self._decode.character[steps[column]] for column in columns), tuple(places)
 
     def batches(self, tasks: list[Task]) -> list[list[int]]:
         """Indices of tasks to read in one call, widest first.
@@ -122,15 +135,13 @@ class Recognizer:
 
     def __call__(self, lines: list[np.ndarray], threads: Threads) -> list[tuple[str, float]]:
         """(text, confidence) of each line of a page (BGR, uint8), in the order given."""
-        return self.pages([lines], threads)[0]
+        return [(line.text, line.confidence) for line in self.pages([lines], threads)[0]]
 
-    def pages(
-        self, pages: list[list[np.ndarray]], threads: Threads
-    ) -> list[list[tuple[str, float]]]:
+    def pages(self, pages: list[list[np.ndarray]], threads: Threads) -> list[list[Reading]]:
         """The same for several pages, whose lines are read side by side."""
         tasks = [task for lines in pages for task in self.tasks(lines)]
         batches = self.batches(tasks)
-        results: list[tuple[str, float]] = [("", 0.0)] * len(tasks)
+        results = [Reading()] * len(tasks)
         answers = threads.map(lambda part: self.read([tasks[index] for index in part]), batches)
         for part, answer in zip(batches, answers, strict=True):
             for index, result in zip(part, answer, strict=True):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
+
+from ppocr_contract.params import SystemParams
 
 from ..report import stage
 from ..threads import Threads
+from . import single_line
 from .classifier import Classifier
 from .detector import Detector
-from .image import crop_line
+from .image import crop_line, crop_lines
 from .order import reading_order
+from .reading import Reading
 from .recognizer import Recognizer
+from .upright import quarter_turns, turn_back
+from .words import Word, as_read, words_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +29,26 @@ class Line:
     text: str
     confidence: float
     box: np.ndarray
+    words: tuple[Word, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Page:
+    """What was found in a picture.
+
+    Attributes:
+        boxes: of the lines in reading order, (N, 4, 2) in pixels of the page.
+        lines: their pictures, upright; one more of the whole picture where it may be one line.
+        turned: of each of these pictures, whether it stood on its head.
+        turns: quarter turns that put the picture upright.
+        picture: before them.
+    """
+
+    boxes: np.ndarray
+    lines: list[np.ndarray]
+    turned: list[bool]
+    picture: np.ndarray
+    turns: int = 0
 
 
 class System:
@@ -32,13 +59,13 @@ class System:
         detector: Detector,
         classifier: Classifier | None,
         recognizer: Recognizer,
-        drop_score: float,
+        params: SystemParams,
         threads: Threads,
     ) -> None:
         self._detect = detector
         self._classify = classifier
         self._recognize = recognizer
-        self._drop_score = drop_score
+        self._params = params
         self._threads = threads
         self.device = recognizer.device
 
@@ -47,22 +74,53 @@ class System:
 
         Images are searched, then all their lines read, side by side on the inference threads.
         """
-        found = self._threads.map(self._find, images)
-        texts = self._recognize.pages([lines for _, lines in found], self._threads)
-        return [
-            [
-                Line(text, confidence, box)
-                for (text, confidence), box in zip(page, boxes, strict=True)
-                if confidence >= self._drop_score
-            ]
-            for page, (boxes, _) in zip(texts, found, strict=True)
-        ]
+        pages = self._threads.map(self._find, images)
+        texts = self._recognize.pages([page.lines for page in pages], self._threads)
+        return [self._lines(page, readings) for page, readings in zip(pages, texts, strict=True)]
 
-    def _find(self, image: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Boxes of a page in reading order, and the pictures of their lines, upright."""
+    def _find(self, image: np.ndarray) -> _Page:
+        page = self._search(image)
+        if not self._params.use_doc_orientation_classify:
+            return page
+        turns = quarter_turns(page.boxes, page.turned[: len(page.boxes)])
+        if not turns:
+            return page
+        upright = self._search(np.ascontiguousarray(np.rot90(image, turns)))
+        return dataclasses.replace(upright, picture=image, turns=turns)
+
+    def _search(self, image: np.ndarray) -> _Page:
         boxes = reading_order(self._detect(image))
         with stage("crop"):
-            lines = [crop_line(image, box) for box in boxes]
+            lines = crop_lines(image, boxes)
+            if single_line.may_be_one(image):
+                lines.append(crop_line(image, single_line.whole(image)))
+        turned = [False] * len(lines)
         if self._classify is not None and lines:
-            lines = self._classify.turn_upright(lines)
-        return boxes, lines
+            turned = self._classify.turned(lines)
+            lines = [
+                cv2.rotate(line, cv2.ROTATE_180) if down else line
+                for line, down in zip(lines, turned, strict=True)
+            ]
+        return _Page(boxes, lines, turned, image)
+
+    def _lines(self, page: _Page, readings: list[Reading]) -> list[Line]:
+        """The lines of a page that were read surely enough."""
+        found = zip(readings, page.boxes, page.turned, strict=False)  # without the whole picture
+        sure = [one for one in found if one[0].confidence >= self._params.drop_score]
+        if len(readings) > len(page.boxes):
+            boxes = np.array([box for _, box, _ in sure], np.float32).reshape(-1, 4, 2)
+            if single_line.is_one(
+                readings[-1], [line for line, _, _ in sure], boxes, page.lines[-1]
+            ):
+                sure = [(readings[-1], single_line.whole(page.picture), page.turned[-1])]
+        return [self._line(page, *one) for one in sure]
+
+    def _line(self, page: _Page, reading: Reading, box: np.ndarray, turned: bool) -> Line:
+        def back(points: np.ndarray) -> np.ndarray:
+            return turn_back(points, page.turns, page.picture.shape[0], page.picture.shape[1])
+
+        words: tuple[Word, ...] = ()
+        if self._params.return_word_box:
+            found = words_of(as_read(box, turned), reading.characters, reading.places)
+            words = tuple(Word(word.text, back(word.box)) for word in found)
+        return Line(reading.text, reading.confidence, back(box), words)

@@ -38,7 +38,7 @@ def _check_body() -> None:
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     if "self" in body:
-        raise BadRequest("unknown key self: only images and pdfs are accepted")
+        raise BadRequest("unknown key self: only images, pdfs and options are accepted")
 
 
 def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:

@@ -1,0 +1,19 @@
+"""What recognition says of one line."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """What a line says, and how surely.
+
+    Attributes:
+        characters: one by one.
+        places: of their middles along the line, from 0 to 1.
+    """
+
+    text: str = ""
+    confidence: float = 0.0
+    characters: tuple[str, ...] = ()
+    places: tuple[float, ...] = ()

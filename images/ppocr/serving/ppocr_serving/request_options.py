@@ -1,0 +1,84 @@
+"""What a request may ask for: the object ``options``, by the parameters' own names.
+
+A client is a stranger: bounds are what a worker's memory and time allow, not what the parameters
+could have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .report import RequestError
+
+DETECTION = (
+    "det_limit_side_len",
+    "det_limit_type",
+    "det_db_thresh",
+    "det_db_box_thresh",
+    "det_db_unclip_ratio",
+)
+SYSTEM = (
+    *DETECTION,
+    "use_angle_cls",
+    "use_doc_orientation_classify",
+    "drop_score",
+    "return_word_box",
+)
+#: Parameters that are not the same in every request.
+SET = (*SYSTEM, "det_limit_pixels")
+#: Least and most. 1920 is four times the pixels of stock's 960; a ratio of 2.5 twice the area that
+#: lines of the default 1.5 have when they are cut out.
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "det_limit_side_len": (32, 1920),
+    "det_db_thresh": (0, 1),
+    "det_db_box_thresh": (0, 1),
+    "det_db_unclip_ratio": (0.5, 2.5),
+    "drop_score": (0, 1),
+}
+#: Whatever limits a request names, a picture is scaled to so many pixels at most: eight of stock's
+#: largest pages, the most that a strip has without options.
+_PIXELS = 8 * 960 * 960
+_WHOLE = ("det_limit_side_len",)
+_CHOICES = {"det_limit_type": ("max", "min")}
+
+
+def read(options: object, allowed: Iterable[str]) -> dict[str, Any]:
+    """The options of a request, checked.
+
+    Raises:
+        RequestError: no object, a name that is not allowed, or a value out of bounds.
+    """
+    if not isinstance(options, dict):
+        raise RequestError('options must be an object, such as {"drop_score": 0.6}', "options")
+    allowed = tuple(allowed)
+    for name in options:
+        if name not in allowed:
+            known = ", ".join(allowed) or "none, this module takes no options"
+            raise RequestError(f"options: unknown option {name[:40]}: known are {known}", "options")
+    read_ = {name: _checked(name, value) for name, value in options.items()}
+    if any(name.startswith("det_limit_") for name in read_):
+        read_["det_limit_pixels"] = _PIXELS
+    return read_
+
+
+def _checked(name: str, value: Any) -> Any:
+    shown = repr(value)[:40]
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise RequestError(
+                f"options: {name}: {shown} is not one of {', '.join(_CHOICES[name])}", "options"
+            )
+        return value
+    if name not in _NUMBERS:
+        if not isinstance(value, bool):
+            raise RequestError(f"options: {name}: {shown} is not true or false", "options")
+        return value
+    least, most = _NUMBERS[name]
+    kind = int if name in _WHOLE else (int, float)
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+        number = "a whole number" if name in _WHOLE else "a number"
+        raise RequestError(
+            f"options: {name}: {shown} is not {number} from {least} to {most}", "options"
+        )
+    return int(value) if name in _WHOLE else float(value)
