@@ -83,7 +83,7 @@ def test_a_worker_killed_beside_another_costs_no_request(start_on_gpu):
     print(killing.client_status())
     assert killing.wrong == []
     assert killing.counts["right"] > 0
-    assert killing.counts["lost"] == killing.counts["busy"] == 0
+    assert not {"given up", "lost", "busy"} & killing.counts.keys()
 
 
 def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
