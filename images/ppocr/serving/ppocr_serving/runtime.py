@@ -43,6 +43,7 @@ def threads(options: EngineOptions) -> Threads:
 def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
     """Begin to load a stage."""
     # Imported when asked for: operators and engines take seconds to import.
+    from . import known_line
     from .pipeline.classifier import Classifier
     from .pipeline.detector import Detector
     from .pipeline.recognizer import Recognizer
@@ -52,7 +53,7 @@ def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
         "cls": Classifier,
         "rec": Recognizer,
     }
-    return threads(options).start(makers[kind], params, options)
+    return threads(options).start(known_line.proved, kind, makers[kind], params, options)
 
 
 def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
