@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ppocr_contract import cards
 from ppocr_hosts import nvidia_gpu
 
 
@@ -24,6 +25,26 @@ def nvidia_container_toolkit_cdi_name(device: dict[str, str], known: Iterable[st
     return names[0] if by_uuid else names[1]
 
 
+def nvidia_container_toolkit_unserved(chosen: Iterable[dict[str, str]]) -> str:
+    """What is wrong with the first chosen card the image has no kernels for; empty for none.
+
+    Where the driver does not tell a card's compute capability, the container asks.
+    """
+    return next(
+        filter(
+            None,
+            (
+                cards.unserved(
+                    f"card {card['index']} ({card['model']})", card["capability"], cards.KERNELS
+                )
+                for card in chosen
+                if card["capability"]
+            ),
+        ),
+        "",
+    )
+
+
 class FilterModule:
     """Filters of the role nvidia_container_toolkit."""
 
@@ -31,4 +52,5 @@ class FilterModule:
         return {
             "nvidia_container_toolkit_choice_error": nvidia_container_toolkit_choice_error,
             "nvidia_container_toolkit_cdi_name": nvidia_container_toolkit_cdi_name,
+            "nvidia_container_toolkit_unserved": nvidia_container_toolkit_unserved,
         }

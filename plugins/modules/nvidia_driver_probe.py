@@ -12,6 +12,7 @@ from ansible.module_utils.ppocr_hosts.nvidia_gpu import (
     choose,
     kernel_version,
     older,
+    parse_capabilities,
     parse_cards,
 )
 
@@ -48,11 +49,12 @@ driver:
   type: str
   returned: always
 cards:
-  description: The cards of the host, each with index, name, uuid and instances (MIG).
+  description: The cards of the host, each with index, name, uuid, capability and instances (MIG).
   type: list
   returned: always
 chosen:
-  description: The cards that are chosen, each with index, uuid and the name it was given.
+  description: >-
+    The cards that are chosen, each with index, uuid, the name it was given, model and capability.
   type: list
   returned: always
 """
@@ -99,6 +101,9 @@ def look(visible, min_driver):
         if status == 0 and cards:
             status, version = ask("--query-gpu=driver_version", "--format=csv,noheader")
             result["driver"] = version.splitlines()[0].strip() if status == 0 and version else ""
+            _, capabilities = ask("--query-gpu=uuid,compute_cap", "--format=csv,noheader")
+            for card in cards:
+                card["capability"] = parse_capabilities(capabilities).get(card["uuid"], "")
     except OSError:
         kernel = f" (kernel module {loaded} is loaded)" if loaded else ""
         result["problem"] = f"ppocr_device is gpu and the host has no nvidia-smi{kernel}"

@@ -32,6 +32,14 @@ def parse_cards(listing):
     return cards
 
 
+def parse_capabilities(answer):
+    """Return {UUID: compute capability} of ``nvidia-smi --query-gpu=uuid,compute_cap``.
+
+    Drivers below 510 do not know the question; then it is empty.
+    """
+    return dict(re.findall(r"^(GPU-\S+), (\d+\.\d+)\s*$", answer, re.MULTILINE))
+
+
 def kernel_version(text):
     """Return the version in /proc/driver/nvidia/version, or ''."""
     found = _KERNEL_MODULE.search(text)
@@ -74,11 +82,11 @@ def _devices(cards):
     """Return {name: device} with all names of each card and instance."""
     found = {}
     for card in cards:
-        whole = {"index": str(card["index"]), "uuid": card["uuid"], "kind": "card"}
+        whole = {"index": str(card["index"]), "uuid": card["uuid"], "kind": "card", "of": card}
         whole["split"] = card["instances"]
         found[whole["index"]] = found[whole["uuid"]] = whole
         for part in card["instances"]:
-            instance = {"index": part["id"], "uuid": part["uuid"], "kind": "instance"}
+            instance = {"index": part["id"], "uuid": part["uuid"], "kind": "instance", "of": card}
             found[part["id"]] = found[part["uuid"]] = instance
     return found
 
@@ -93,7 +101,9 @@ def listed(cards):
 
 
 def choose(setting, cards):
-    """Return the devices chosen by a setting: [{index, uuid, name}], name as in the setting.
+    """Return the devices chosen by a setting: [{index, uuid, name, model, capability}].
+
+    name is as in the setting; capability is empty where the driver does not tell it.
 
     Raises ChoiceError, which lists the existing cards.
     """
@@ -115,7 +125,15 @@ def choose(setting, cards):
             )
         if any(device["uuid"] == other["uuid"] for other in chosen):
             raise ChoiceError(f"ppocr_cuda_visible_devices names {name} twice. {has}")
-        chosen.append({"index": device["index"], "uuid": device["uuid"], "name": name})
+        chosen.append(
+            {
+                "index": device["index"],
+                "uuid": device["uuid"],
+                "name": name,
+                "model": device["of"]["name"],
+                "capability": device["of"].get("capability", ""),
+            }
+        )
     if len(chosen) > 1 and any(known[item["name"]]["kind"] == "instance" for item in chosen):
         raise ChoiceError(
             "ppocr_cuda_visible_devices: a process sees one MIG instance only, and no card beside "

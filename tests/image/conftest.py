@@ -1,6 +1,9 @@
 """Containers of the image under test, as a person would run them with plain docker."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +77,16 @@ def write_config(tmp_path):
         return ("--volume", f"{tmp_path}:/etc/ppocr:ro")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def stub_driver(tmp_path_factory):
+    """The option that gives a container the stub's libcuda.so.1."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        pytest.skip("no C compiler for the stub of the driver")
+    library = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    source = Path(__file__).with_name("stub_libcuda.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    library.parent.chmod(0o755)
+    return f"--volume={library}:/usr/lib/x86_64-linux-gnu/libcuda.so.1:ro"

@@ -1,6 +1,8 @@
-/* A driver that names cards and can do nothing with them: as many as CUDA_VISIBLE_DEVICES has entries;
-   STUB_CUINIT is what cuInit returns. */
+/* A driver that names cards and can do nothing with them: as many as CUDA_VISIBLE_DEVICES has entries, up to
+   the first that is no number below STUB_CARDS. STUB_CUINIT is what cuInit returns, STUB_CAPABILITY (8.6) the
+   compute capability of each. */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +17,10 @@ int cuDriverGetVersion(int *version) {
 }
 
 int cuDeviceGetCount(int *count) {
-  *count = 1;
-  for (const char *c = getenv("CUDA_VISIBLE_DEVICES"); c && *c; c++) *count += *c == ',';
+  const char *cards = getenv("STUB_CARDS"), *visible = getenv("CUDA_VISIBLE_DEVICES");
+  int most = cards ? atoi(cards) : 64;
+  *count = 0;
+  for (const char *at = visible; at && atoi(at) < most; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) ++*count;
   return 0;
 }
 
@@ -37,5 +41,13 @@ int cuDeviceGetUuid(char *uuid, int device) {
 
 int cuDeviceTotalMem_v2(size_t *bytes, int device) {
   *bytes = (size_t)24 << 30;
+  return 0;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  const char *capability = getenv("STUB_CAPABILITY");
+  int major = 8, minor = 6;
+  if (capability) sscanf(capability, "%d.%d", &major, &minor);
+  *value = attribute == 75 ? major : minor;
   return 0;
 }

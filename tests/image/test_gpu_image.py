@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ppocr_contract import cards
 from ppocr_control import version
 
 ROOT = Path(__file__).parents[2]
@@ -174,19 +175,6 @@ def test_without_a_gpu_the_engine_refuses_too(start):
     assert "Traceback" not in logs and "ready in" not in logs
 
 
-@pytest.fixture(scope="module")
-def stub_driver(tmp_path_factory):
-    """The option that gives a container the stub's libcuda.so.1."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("no C compiler for the stub of the driver")
-    library = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
-    source = Path(__file__).with_name("stub_libcuda.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    library.parent.chmod(0o755)
-    return f"--volume={library}:/usr/lib/x86_64-linux-gnu/libcuda.so.1:ro"
-
-
 def test_a_driver_that_refuses_is_told_in_one_sentence(start, stub_driver):
     options = (stub_driver, "--env=CUDA_VISIBLE_DEVICES=0", "--env=STUB_CUINIT=803")
     status, logs = ended(start(*options, "serve"))
@@ -201,6 +189,19 @@ def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_d
     assert "card: Stub, GPU-11111111-1111-1111-1111-111111111111" in logs
     assert "is not there, CUDA sees no card in this container" in logs
     assert "Traceback" not in logs and "ready in" not in logs
+
+
+def test_it_says_which_cards_it_has_kernels_for():
+    label = docker("inspect", '--format={{index .Config.Labels "org.ppocr.cuda-kernels"}}', IMAGE)
+    assert label.stdout.strip() == run("cat", str(cards.KERNELS_FILE)) == " ".join(cards.KERNELS)
+
+
+@pytest.mark.parametrize("capability", ["9.0", "12.0"])
+def test_cards_paddle_has_no_kernels_for_are_refused(start, stub_driver, capability):
+    card = f"--env=STUB_CAPABILITY={capability}"
+    status, logs = ended(start(stub_driver, "--env=CUDA_VISIBLE_DEVICES=0", card, "serve"))
+    assert status == 2
+    assert f"Stub has compute capability {capability}, for which the Paddle of this image" in logs
 
 
 def test_models_are_not_converted_for_the_engine_of_cpus():

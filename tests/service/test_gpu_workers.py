@@ -11,6 +11,7 @@ from kills import Killing
 from tests.containers import docker
 
 HERE = Path(__file__).parent
+_LOST = 'ppocr_worker_restarts_total{reason="lost"}'
 _DENY = Path("/sys/fs/cgroup/devices/docker")
 
 
@@ -77,13 +78,14 @@ def test_each_worker_has_a_card_of_its_own_and_requests_go_to_a_free_one(start_o
 def test_a_worker_killed_beside_another_costs_no_request(start_on_gpu):
     service = workers(start_on_gpu(cards="0,1"), 2)
     with Killing(service, clients=8) as killing:
-        for _ in range(3):
+        for lost in range(1, 4):
             killing.kill("worker")
+            service.wait(lambda lost=lost: service.metric(_LOST) >= lost)
             workers(service, 2)
     print(killing.client_status())
     assert killing.wrong == []
     assert killing.counts["right"] > 0
-    assert killing.counts["lost"] == killing.counts["busy"] == 0
+    assert not {"given up", "lost", "busy"} & killing.counts.keys()
 
 
 def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
@@ -93,9 +95,9 @@ def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
     assert killing.wrong == []
     assert killing.counts["lost"] == killing.counts["busy"] == 0
     # The answer is there before the last of the three is missed.
-    service.wait(lambda: service.metric('ppocr_worker_restarts_total{reason="lost"}') >= 3)
+    service.wait(lambda: service.metric(_LOST) >= 3)
     workers(service, 2)
-    assert service.metric('ppocr_worker_restarts_total{reason="lost"}') == 3
+    assert service.metric(_LOST) == 3
 
 
 def test_several_workers_a_card_and_cards_named_by_uuid(start_on_gpu):
@@ -110,6 +112,33 @@ def test_too_little_memory_at_load_is_told_in_one_sentence(start_on_gpu):
     logs = service.logs()
     assert "gpu:1 has too little free memory to load the models: lower" in logs
     assert "hubserving_workers_per_gpu" in logs and "Cannot allocate 500.0MB" in logs
+    assert "Traceback (most recent" not in logs
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("ZEROS", "answers a picture with nothing but 0: look for Xid"),
+        ("WRONG", "misreads ready.png, which it read right when the image was built: look for Xid"),
+    ],
+)
+def test_a_card_that_computes_wrong_without_an_error_never_serves(start_on_gpu, fault, told):
+    service = start_on_gpu(f"--env=FAKE_GPU_{fault}=1")
+    assert service.ended() == 3
+    logs = service.logs()
+    assert "gpu:1 computes wrong: the model in /opt/ppocr/models/" in logs and told in logs
+    assert "Traceback (most recent" not in logs
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("ZEROS", "gpu:0 computes wrong: "), ("FULL", "gpu:0 has too little free memory to load")],
+)
+def test_plain_hub_serving_does_not_start_on_such_a_card_either(start_on_gpu, fault, told):
+    service = start_on_gpu(f"--env=FAKE_GPU_{fault}=0", cards="0", server="hub")
+    assert service.ended() == 2
+    logs = service.logs()
+    assert told in logs and "Running on" not in logs
     assert "Traceback (most recent" not in logs
 
 

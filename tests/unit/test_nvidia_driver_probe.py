@@ -7,6 +7,8 @@ these cases and those of tests/lab/test_gpu.py have the same words of NVIDIA.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.lab.hostlab import nvidia
 
 ROLE = "roles/nvidia_container_toolkit"
 probe = load("plugins/modules/nvidia_driver_probe.py")
+filters = load("plugins/filter/nvidia_container_toolkit.py")
 OLDEST = yaml.safe_load((ROOT / ROLE / "defaults/main.yml").read_text())[
     "nvidia_container_toolkit_min_driver"
 ]
@@ -138,3 +141,54 @@ def test_a_driver_that_works_gives_the_cards(pretend: Callable[..., None]) -> No
     found = probe.look("all", OLDEST)
     assert found["problem"] == "" and found["driver"] == nvidia.DRIVER
     assert [card["index"] for card in found["chosen"]] == ["0", "1"], json.dumps(found)
+
+
+@pytest.mark.parametrize("capability", ["6.1", "7.5", "8.0", "8.7", "8.9"])
+def test_cards_the_image_has_kernels_for_are_taken(
+    pretend: Callable[..., None], capability: str
+) -> None:
+    pretend(count=2, instances=2, capability=capability)
+    found = probe.look("MIG-00000001-0000-4000-8000-0000000000a1", OLDEST)
+    assert [card["capability"] for card in found["chosen"]] == [capability]
+    assert filters.nvidia_container_toolkit_unserved(found["chosen"]) == ""
+
+
+def test_a_driver_that_does_not_know_the_question_leaves_it_to_the_container(
+    pretend: Callable[..., None],
+) -> None:
+    pretend(count=1, capability="[N/A]")
+    chosen = probe.look("all", OLDEST)["chosen"]
+    assert [card["capability"] for card in chosen] == [""]
+    assert filters.nvidia_container_toolkit_unserved(chosen) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["5.2", "6.0", "9.0", "12.0"])
+def test_preflight_refuses_a_card_the_image_has_no_kernels_for(
+    pretend: Callable[..., None], tmp_path: Path, capability: str
+) -> None:
+    pretend(count=2, capability=capability)
+    play = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "tasks": [
+                {"include_role": {"name": "nvidia_container_toolkit", "tasks_from": "driver.yml"}}
+            ],
+        }
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    path = f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")],
+        env={**os.environ, "PATH": path, "ANSIBLE_ROLES_PATH": str(ROOT / "roles")},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"card 0 (NVIDIA L4) has compute capability {capability}, for which the Paddle" in said
+    assert "has no kernels (it has them for 6.1, 7.0, 7.5, 8.0, 8.6)" in said
+    assert "ppocr_device: cpu" in said and "ppocr_cuda_visible_devices" in said

@@ -104,7 +104,11 @@ def test_reads_the_loaded_kernel_module(tmp_path: Path, text: str) -> None:
 
 
 def test_a_library_newer_than_the_loaded_module_is_refused(monkeypatch) -> None:
-    answers = {"-L": (0, LISTING), "--query-gpu=driver_version": (0, "550.54.15\n550.54.15")}
+    answers = {
+        "-L": (0, LISTING),
+        "--query-gpu=driver_version": (0, "550.54.15\n550.54.15"),
+        "--query-gpu=uuid,compute_cap": (2, 'Field "compute_cap" is not a valid field to query.'),
+    }
     monkeypatch.setattr(probe, "ask", lambda *arguments: answers[arguments[0]])
     monkeypatch.setattr(probe, "loaded_version", lambda: "535.183.01")
     problem = probe.look("1", "450.80.02")["problem"]

@@ -39,12 +39,15 @@ class Driver:
             ctypes.memmove(arguments[0], bytes(range(16)), 16)
         elif name == "cuDeviceTotalMem_v2":
             arguments[0]._obj.value = 24_000_000_000
+        elif name == "cuDeviceGetAttribute":
+            arguments[0]._obj.value = {75: 8, 76: 6}[arguments[1]]
         return 0
 
 
 def test_cards_as_the_driver_names_them():
     first, second = cuda.cards(Driver(count=2))
-    assert first == cuda.Card("NVIDIA A10 0", "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f", 24000)
+    uuid = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
+    assert first == cuda.Card("NVIDIA A10 0", uuid, 24000, "8.6")
     assert second.name == "NVIDIA A10 1"
 
 
@@ -72,7 +75,7 @@ def test_a_container_without_a_gpu_is_told_in_the_words_of_the_process_that_asks
     """That process finds no library it can load, also on a machine that has a driver."""
     (tmp_path / "libcuda.so.1").touch()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(SERVING))
+    monkeypatch.setenv("PYTHONPATH", f"{SERVING}:{Path(config.__file__).parents[1]}")
     with pytest.raises(EngineError) as raised:
         cuda.probe()
     assert str(raised.value).startswith(

@@ -118,6 +118,12 @@ def test_a_worker_that_never_took_the_request_is_not_lost_on_it(tmp_path, monkey
     assert (asked, given.body) == ([1, 3], BODY)
 
 
+def test_a_request_that_lost_a_worker_is_asked_of_another_one(tmp_path, monkeypatch):
+    """Whose end may not be known yet: asked again, the same slot would keep it waiting."""
+    asked, given = ask(tmp_path, monkeypatch, [b"", None], [answer()])
+    assert (asked, given.body) == ([1, 1], BODY)
+
+
 def test_a_request_loses_three_workers_at_most(tmp_path, monkeypatch):
     asked, given = ask(tmp_path, monkeypatch, [b""], [b""])
     assert sum(asked) == 3 and isinstance(given, upstream.WorkerLost)

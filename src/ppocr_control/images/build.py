@@ -12,6 +12,8 @@ from typing import Any
 
 import docker
 
+from ppocr_contract import cards
+
 from .. import IMAGES
 from ..docker_engine.engine import local_engine
 from ..errors import Error
@@ -117,6 +119,7 @@ def _arguments(
         "CREATED": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "CONTENT": content,
         "MODELS": models.names(settings.models),
+        "CUDA_KERNELS": " ".join(cards.KERNELS) if settings.device == "gpu" else "",
         "PIP_INDEX_URL": sources.pip_index_url or os.environ.get("PIP_INDEX_URL", ""),
         **{name: os.environ.get(name, os.environ.get(name.lower(), "")) for name in _PROXIES},
     }

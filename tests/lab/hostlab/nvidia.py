@@ -36,13 +36,14 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def cards(count: int, instances: int = 0) -> list[dict[str, Any]]:
+def cards(count: int, instances: int = 0, capability: str = "8.9") -> list[dict[str, Any]]:
     """Cards as nvidia-smi lists them; the first is split into MIG instances where asked for."""
     made: list[dict[str, Any]] = [
         {
             "index": index,
             "name": "NVIDIA L4",
             "uuid": f"GPU-{index:08x}-0000-4000-8000-00000000cafe",
+            "capability": capability,
         }
         for index in range(count)
     ]
@@ -58,6 +59,7 @@ def pretend(
     count: int = 2,
     *,
     instances: int = 0,
+    capability: str = "8.9",
     driver: str = DRIVER,
     failure: str = "",
     hidden: Sequence[int] = (),
@@ -66,7 +68,7 @@ def pretend(
 
     ``hidden`` cards are listed by nvidia-smi and unknown to the runtime hook.
     """
-    state = {"cards": cards(count, instances), "driver": driver, "failure": failure}
+    state = {"cards": cards(count, instances, capability), "driver": driver, "failure": failure}
     host.put(STATE, json.dumps({**state, "hidden": list(hidden)}))
     host.put("/usr/bin/nvidia-smi", HERE / "nvidia-smi", "0755")
 

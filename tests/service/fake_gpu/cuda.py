@@ -7,6 +7,8 @@ from ppocr_serving.gpu import visible_devices
 
 def probe():
     return [
-        SimpleNamespace(name=f"Pretended {name}", uuid=f"GPU-{name}", memory=24_000)
+        SimpleNamespace(
+            name=f"Pretended {name}", uuid=f"GPU-{name}", memory=24_000, capability="8.6"
+        )
         for name in visible_devices()
     ]

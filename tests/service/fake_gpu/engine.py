@@ -1,7 +1,8 @@
 """The engine paddle on a pretended card: OpenVINO's answers, and the card this process was told.
 
-``FAKE_GPU_FULL`` names a card without free memory. While the file ``/fault/lost`` exists, its text
-is the card that answers like one that fell off the bus.
+``FAKE_GPU_FULL`` names a card without free memory, ``FAKE_GPU_ZEROS`` one that computes zeros,
+``FAKE_GPU_WRONG`` one that mixes up what it computes. While the file ``/fault/lost`` exists, its
+text is the card that answers like one that fell off the bus.
 """
 
 import dataclasses
@@ -38,7 +39,10 @@ class Predictor:
         lost = Path("/fault/lost")
         if lost.is_file() and lost.read_text() == self._card:
             raise gpu.explained(RuntimeError(_LOST), loading=False)
-        return self._predict(batch)
+        output = self._predict(batch)
+        if os.environ.get("FAKE_GPU_ZEROS") == self._card:
+            return output * 0
+        return output[..., ::-1] if os.environ.get("FAKE_GPU_WRONG") == self._card else output
 
 
 def load(model_dir, options):

@@ -61,6 +61,9 @@ def _run_server() -> int:
         settings = Settings.from_environment()
         settings.check_access()
         if settings.server == "hub":
+            from .server import loading
+
+            loading.prove(serving)
             command = _hub_command(serving)
             os.execvp(command[0], command)  # noqa: S606 - no shell wanted
         # What plain hub serving needs not is not loaded for it.

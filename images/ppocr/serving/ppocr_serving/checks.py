@@ -37,7 +37,13 @@ def preflight() -> config.ServingConfig:
         if serving.uses_gpu:
             require_visible_device()
             for card in cuda.probe():
-                log.info("card: %s, %s, %d MB", card.name, card.uuid, card.memory)
+                log.info(
+                    "card: %s, %s, %d MB, compute capability %s",
+                    card.name,
+                    card.uuid,
+                    card.memory,
+                    card.capability,
+                )
     except (ValueError, models.ModelError, RuntimeError) as error:
         raise StartError(str(error)) from error
     installed = hubhome.installed_modules()

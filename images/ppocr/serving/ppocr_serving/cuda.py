@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ppocr_contract.cards import KERNELS_FILE, unserved
+
 from .engines import EngineError
+from .gpu import visible_devices
 
 #: cuDriverGetVersion of the oldest driver (450) that runs programs made for CUDA 11.8.
 OLDEST_DRIVER = 11000
@@ -35,16 +38,19 @@ _CAUSES = {
     "driver update, then deploy again",
     999: "the driver failed: see dmesg of the host for Xid or NVRM lines",
 }
+#: CUdevice_attribute: the two numbers of a card's compute capability.
+_CAPABILITY = (75, 76)
 _PROBE_TIMEOUT = 60  # seconds; a card that sleeps takes several to wake
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card CUDA may use: name, UUID and memory in MB."""
+    """A card CUDA may use: name, UUID, memory in MB and compute capability, such as ``8.6``."""
 
     name: str
     uuid: str
     memory: int
+    capability: str
 
 
 def _call(library: Any, function: str, *arguments: Any) -> None:
@@ -100,9 +106,21 @@ def _card(library: Any, number: int) -> Card:
     _call(library, "cuDeviceGetName", name, len(name), device)
     _call(library, "cuDeviceGetUuid", uuid, device)
     _call(library, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    major, minor = (_attribute(library, attribute, device) for attribute in _CAPABILITY)
     digits = uuid.raw.hex()
     parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-    return Card(name.value.decode(), f"GPU-{'-'.join(parts)}", memory.value // 1_000_000)
+    return Card(
+        name.value.decode(),
+        f"GPU-{'-'.join(parts)}",
+        memory.value // 1_000_000,
+        f"{major}.{minor}",
+    )
+
+
+def _attribute(library: Any, attribute: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    _call(library, "cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
+    return value.value
 
 
 def require_cuda_paddle() -> None:
@@ -141,7 +159,32 @@ def probe() -> list[Card]:
         ) from error
     if done.returncode:
         raise EngineError(done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}")
-    return [Card(**fields) for fields in json.loads(done.stdout)]
+    found = [Card(**fields) for fields in json.loads(done.stdout)]
+    _require_all(found)
+    _require_served(found)
+    return found
+
+
+def _require_all(found: list[Card]) -> None:
+    """Refuse a CUDA_VISIBLE_DEVICES that CUDA reads up to the first card it does not know only."""
+    named = visible_devices()
+    if len(found) < len(named):
+        here = ", ".join(f"{number} ({card.name})" for number, card in enumerate(found))
+        raise EngineError(
+            f"use_gpu is true but CUDA_VISIBLE_DEVICES names {named[len(found)]}, which is no card "
+            f"of this container (it has {here}): correct ppocr_cuda_visible_devices"
+        )
+
+
+def _require_served(found: list[Card]) -> None:
+    """Refuse cards that Paddle would compute nothing but zeros on."""
+    kernels = KERNELS_FILE.read_text().split() if KERNELS_FILE.is_file() else []
+    for card in found:
+        if wrong := unserved(card.name, card.capability, kernels):
+            raise EngineError(
+                f"use_gpu is true but {wrong}. Choose another card (ppocr_cuda_visible_devices), "
+                "or serve on this host's CPU (ppocr_device: cpu)"
+            )
 
 
 def main() -> int:

@@ -52,6 +52,7 @@ def _loaded(params: Any) -> Any:
 def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
     """Begin to load a stage."""
     # Imported when asked for: operators and engines take seconds to import.
+    from . import known_line
     from .pipeline.classifier import Classifier
     from .pipeline.detector import Detector
     from .pipeline.recognizer import Recognizer
@@ -61,7 +62,7 @@ def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
         "cls": Classifier,
         "rec": Recognizer,
     }
-    return threads(options).start(makers[kind], params, options)
+    return threads(options).start(known_line.proved, kind, makers[kind], params, options)
 
 
 def _stage(kind: str, params: Any, options: EngineOptions) -> Any:

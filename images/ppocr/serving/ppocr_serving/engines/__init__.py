@@ -72,8 +72,42 @@ class EngineOptions:
         return self.threads if self.engine == "openvino" else 1
 
 
+class _FirstChecked:
+    """A predictor whose first output is looked at: a card that an engine was not compiled for
+    leaves it empty, without an error."""
+
+    def __init__(self, predictor: Predictor, model_dir: str) -> None:
+        self.device, self.logits = predictor.device, predictor.logits
+        self._predict, self._model_dir = predictor, model_dir
+        self._checked = False
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        output = self._predict(batch)
+        if not self._checked:
+            least, most = float(output.min()), float(output.max())
+            if not least < most:  # also where one is no number
+                raise computes_wrong(
+                    self.device, self._model_dir, f"answers a picture with nothing but {least:g}"
+                )
+            self._checked = True
+        return output
+
+
+def computes_wrong(device: str, model_dir: str, how: str) -> EngineError:
+    """What to raise where a model's answer cannot be right."""
+    remedy = (
+        "name another model in ppocr_models, or build the image again"
+        if device == "cpu"
+        else "look for Xid and NVRM lines in dmesg of the host, choose another card "
+        "(ppocr_cuda_visible_devices), or serve on the CPU (ppocr_device: cpu)"
+    )
+    return EngineError(f"{device} computes wrong: the model in {model_dir} {how}: {remedy}")
+
+
 def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
     """Load the model in ``model_dir`` with the engine asked for.
+
+    The predictor raises EngineError where its first output has one value only, or no number.
 
     Raises:
         EngineError: unknown engine, or it cannot serve this model on this device.
@@ -85,5 +119,4 @@ def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
         raise EngineError(f"unknown engine {options.engine!r}: use openvino or paddle")
     # Imported when asked for: each engine costs a second and a hundred megabytes.
     module = importlib.import_module(f"{__name__}.{options.engine}")
-    predictor: Predictor = module.load(Path(model_dir), options)
-    return predictor
+    return _FirstChecked(module.load(Path(model_dir), options), model_dir)

@@ -22,14 +22,12 @@ from gunicorn.glogging import Logger
 from ppocr_contract.config import ServingConfig
 from ppocr_contract.settings import Settings
 
-from .. import hubhome, hublog
 from ..engines import EngineError
 from ..processes import end_with_parent
+from .loading import load_app
 from .middleware import Middleware, WsgiApp
 from .not_ready import NotReady
-from .signals import restore_default_handlers
 from .watchdog import Watchdog
-from .without_paddle import stub_paddle
 from .worker_registry import WorkerRegistry
 from .worker_slots import Assignment, cards_of_slots, socket_of
 
@@ -129,16 +127,7 @@ class Server(BaseApplication):
         # Where memory runs out, a worker goes, not the front nor gunicorn's master.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
-        if self._serving.needs_paddle or any(map(hubhome.brings_paddle, self._serving.modules)):
-            restore_default_handlers()
-        else:
-            stub_paddle()
-        hublog.take_over()
-        from .app import create
-
-        app, modules = create(self._serving)
-        for module in modules:
-            module.warm_up()
+        app, modules = load_app(self._serving)
         # Read now: asking later would wait behind requests in flight.
         devices = {module.name: module.device for module in modules}
         pid = os.getpid()

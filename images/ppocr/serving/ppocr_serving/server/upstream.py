@@ -139,27 +139,23 @@ class Upstream:
 
     async def _tries(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
         """Ask until a worker has answered; only workers that were lost on the way are counted."""
-        lost = 0
+        lost, slot = 0, None
         async with contextlib.AsyncExitStack() as alone:
             alone.enter_context(self._metrics.working.track_inprogress())
             while lost < _LOSSES:
-                try:
-                    return await self._try(path, body, headers)
-                except _Deserted:
-                    continue
-                except ConnectionError:
-                    lost += 1
+                with self._slots.least_busy(after=slot) as slot:
+                    try:
+                        return await self._within_time(slot, path, body, headers)
+                    except _Deserted:
+                        continue
+                    except ConnectionError:
+                        lost += 1
                 if lost == 1:
                     # The worker died. That may be another request's doing, so each gets more tries,
                     # one request at a time: the one that kills workers meets nobody else who has
                     # lost one already.
                     await alone.enter_async_context(self._again)
         raise WorkerLost
-
-    async def _try(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        """Ask the least busy worker."""
-        with self._slots.least_busy() as slot:
-            return await self._within_time(slot, path, body, headers)
 
     async def _within_time(
         self, slot: int, path: str, body: list[bytes], headers: dict[str, str]

@@ -99,9 +99,14 @@ class WorkerSlots:
         self.ready: set[int] = set()
 
     @contextlib.contextmanager
-    def least_busy(self) -> Iterator[int]:
-        """The slot to ask; it counts as busier for the time of the block."""
-        slot = min(self.ready or range(len(self._busy)), key=lambda one: self._busy[one])
+    def least_busy(self, after: int | None = None) -> Iterator[int]:
+        """The slot to ask; it counts as busier for the time of the block.
+
+        ``after`` is the slot whose worker was lost on the same request: any other one comes first,
+        as that one has no worker, though it may not be known yet.
+        """
+        known = self.ready or range(len(self._busy))
+        slot = min(known, key=lambda one: (one == after, self._busy[one]))
         self._busy[slot] += 1
         try:
             yield slot

@@ -148,6 +148,8 @@ class Workers:
         self._oom.look()
         self._end_stopped()
         found = self._board.ready()
+        if not self._served and len(found) < self._settings.workers:
+            found = {}  # one of the first that cannot serve ends them all, so they begin together
         for pid, in_order in self._board.gone().items():
             killed = "memory" if not in_order and self._oom.explains() else "lost"
             reason = "recycled" if in_order else killed

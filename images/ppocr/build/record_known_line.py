@@ -1,0 +1,37 @@
+"""Records which stages read the known line right: ``record_known_line.py FILE``.
+
+Runs in the Dockerfile with the image's Python, models and serving package, on the builder's CPU.
+A model that misreads it, or that the CPU's engine cannot load, is not held to it later.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ppocr_contract import params
+from ppocr_serving import known_line
+from ppocr_serving.engines import EngineOptions
+from ppocr_serving.pipeline.classifier import Classifier
+from ppocr_serving.pipeline.detector import Detector
+from ppocr_serving.pipeline.recognizer import Recognizer
+
+_STAGES = {"det": Detector, "cls": Classifier, "rec": Recognizer}
+
+
+def main(target: Path) -> None:
+    right = []
+    for kind, make in _STAGES.items():
+        try:
+            if known_line.is_right(kind, make(params.read(f"ocr_{kind}"), EngineOptions())):
+                right.append(kind)
+                continue
+            said = "it misreads it"
+        except Exception as error:  # of the engine, the model or its dictionary
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"note: workers will not compare what model {kind} reads of a known line: {said}")
+    target.write_text(f"{' '.join(right)}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

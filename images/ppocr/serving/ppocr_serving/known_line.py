@@ -1,0 +1,61 @@
+"""The line that each stage reads as it is loaded, so in every worker and on every card.
+
+A card or a library that does not fit computes wrong without an error. Each model has to answer this
+picture with more than one value (:mod:`ppocr_serving.engines` sees to that), and a model of the
+image that read it right when the image was built has to read it right wherever it is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ppocr_contract.models import MODELS_ROOT
+
+from .engines import EngineOptions, computes_wrong
+
+PICTURE = Path(__file__).with_name("ready.png")
+TEXT = "ready"
+#: The stages of the image whose models read it right when the image was built.
+RECORD = Path("/opt/ppocr/known-line")
+
+#: By stage, whether it answers the picture right; on an inference thread.
+_RIGHT: dict[str, Callable[[Any, Any], bool]] = {
+    "det": lambda detector, page: len(detector(page)) > 0,
+    "cls": lambda classifier, line: "180" not in classifier([line])[0][0],
+    "rec": lambda recognizer, line: recognizer.read(recognizer.tasks([line]))[0][0] == TEXT,
+}
+
+
+def is_right(kind: str, stage: Any) -> bool:
+    """Whether a loaded stage (det, cls or rec) answers the picture right.
+
+    Raises:
+        EngineError: its model computes nothing; see :func:`ppocr_serving.engines.load_predictor`.
+    """
+    return _RIGHT[kind](stage, cv2.imread(str(PICTURE)))
+
+
+def proved(kind: str, make: Callable[..., Any], params: Any, options: EngineOptions) -> Any:
+    """Make a stage that has answered the picture.
+
+    Raises:
+        EngineError: not as it has to.
+    """
+    stage = make(params, options)
+    model_dir = getattr(params, f"{kind}_model_dir")
+    if not is_right(kind, stage) and _is_recorded(kind, model_dir):
+        raise computes_wrong(
+            stage.device,
+            model_dir,
+            f"misreads {PICTURE.name}, which it read right when the image was built",
+        )
+    return stage
+
+
+def _is_recorded(kind: str, model_dir: str) -> bool:
+    of_image = Path(model_dir) == MODELS_ROOT / kind
+    return of_image and RECORD.is_file() and kind in RECORD.read_text().split()

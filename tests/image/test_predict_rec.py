@@ -1,0 +1,65 @@
+"""scripts/predict_rec.py: single lines read from the command line, by the guide's options."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.containers import IMAGE, SAMPLES, docker
+from tests.unit.role_code import ROOT
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The image's own recognition model, in a folder of this machine without its dictionary."""
+    folder = tmp_path_factory.mktemp("model")
+    made = docker("create", IMAGE).stdout.strip()
+    docker("cp", f"{made}:/opt/ppocr/models/rec/.", str(folder))
+    docker("rm", made)
+    (folder / "dict.txt").rename(folder.parent / "dictionary.txt")
+    return folder
+
+
+def predict(*arguments):
+    command = [sys.executable, "scripts/predict_rec.py", f"--image={IMAGE}", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_it_prints_what_the_guides_tool_prints(model, tmp_path):
+    (tmp_path / "b.png").write_bytes((SAMPLES / "line.png").read_bytes())
+    (tmp_path / "a.jpg").write_text("no picture")
+    (tmp_path / "notes.txt").touch()
+    options = ["--rec_model_dir", model, "--rec_image_shape", "3, 48, 320",
+               "--rec_char_dict_path", model.parent / "dictionary.txt"]  # fmt: skip
+    done = predict("--image_dir", SAMPLES / "line.png", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Predicts of {SAMPLES / 'line.png'}:('单行识别2026")
+    done = predict("--json", "--image_dir", tmp_path, *options)
+    assert done.returncode == 1 and "1 of 2 pictures cannot be read" in done.stderr
+    broken, line = json.loads(done.stdout)
+    assert broken["picture"].endswith("a.jpg") and "not an image" in broken["error"]
+    assert line["text"].strip() == "单行识别2026" and line["score"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rec_char_dict_path": "/nowhere"}, "--rec_char_dict_path: /nowhere does not exist: name"),
+        ({}, "dict.txt does not exist: name the dictionary the model was trained with"),
+        ({"rec_char_dict_path": "{short}"}, "the dictionary has 51 characters, the recognition"),
+        ({"rec_image_shape": "3,48"}, "--rec_image_shape: '3,48' is not three numbers"),
+        ({"rec_model_dir": "{short.parent}"}, "--rec_model_dir: model folder"),
+        ({"image_dir": "/nowhere"}, "--image_dir: /nowhere does not exist"),
+        ({"image": "ppocr:none"}, "--image: no image ppocr:none: build it"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(model, tmp_path, options, says):
+    short = tmp_path / "short.txt"
+    lines = (model.parent / "dictionary.txt").read_text().splitlines(keepends=True)
+    short.write_text("".join(lines[:50]))
+    given = {"image_dir": SAMPLES / "line.png", "rec_model_dir": model, **options}
+    done = predict(*(f"--{k}={str(v).format(short=short)}" for k, v in given.items()))
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: ") and says in done.stderr
+    assert not done.stdout
