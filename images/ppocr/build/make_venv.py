@@ -68,9 +68,9 @@ def pip(command: str, *arguments: str) -> None:
 
 def install() -> None:
     lock = str(HERE / "requirements.lock")
-    pip("install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
-    # The one a new environment comes with is old, and only building packages needs it.
+    # The one a new environment comes with is old; a lock that needs one names its own.
     pip("uninstall", "--yes", "setuptools")
+    pip("install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
     extra = HERE / "extra-requirements.txt"
     if extra.read_text().strip():
         pip("install", "-r", str(extra))

@@ -1,0 +1,1 @@
+"""What training takes and what is checked before: shared by the trainer image and the control node."""
