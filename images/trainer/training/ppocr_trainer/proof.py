@@ -98,7 +98,7 @@ class _Answers:
         if not taken.compatible(openvino.PartialShape(list(pictures.shape))):
             raise Refused(
                 f"the exported model takes pictures of {taken}, and is trained with {list(pictures.shape)}: "
-                "set Global.d2s_train_image_shape in trainer_overrides to the config's image_shape"
+                "train with the height this checkout exports the algorithm with (image_shape in the config)"
             )
         ours = self._exported(pictures)[0]
         theirs = answer.numpy()
@@ -137,7 +137,7 @@ def _compare_texts(answers: _Answers, loader: Any, decoder: Any, exported: Path)
     furthest = 0.0
     for batch in loader:
         theirs, ours = answers.of(batch)
-        truths = [text for text, _ in decoder(paddle.to_tensor(theirs), batch[1])[1]]
+        truths = [text for text, _ in decoder(theirs, batch[1].numpy())[1]]
         for one, other, truth in zip(theirs, ours, truths, strict=True):
             (text, sure), (read, reading) = _decoded(one, trained), _decoded(other, packed)
             lines, right = lines + 1, right + (read == truth)
