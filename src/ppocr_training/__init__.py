@@ -1,1 +1,1 @@
-"""What training takes and what is checked before: shared by the trainer image and the control node."""
+"""What is checked before training: shared by the trainer image and the control node."""

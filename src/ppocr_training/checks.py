@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ def _characters(file: Path) -> list[str]:
 
 
 def _check_cards(job: Job) -> Iterator[Finding]:
+    if job.cards and not re.fullmatch(r"\d+(,\d+)*", job.cards):
+        yield Finding(
+            "cards", "trainer_cards", f"{job.cards!r} are no numbers of cards", "write them as 0,1,2,3",
+            fatal=True,
+        )  # fmt: skip
     if job.device == "cpu" and job.cards:
         yield Finding(
             "cards", "trainer_cards", "cards are named, and trainer_device is cpu",
@@ -109,7 +115,7 @@ def _examine_data(
             report.add([_nothing_left(setting)])
     batch = _batch(merged)
     usable = len(parts["Train"])
-    per_process = usable // max(job.processes, len(job.cards), 1)
+    per_process = usable // max(job.processes, len(job.cards.split(",")))
     if usable and per_process < batch:
         report.add(
             [
@@ -130,6 +136,7 @@ def _batch(merged: Mapping[str, Any]) -> int:
 
 def _nothing_left(setting: str) -> Finding:
     return Finding(
-        "nothing_usable", setting, "no line of it can be used, and the tools would hang or measure nothing",
+        "nothing_usable", setting,
+        "no line of it can be used, and the tools would hang or measure nothing",
         "see the other findings", fatal=True,
     )  # fmt: skip

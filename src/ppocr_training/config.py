@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,3 @@ def arguments(overrides: Mapping[str, Any]) -> list[str]:
     """The one ``-o``: PaddleOCR's tools take the last alone and drop those before."""
     given = [f"{key}={as_text(new)}" for key, new in overrides.items()]
     return ["-o", *given] if given else []
-
-
-def check_command(command: Sequence[str]) -> Iterator[Finding]:
-    """Refuse a command line with a second ``-o``, however it came in."""
-    if sum(part in ("-o", "--opt") for part in command) > 1:
-        yield Finding(
-            "command", " ".join(command), "it has -o more than once, and only the last one counts",
-            "put all overrides behind one -o (trainer_overrides does)", fatal=True,
-        )  # fmt: skip

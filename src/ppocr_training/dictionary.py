@@ -42,7 +42,8 @@ def check(path: Path, where: str = "") -> Iterator[Finding]:
         return
     if data.startswith(codecs.BOM_UTF8):
         yield Finding(
-            "dictionary", f"{where}:1", "it begins with a byte order mark, which becomes part of a character",
+            "dictionary", f"{where}:1",
+            "it begins with a byte order mark, which becomes part of a character",
             "save it as UTF-8 without BOM",
         )  # fmt: skip
     if b"\r\n" in data:

@@ -52,7 +52,7 @@ class Job:
         overrides: dotted keys of the config and their values.
         train_labels, validation_labels, general_labels: label files, paths in the data set.
         device: cpu or gpu.
-        cards: numbers of the cards to train on.
+        cards: numbers of the cards to train on, separated by commas; empty for the first.
         processes: how many train together on a CPU.
         epochs: 0 for the config's.
         evaluate_every: steps between two evaluations; 0 for the config's.
@@ -66,7 +66,7 @@ class Job:
     validation_labels: tuple[str, ...] = ("val.txt",)
     general_labels: tuple[str, ...] = ()
     device: str = "cpu"
-    cards: tuple[int, ...] = ()
+    cards: str = ""
     processes: int = 1
     epochs: int = 0
     evaluate_every: int = 0
@@ -76,10 +76,12 @@ class Job:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Job:
         known = {field.name for field in dataclasses.fields(cls)}
-        given = {key: value for key, value in values.items() if key in known}
-        return cls(
-            **{key: tuple(each) if isinstance(each, list) else each for key, each in given.items()}
-        )
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key in known
+        }
+        return cls(**given)
 
     def base(self, places: Places) -> dict[str, Any]:
         """The config of the checkout.
@@ -127,8 +129,8 @@ class Job:
             logs: folder where the launcher writes what each process says.
         """
         launch = ["-m", "paddle.distributed.launch", "--log_dir", str(logs)]
-        if len(self.cards) > 1:
-            launch += ["--gpus", ",".join(map(str, self.cards))]
+        if "," in self.cards:
+            launch += ["--gpus", self.cards]
         elif self.processes > 1:
             launch += ["--nproc_per_node", str(self.processes)]
         else:

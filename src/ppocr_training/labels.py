@@ -91,7 +91,8 @@ def check(lines: Iterable[Line], limits: Limits) -> list[Finding]:
         found.append(
             Finding(
                 "unknown_character", first[character],
-                f"{character!r} is not in the dictionary, {times} times{rest}, and would be dropped from labels",
+                f"{character!r} is not in the dictionary, {times} times{rest}, and would be "
+                "dropped from labels",
                 "add it to trainer_dictionary, or take its lines out",
             )
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Builds an image of the project on this machine, from packages and hash-pinned models, without a registry.
+"""Builds an image on this machine, from packages and hash-pinned models, without a registry.
 
 playbooks/build.yml does the same on the builder of the inventory, with the inventory's settings. An
 image whose sources have not changed is not rebuilt.

@@ -29,20 +29,34 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument("--words", type=Path, required=True, help="text file, a label a line")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
-    parser.add_argument("--count", type=int, default=1000, help="lines to train with (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=int, default=1000, help="lines to train with (default: %(default)s)"
+    )
     parser.add_argument(
         "--held-back", type=int, help="lines to measure with (default: a fifth of --count)"
     )
     parser.add_argument(
-        "--fonts", type=Path, nargs="+", default=[], help="font files or folders (default: the system's)"
+        "--fonts",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="font files or folders (default: the system's)",
     )
-    parser.add_argument("--height", type=int, default=48, help="pixels of a line (default: %(default)s)")
     parser.add_argument(
-        "--degrade", type=float, default=0.3, help="0 as printed, 1 as badly photographed (default: %(default)s)"
+        "--height", type=int, default=48, help="pixels of a line (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--degrade",
+        type=float,
+        default=0.3,
+        help="0 as printed, 1 as badly photographed (default: %(default)s)",
     )
     parser.add_argument("--general", type=Path, help="label file of a general set to mix in")
     parser.add_argument(
-        "--ratio", type=float, default=1.0, help="general lines for one that is drawn (default: %(default)s)"
+        "--ratio",
+        type=float,
+        default=1.0,
+        help="general lines for one that is drawn (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     return parser.parse_args(arguments)

@@ -1,7 +1,8 @@
 """Checks what a model is to be trained with, and packs it for the host that trains.
 
-Used by the role trainer, which also gives what the run was begun with (begun). Prints the report as JSON with --json: what is refused, what was accepted,
-and facts; with --pack also the files to send, and their sha256.
+Used by the role trainer, which also gives what the run was begun with (begun). Prints the report as
+JSON with --json: what is refused, what was accepted, and facts; with --pack also the files to send,
+and their sha256.
 """
 
 from __future__ import annotations

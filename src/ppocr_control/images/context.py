@@ -92,9 +92,8 @@ class ImageSettings:
         name = "requirements.lock" if self.device == "cpu" else f"requirements.{self.device}.lock"
         path = IMAGES / self.recipe / name
         if not path.is_file():
-            raise ContextError(
-                f"ppocr_device: no {self.recipe} image is defined for {self.device!r}"
-            )
+            setting = "ppocr_device" if self.recipe == "ppocr" else "trainer_device"
+            raise ContextError(f"{setting}: no image is defined for {self.device!r}")
         return path
 
 

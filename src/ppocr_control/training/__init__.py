@@ -1,1 +1,1 @@
-"""The control node's part in training: labelled lines that are drawn, and files for a trainer host."""
+"""The control node's part in training: lines that are drawn, files for the host that trains."""

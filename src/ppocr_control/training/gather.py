@@ -98,9 +98,7 @@ def pack(gathered: Gathered, work: Path) -> dict[str, dict[str, str]]:
     ):
         if file:
             packed[part] = file
-    return {
-        part: {"path": str(path), "sha256": file_sha256(path)} for part, path in packed.items()
-    }
+    return {part: {"path": str(path), "sha256": file_sha256(path)} for part, path in packed.items()}
 
 
 def _tar(folder: Path, archive: Path) -> None:

@@ -69,8 +69,8 @@ def find_fonts(given: Sequence[Path]) -> tuple[Path, ...]:
     ]
     if not found:
         raise Refused(
-            f"no fonts in {', '.join(map(str, given or FONT_FOLDERS))}: name files or folders with --fonts, or "
-            "install some (Debian: fonts-noto-cjk, fonts-wqy-zenhei, fonts-dejavu)"
+            f"no fonts in {', '.join(map(str, given or FONT_FOLDERS))}: name files or folders with "
+            "--fonts, or install some (Debian: fonts-noto-cjk, fonts-wqy-zenhei, fonts-dejavu)"
         )
     return tuple(found)
 

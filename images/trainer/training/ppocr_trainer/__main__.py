@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,12 @@ def _measure(checkpoint: str) -> dict[str, Any]:
     return measure(job(), places(), Path(checkpoint), job().general_labels)
 
 
-_COMMANDS = {"check": _check, "train": _train, "export": _export}
-_STEPS = {"rehearse": _rehearse, "prove": _prove, "measure": _measure}
+_COMMANDS: dict[str, Callable[[], int]] = {"check": _check, "train": _train, "export": _export}
+_STEPS: dict[str, Callable[..., dict[str, Any]]] = {
+    "rehearse": _rehearse,
+    "prove": _prove,
+    "measure": _measure,
+}
 
 
 def main() -> int:

@@ -52,7 +52,7 @@ def original(function: str) -> Callable[..., Any]:
 
 
 def model_of(arguments: Sequence[Any]) -> paddle.nn.Layer:
-    """The model among the arguments: the one layer with tensors (a loss has none, or is no layer)."""
+    """The model among the arguments: of the layers, losses too, the one with most tensors."""
     layers = [each for each in arguments if isinstance(each, paddle.nn.Layer)]
     return max(layers, key=lambda layer: len(layer.state_dict()))
 

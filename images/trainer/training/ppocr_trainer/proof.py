@@ -47,7 +47,7 @@ def prove(job: Job, places: Places, checkpoint: Path, exported: Path) -> dict[st
     if weights["loaded"] < weights["of"]:
         raise Refused(
             f"{weights['loaded']} of {weights['of']} tensors of the checkpoint fit the config "
-            f"(not {', '.join(weights['not_loaded'][:3])}): export with the config it was trained with"
+            f"(not {', '.join(weights['not_loaded'][:3])}): export with the config of the training"
         )
     loader = next(each for each in arguments if hasattr(each, "batch_sampler"))
     decoder = next((each for each in arguments if hasattr(each, "character")), None)
@@ -97,15 +97,16 @@ class _Answers:
         taken = self._exported.input(0).get_partial_shape()
         if not taken.compatible(openvino.PartialShape(list(pictures.shape))):
             raise Refused(
-                f"the exported model takes pictures of {taken}, and is trained with {list(pictures.shape)}: "
-                "train with the height this checkout exports the algorithm with (image_shape in the config)"
+                f"the exported model takes pictures of {taken}, and is trained with "
+                f"{list(pictures.shape)}: train with the height this checkout exports the "
+                "algorithm with (image_shape in the config)"
             )
         ours = self._exported(pictures)[0]
         theirs = answer.numpy()
         if ours.shape != theirs.shape:
             raise Refused(
-                f"the exported model answers {list(ours.shape)}, the checkpoint {list(theirs.shape)}: "
-                "it was exported with another config or dictionary"
+                f"the exported model answers {list(ours.shape)}, and the checkpoint "
+                f"{list(theirs.shape)}: it was exported with another config or dictionary"
             )
         self.apart = max(self.apart, float(numpy.abs(ours - theirs).max()))
         return theirs, ours
@@ -124,8 +125,9 @@ def _compare_numbers(answers: _Answers, loader: Any) -> dict[str, Any]:
 
 def _other_weights(apart: float) -> str:
     return (
-        f"its answers are up to {apart:.3g} apart from the checkpoint's, so its weights are others: a second -o "
-        "or a mistyped key at export leaves random ones without a word; let playbooks/export.yml export it"
+        f"its answers are up to {apart:.3g} apart from the checkpoint's, so its weights are "
+        "others: a second -o or a mistyped key at export leaves random ones without a word; let "
+        "playbooks/export.yml export it"
     )
 
 
@@ -152,13 +154,14 @@ def _compare_texts(answers: _Answers, loader: Any, decoder: Any, exported: Path)
             else "its dict.txt is not the dictionary it was trained with: pack that one"
         )
         raise Refused(
-            f"{len(differ)} of {lines} lines are read differently; {why}. {'; '.join(differ[:_SHOWN])}"
+            f"{len(differ)} of {lines} lines are read differently; {why}. "
+            + "; ".join(differ[:_SHOWN])
         )
     return {"lines": lines, "confidences_apart": furthest, "accuracy": right / max(lines, 1)}
 
 
 def _packed(file: Path, trained: Sequence[str]) -> list[str]:
-    """The characters by the packed dictionary, as the service puts them: blank first, space last."""
+    """The characters by the packed dictionary, as the service orders them."""
     characters = ["blank", *dictionary.read(file)]
     if len(characters) + 1 == len(trained) and trained[-1] == " ":
         characters.append(" ")

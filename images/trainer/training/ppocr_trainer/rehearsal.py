@@ -24,7 +24,7 @@ _SHARED_A_WORKER = 64 << 20
 
 
 def rehearse(job: Job, places: Places) -> Report:
-    """Examine what takes the model: its weights, its last layer, its time steps, the room it needs."""
+    """Examine what takes the model: weights, last layer, time steps, and room."""
     report = Report(accepted=frozenset(job.accept))
     with tempfile.TemporaryDirectory() as output:
         options = job.options(places, Path(output))
@@ -51,8 +51,10 @@ def _check_weights(weights: dict[str, Any]) -> Iterator[Finding]:
     if weights["loaded"] < weights["of"]:
         yield Finding(
             "weights", "trainer_pretrained",
-            f"{weights['loaded']} of {weights['of']} tensors are loaded from it; not {', '.join(weights['not_loaded'][:3])}",
-            "give the weights of this config and dictionary; with another dictionary on purpose, accept it",
+            f"{weights['loaded']} of {weights['of']} tensors are loaded from it; "
+            f"not {', '.join(weights['not_loaded'][:3])}",
+            "give the weights of this config and dictionary, or put the check into trainer_accept "
+            "where the dictionary is another one on purpose",
         )  # fmt: skip
 
 
@@ -71,7 +73,8 @@ def _check_width(width: int, characters: int) -> Iterator[Finding]:
     if width and width != characters:
         yield Finding(
             "last_layer", "trainer_dictionary",
-            f"the model's last layer is {width} wide, and dictionary, blank and space make {characters}",
+            f"the model's last layer is {width} wide, and dictionary, blank and space make "
+            f"{characters}",
             "correct trainer_dictionary or Global.use_space_char",
         )  # fmt: skip
 
@@ -86,8 +89,8 @@ def _check_columns(job: Job, places: Places, columns: int) -> Iterator[Finding]:
             if len(line.label) + equal > columns:
                 yield Finding(
                     "label_columns", line.place,
-                    f"the label takes {len(line.label) + equal} time steps, and the model has {columns}: "
-                    "its loss would be 0",
+                    f"the label takes {len(line.label) + equal} time steps, and the model has "
+                    f"{columns}: its loss would be 0",
                     "widen the pictures (image_shape in the config), or cut them",
                 )  # fmt: skip
 
@@ -97,7 +100,8 @@ def _check_room(config: dict[str, Any], model: paddle.nn.Layer) -> Iterator[Find
     needed, free = tensors * 4 * _COPIES + (100 << 20), shutil.disk_usage(RUN).free
     if free < needed:
         yield Finding(
-            "disk", "trainer_dir", f"{free >> 20} MiB are free, and a run needs about {needed >> 20}",
+            "disk", "trainer_dir",
+            f"{free >> 20} MiB are free, and a run needs about {needed >> 20}",
             "make room, or name another folder",
         )  # fmt: skip
     workers = max(config[part]["loader"].get("num_workers", 0) for part in ("Train", "Eval"))
