@@ -66,8 +66,8 @@ def _characters(file: Path) -> list[str]:
 def _check_cards(job: Job) -> Iterator[Finding]:
     if job.cards and not re.fullmatch(r"\d+(,\d+)*", job.cards):
         yield Finding(
-            "cards", "trainer_cards", f"{job.cards!r} are no numbers of cards", "write them as 0,1,2,3",
-            fatal=True,
+            "cards", "trainer_cards", f"{job.cards!r} are no numbers of cards",
+            "write them as 0,1,2,3", fatal=True,
         )  # fmt: skip
     if job.device == "cpu" and job.cards:
         yield Finding(
