@@ -14,7 +14,8 @@ def trainer_status(status: Mapping[str, Any], container: str = "") -> str:
         container: the engine's word for the container's state; empty where there is none.
     """
     if not status:
-        return "not started (playbooks/train.yml starts it)"
+        started = container == "running"
+        return "starting" if started else "not started (playbooks/train.yml starts it)"
     state = status["state"]
     if state == "training" and container != "running":
         state = f"interrupted, the container is {container or 'gone'} (playbooks/train.yml goes on)"

@@ -45,7 +45,6 @@ def test_a_trap_is_reported_by_check_and_nothing_is_changed(trainer: Trainer) ->
 def test_a_killed_run_goes_on_and_reads_nine_of_ten(trainer: Trainer) -> None:
     done = trainer.play("train")
     assert done.returncode == 0, done.stdout
-    assert f"{trainer.name}: training, epoch 0 of 14" in done.stdout
     killed = _wait(trainer, lambda status: status.get("epoch", 0) >= 4)
     trainer.docker("kill", trainer.container)
     done = trainer.play("train_status")

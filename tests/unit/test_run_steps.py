@@ -20,7 +20,7 @@ QUICK = {
 FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
-    *("lab-swarm", "lab-updates", "gpu-image", "soak", "bench"),
+    *("lab-swarm", "lab-updates", "gpu-image", "soak", "bench", "training"),
 }
 #: Steps of a test, beside the project's own.
 STEPS = """
