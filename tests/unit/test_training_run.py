@@ -13,7 +13,8 @@ from ppocr_trainer import progress
 from ppocr_trainer.checkpoints import Keeper, best, last
 from role_code import load
 
-trainer_status = load("plugins/filter/trainer.py").trainer_status
+FILTERS = load("plugins/filter/trainer.py")
+trainer_status = FILTERS.trainer_status
 
 LOG = """\
 [2026/11/28 03:24:00] ppocr INFO: epoch: [4/10], global_step: 112, lr: 0.001500, loss: 2.964553, \
@@ -139,3 +140,12 @@ def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -
 )  # fmt: skip
 def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line: str) -> None:
     assert trainer_status(status, container) == line
+
+
+def test_a_curve_has_a_point_for_each_evaluation() -> None:
+    rows = [{"epoch": 2, "loss": 8.0, "acc": 0.0}, {"epoch": 4, "loss": 2.0, "acc": 0.5}]
+    svg = FILTERS.trainer_curve({"epochs": 4, "indicator": "acc", "curve": rows})
+    assert '<polyline points="390.0,340.0 740.0,190.0"' in svg
+    assert '<polyline points="390.0,40.0 740.0,265.0"' in svg
+    assert svg.startswith("<svg ")
+    assert svg.endswith("</svg>")

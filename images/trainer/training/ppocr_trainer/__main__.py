@@ -27,6 +27,7 @@ def _train() -> int:
 
     record.begin(given())
     Training(job(), places()).run()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pause()
     return 0
 
