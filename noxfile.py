@@ -150,6 +150,8 @@ suite(
 # What --full adds. Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
 suite("paddle3", PADDLE_3, tiers=FULL, requires=["deploy"])
 suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
+# PaddleOCR's own tools train, export and are proved, in the trainer image (1.3 GB).
+suite("training", "tests/training", tiers=FULL, requires=["deploy"], minutes=40)
 suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], minutes=50)
 step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)
 for each in LAB_ALL:

@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVING = ROOT / "images/ppocr/serving"
 #: Where packages lie that the project is made of.
-PACKAGES = [*sorted((ROOT / "src").glob("ppocr_*")), SERVING / "ppocr_serving"]
+TRAINER = ROOT / "images/trainer/training"
+PACKAGES = [
+    *sorted((ROOT / "src").glob("ppocr_*")), SERVING / "ppocr_serving", TRAINER / "ppocr_trainer"
+]  # fmt: skip
 
 
 def imported(file: Path, package: str) -> Iterator[str]:
@@ -64,8 +67,9 @@ def test_what_is_shared_knows_neither_side() -> None:
         roots = {each.split(".")[0] for found in modules(package).values() for each in found}
         others = roots & {other.name for other in PACKAGES} - {package.name}
         assert others <= {
-            "ppocr_control": {"ppocr_contract", "ppocr_hosts"},
+            "ppocr_control": {"ppocr_contract", "ppocr_hosts", "ppocr_training"},
             "ppocr_serving": {"ppocr_contract"},
+            "ppocr_trainer": {"ppocr_training"},
         }.get(package.name, set()), package.name
 
 

@@ -20,7 +20,7 @@ QUICK = {
 FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
-    *("lab-ship_engines", "lab-swarm", "lab-updates", "paddle3"),
+    *("lab-ship_engines", "lab-swarm", "lab-updates", "paddle3", "training"),
     *("gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.

@@ -24,9 +24,9 @@ TOOL = "pip"
 
 def install() -> None:
     lock = str(HERE / "requirements.lock")
-    pip(VENV, "install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
-    # The one a new environment comes with is old, and only building packages needs it.
+    # The one a new environment comes with is old; a lock that needs one names its own.
     pip(VENV, "uninstall", "--yes", "setuptools")
+    pip(VENV, "install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
     extra = HERE / "extra-requirements.txt"
     if extra.read_text().strip():
         pip(VENV, "install", "-r", str(extra))

@@ -1,4 +1,4 @@
-"""Builds the ppocr image on this machine, from packages and hash-pinned models, without a registry.
+"""Builds an image on this machine, from packages and hash-pinned models, without a registry.
 
 playbooks/build.yml does the same on the builder of the inventory, with the inventory's settings. An
 image whose sources have not changed is not rebuilt.
@@ -22,6 +22,7 @@ examples:
   scripts/build_image.py                             ppocr:1.0.0
   scripts/build_image.py --device gpu --tag ppocr:1.0.0-gpu
   scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
+  scripts/build_image.py --recipe trainer --tag ppocr-trainer:1.0.0
   scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
 """
 
@@ -30,6 +31,12 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser = command_line.parser(__doc__, EPILOG)
     parser.add_argument(
         "--tag", default=f"ppocr:{version.current()}", help="name:version (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=["ppocr", "trainer"],
+        default="ppocr",
+        help="the service's image, or the trainer's",
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--base", default="", help="base image (default: built from packages)")
@@ -46,6 +53,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     progress = Progress("building", quiet=args.quiet)
     name, tag = image_name.for_new(args.tag)
     values = {
+        "recipe": args.recipe,
         "device": args.device,
         "name": name,
         "version": tag,

@@ -34,7 +34,7 @@ from ..settings.source import Role, SourceError, find_roles
 
 _EXAMPLES = "inventory/example/group_vars"
 #: The group whose hosts a role's settings are for, where that is not ppocr_hosts.
-_GROUPS = {"balancer": "all", "monitoring": "ppocr_monitoring"}
+_GROUPS = {"balancer": "all", "monitoring": "ppocr_monitoring", "trainer": "ppocr_trainers"}
 _CHECK_VARS = "roles/inventory_check/vars/main/settings.yml"
 _FIELDS = "src/ppocr_contract/fields.py"
 _PASSED = "roles/hubserving/vars/main/container.yml"

@@ -1,4 +1,4 @@
-"""The build context of the ppocr image, and the hash of its sources.
+"""The build contexts of the images, and the hash of their sources.
 
 The hash (label ``org.ppocr.content``) needs only the sources, so it is known before anything is
 fetched or built whether a host already has the image.
@@ -25,6 +25,12 @@ from . import hub_modules, image_name, model_files, models
 CONTRACT = ROOT / "src/ppocr_contract"
 #: The packages that turn Paddle 3 models into ONNX.
 CONVERTER_LOCK = IMAGES / "ppocr/requirements.convert.lock"
+#: What the trainer image and the control node share.
+TRAINING = ROOT / "src/ppocr_training"
+#: The images, and the files of their folder that the context has beside the Dockerfile.
+_RECIPES = {"ppocr": ("config.json", "ppocr.pth"), "trainer": ("trainer.pth",)}
+#: Makes the Python environment of either image, and is kept with the first.
+_ENVIRONMENT = ("environment.py", "make_venv.py", "harden.py", "prune.txt")
 #: The image label with the hash of its sources.
 CONTENT_LABEL = "org.ppocr.content"
 #: The suite that images/base bootstraps; the lock was made for its Python.
@@ -41,6 +47,7 @@ class ImageSettings:
     """The settings that determine the content of an image.
 
     Attributes:
+        recipe: ppocr (the service) or trainer; a folder of images/.
         device: cpu or gpu; chooses the lock.
         name: repository of the image; not part of the content.
         version: image tag and OCI version.
@@ -53,6 +60,7 @@ class ImageSettings:
         ca_bundle: trusted while building; not part of the content.
     """
 
+    recipe: str = "ppocr"
     device: str = "cpu"
     name: str = "ppocr"
     version: str = dataclasses.field(default_factory=project_version.current)
@@ -67,6 +75,10 @@ class ImageSettings:
     def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
         known = {field.name for field in dataclasses.fields(cls)}
         settings = cls(**{key: value for key, value in values.items() if key in known})
+        if settings.recipe not in _RECIPES:
+            raise ContextError(
+                f"ppocr_image_recipe: {settings.recipe!r} is none of {', '.join(_RECIPES)}"
+            )
         try:
             image_name.for_new(f"{settings.name}:{settings.version}")
         except Refused as error:
@@ -89,9 +101,10 @@ class ImageSettings:
     @property
     def lock(self) -> Path:
         name = "requirements.lock" if self.device == "cpu" else f"requirements.{self.device}.lock"
-        path = IMAGES / "ppocr" / name
+        path = IMAGES / self.recipe / name
         if not path.is_file():
-            raise ContextError(f"ppocr_device: no image is defined for {self.device!r}")
+            setting = "ppocr_device" if self.recipe == "ppocr" else "trainer_device"
+            raise ContextError(f"{setting}: no image is defined for {self.device!r}")
         return path
 
 
@@ -120,26 +133,30 @@ def base_tag(settings: ImageSettings) -> str:
 
 def content_hash(settings: ImageSettings) -> str:
     """Return the sha256 over everything that determines what the image does."""
-    recipe = IMAGES / "ppocr"
-    named = ("Dockerfile", "config.json", "ppocr.pth")
-    return _digest(
-        {
-            "base": base_tag(settings),
-            "version": settings.version,
-            "recipe": {name: file_sha256(recipe / name) for name in named},
-            "lock": file_sha256(settings.lock),
-            "converter": file_sha256(CONVERTER_LOCK),
-            "build": _tree(recipe / "build"),
-            "serving": _tree(recipe / "serving"),
-            "contract": _tree(CONTRACT),
-            "modules": {
-                name: _tree(folder)
-                for name, folder in hub_modules.all_modules(settings.extra_modules).items()
-            },
-            "extra_requirements": settings.extra_requirements,
-            "models": models.fingerprint(settings.sources()),
-        }
-    )
+    recipe = IMAGES / settings.recipe
+    named = ("Dockerfile", *_RECIPES[settings.recipe])
+    parts: dict[str, Any] = {
+        "base": base_tag(settings),
+        "version": settings.version,
+        "recipe": {name: file_sha256(recipe / name) for name in named},
+        "lock": file_sha256(settings.lock),
+        "extra_requirements": settings.extra_requirements,
+    }
+    if settings.recipe == "trainer":
+        build = IMAGES / "ppocr/build"
+        parts["build"] = {name: file_sha256(build / name) for name in _ENVIRONMENT}
+        parts["training"] = [_tree(recipe / "training"), _tree(TRAINING)]
+        return _digest(parts)
+    modules = hub_modules.all_modules(settings.extra_modules)
+    parts |= {
+        "converter": file_sha256(CONVERTER_LOCK),
+        "build": _tree(recipe / "build"),
+        "serving": _tree(recipe / "serving"),
+        "contract": _tree(CONTRACT),
+        "modules": {name: _tree(folder) for name, folder in modules.items()},
+        "models": models.fingerprint(settings.sources()),
+    }
+    return _digest(parts)
 
 
 def revision() -> str:
@@ -155,28 +172,38 @@ def write(settings: ImageSettings, target: Path, cache: Path) -> None:
         ContextError: a setting is wrong.
         ModelError: a model cannot be fetched or is incomplete.
     """
-    recipe = IMAGES / "ppocr"
+    recipe = IMAGES / settings.recipe
     target.mkdir(parents=True)
-    for name in ("Dockerfile", "config.json", "ppocr.pth"):
+    for name in ("Dockerfile", *_RECIPES[settings.recipe]):
         shutil.copyfile(recipe / name, target / name)
     shutil.copyfile(settings.lock, target / "requirements.lock")
-    for name in ("build", "serving"):
-        shutil.copytree(recipe / name, target / name, ignore=_IGNORED)
-    shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
-    for name, folder in hub_modules.all_modules(settings.extra_modules).items():
-        shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
-    wanted = [*settings.extra_requirements, *hub_modules.requirements(settings.extra_modules)]
+    shutil.copytree(IMAGES / "ppocr/build", target / "build", ignore=_IGNORED)
+    wanted = list(settings.extra_requirements)
+    if settings.recipe == "trainer":
+        shutil.copytree(recipe / "training", target / "training", ignore=_IGNORED)
+        shutil.copytree(TRAINING, target / "training" / TRAINING.name, ignore=_IGNORED)
+    else:
+        _write_service(settings, target, cache)
+        wanted += hub_modules.requirements(settings.extra_modules)
     (target / "extra-requirements.txt").write_text("\n".join(wanted))
     bundle = target / "build/ca-bundle.crt"
     bundle.write_bytes(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else b"")
+    for path in (target, *target.rglob("*")):
+        # The builder's umask must not determine what the container's user may read.
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
+    """Add what only the service's image holds."""
+    shutil.copytree(IMAGES / "ppocr/serving", target / "serving", ignore=_IGNORED)
+    shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
+    for name, folder in hub_modules.all_modules(settings.extra_modules).items():
+        shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
     programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
     models.check_engines(programs, settings.engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.
     lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)
-    for path in (target, *target.rglob("*")):
-        # The builder's umask must not determine what the container's user may read.
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def pack(folder: Path, archive: Path) -> None:

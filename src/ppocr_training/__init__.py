@@ -1,0 +1,1 @@
+"""What is checked before training: shared by the trainer image and the control node."""

@@ -1,0 +1,244 @@
+"""What PaddleOCR's tools let pass without a word is refused before a run, with place and remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from ppocr_control.commands import training_files
+from ppocr_training import config, record
+from ppocr_training.job import Job, Places
+
+CONFIG: dict[str, Any] = {
+    "Global": {
+        "use_gpu": True, "epoch_num": 10, "character_dict_path": "dict.txt", "max_text_length": 6,
+        "use_space_char": False,
+    },
+    "Architecture": {"model_type": "rec", "Backbone": {"name": "Small", "scale": 0.5}},
+    "Train": {
+        "dataset": {"data_dir": "x", "label_file_list": ["x"]},
+        "loader": {"batch_size_per_card": 2},
+    },
+    "Eval": {"dataset": {"data_dir": "x", "label_file_list": ["x"]}, "loader": {}},
+}  # fmt: skip
+
+
+class Set:
+    """A checkout and a data set in which everything is right, until a test spoils something."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source, self.data = folder / "source", folder / "data"
+        (self.source / "tools").mkdir(parents=True)
+        (self.source / "tools/train.py").touch()
+        (self.source / "config.yml").write_text(yaml.safe_dump(CONFIG))
+        (self.source / "dict.txt").write_text("A\nB\nC\n")
+        self.data.mkdir()
+        for number in range(6):
+            Image.new("L", (8 + number, 8)).save(self.data / f"{number}.png")
+        (self.data / "train.txt").write_text("0.png\tAB\n1.png\tBC\n2.png\tCAB\n")
+        (self.data / "val.txt").write_text("3.png\tA\n4.png\tBCA\n")
+        self.settings: dict[str, Any] = {
+            "source": str(self.source), "config": "config.yml", "data": str(self.data),
+        }  # fmt: skip
+        self.out = folder / "out"
+
+    def refused(self, capsys: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
+        arguments = ["--out", str(self.out), "--json", "--pack"]
+        given = json.dumps({**self.settings, **settings})
+        status = training_files.main([*arguments, "--settings", given])
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        found: list[str] = told["refused"] if "refused" in told else [told["error"]]
+        assert bool(found) == bool(status)
+        return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Set:
+    return Set(tmp_path)
+
+
+def _write(name: str, content: str | bytes) -> Callable[[Set], None]:
+    """A spoiler: writes a file of the data set, or of the checkout."""
+
+    def spoil(run: Set) -> None:
+        path = (run.source if name in ("dict.txt", "config.yml") else run.data) / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return spoil
+
+
+def test_what_is_in_order_is_packed(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.refused(capsys) == []
+    assert {path.name for path in run.out.iterdir()} == {"source.tar", "data.tar"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place", "words"),
+    [
+        (_write("train.txt", "0.png AB\n1.png\tA\n2.png\tB\n"), "train.txt:1", "has no '\\t'"),
+        (_write("train.txt", "0.png\tA\n9.png\tB\n"), "train.txt:2", "there is no picture"),
+        (_write("1.png", b"\x89PNG\r\n\x1a\nand no more"), "train.txt:2", "cannot be decoded"),
+        (_write("train.txt", b"0.png\tA\n1.png\t\xbc\xd7\n"), "train.txt:2", "not UTF-8"),
+        (_write("train.txt", "0.png\tAZ\n1.png\tZ\n"), "train.txt:1", "dictionary, 2 times"),
+        (_write("train.txt", "0.png\tA\n1.png\tABCABCA\n"), "train.txt:2", "max_text_length is 6"),
+        (_write("train.txt", "0.png\tA\r\n1.png\tA\n2.png\tA\n"), "train.txt:1", "ends with CRLF"),
+        (_write("train.txt", "0.png\t\n1.png\tA\n2.png\tA\n"), "train.txt:1", "the label is empty"),
+        (_write("train.txt", "0.png\tA\n"), "trainer_train_labels", "fewer than a batch of 2"),
+        (_write("val.txt", ""), "trainer_validation_labels", "no line of it can be"),
+        (_write("val.txt", "3.png\tABCABCABC\n"), "trainer_validation_labels", "would hang"),
+        (_write("train.txt", "8.png\tA\n9.png\tA\n"), "trainer_train_labels", "would hang"),
+        (_write("val.txt", "0.png\tAB\n"), "val.txt:1", "in training too"),
+        (_write("dict.txt", b"\xef\xbb\xbfA\nB\nC\n"), "dict.txt:1", "byte order mark"),
+        (_write("dict.txt", "A\r\nB\r\nC\r\n"), "dict.txt:1", "end with CRLF"),
+        (_write("dict.txt", "A\nB\nA\nC\n"), "dict.txt:3", "'A' stands in line 1 already"),
+        (_write("dict.txt", "甲\n".encode("gb18030")), "dict.txt:1", "not UTF-8"),
+        (_write("config.yml", "Global: ["), "trainer_config", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_trap_is_refused_with_place_and_remedy(
+    run: Set, capsys: pytest.CaptureFixture[str], spoil: Any, place: str, words: str
+) -> None:
+    spoil(run)
+    found = [line for line in run.refused(capsys) if words in line]
+    assert len(found) == 1
+    where, _, rest = found[0].partition(": ")
+    assert where.endswith(place)
+    assert len(rest.partition(words)[2].partition(": ")[2]) > len("[check]"), "no remedy"
+    assert not run.out.exists() or not list(run.out.glob("*.tar"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"overrides": {"Global.epoch_nun": 3}}, "write Global.epoch_num"),
+        ({"overrides": {"Global.pretrain_model": "x"}}, "write Global.pretrained_model"),
+        ({"overrides": {"Architecture.Backbone.scales": 1}}, "write Architecture.Backbone.scale"),
+        ({"overrides": {"Global.use_gpu": True}}, "set trainer_device"),
+        ({"overrides": {"Global.character_dict_path": "x"}}, "set trainer_dictionary"),
+        ({"overrides": {"Global.save_res_path": "a=b"}}, "= in it"),
+        ({"overrides": {"-o Global.seed": 1}}, "the config has no such key"),
+        ({"device": "cpu", "cards": "0"}, "cards are named, and trainer_device is cpu"),
+        ({"device": "gpu", "cards": "0-3"}, "write them as 0,1,2,3"),
+        ({"train_labels": ["none.txt"]}, "trainer_data has no file none.txt"),
+        ({"pretrained": "/nowhere/best"}, "trainer_pretrained: there is no file"),
+        ({"pretrained": "https://example.com/w.tar"}, "set trainer_pretrained_sha256"),
+        ({"dictionary": "/nowhere/dict.txt"}, "trainer_dictionary: there is no file"),
+        ({"source": "/nowhere"}, "trainer_source: there is no file"),
+        ({"config": "none.yml"}, "correct trainer_source or trainer_config"),
+    ],
+)
+def test_a_setting_is_refused(
+    run: Set, capsys: pytest.CaptureFixture[str], settings: dict[str, Any], words: str
+) -> None:
+    found = run.refused(capsys, **settings)
+    assert any(words in line for line in found), found
+
+
+def test_the_characters_of_the_config_in_another_order_are_refused(
+    run: Set, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("A\nC\nB\n")
+    (line,) = run.refused(capsys, dictionary=str(other))
+    assert line.startswith(
+        f"{other}:2: it has the characters of the config's own dictionary in another"
+    )
+
+
+def test_an_accepted_check_does_not_end_the_run(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.data / "train.txt").write_text("0.png\tAZ\n1.png\tA\n2.png\tB\n")
+    assert run.refused(capsys, accept=["unknown_character"]) == []
+
+
+def test_what_the_tools_hang_at_cannot_be_accepted(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.data / "val.txt").write_text("9.png\tA\n")
+    found = run.refused(capsys, accept=["nothing_usable", "picture_missing"])
+    assert [line for line in found if "the tools would hang" in line]
+
+
+def test_many_findings_of_a_kind_are_counted(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    (run.data / "train.txt").write_text(
+        "".join(f"{n}0.png\tA\n" for n in range(9)) + "0.png\tA\n1.png\tA\n"
+    )
+    assert run.refused(capsys)[3] == "6 more of picture_missing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "words"),
+    [
+        ("det", "AB", "no list of boxes"),
+        ("det", '[{"transcription": "A", "points": [[0, 0]]}]', "no list of boxes"),
+        ("cls", "90", "'90' is no class"),
+    ],
+)
+def test_other_models_have_labels_of_their_own(
+    run: Set, capsys: pytest.CaptureFixture[str], kind: str, label: str, words: str
+) -> None:
+    sound = {
+        "det": '[{"transcription": "A", "points": [[0, 0], [9, 0], [9, 9], [0, 9]]}]',
+        "cls": "180",
+    }[kind]
+    given = config.merged(CONFIG, {"Architecture.model_type": kind})
+    (run.source / "config.yml").write_text(yaml.safe_dump(given))
+    for name in ("train.txt", "val.txt"):
+        lines = (run.data / name).read_text().splitlines()
+        (run.data / name).write_text(
+            "".join(f"{line.partition(chr(9))[0]}\t{sound}\n" for line in lines)
+        )
+    assert run.refused(capsys) == []
+    with (run.data / "train.txt").open("a") as file:
+        file.write(f"5.png\t{label}\n")
+    assert words in run.refused(capsys)[0]
+
+
+def test_a_run_is_not_mixed_with_another(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    job = {
+        "config": "config.yml",
+        "overrides": {"Global.max_text_length": 5},
+        "sums": {"source": "x"},
+    }
+    found = run.refused(capsys, begun=job)
+    assert [line.partition(":")[0] for line in found] == [
+        "trainer_overrides", "trainer_source", "trainer_data",
+    ]  # fmt: skip
+    assert "another trainer_name" in found[0]
+
+
+def test_overrides_become_one_o(tmp_path: Path) -> None:
+    job = Job("config.yml", {"Global.seed": 3, "Train.loader.batch_size_per_card": 8})
+    command = job.training(job.options(Places(tmp_path, tmp_path), tmp_path), tmp_path)
+    assert command.count("-o") == 1
+    assert {"Global.seed=3", "Train.loader.batch_size_per_card=8"} <= set(command)
+
+
+@pytest.mark.parametrize(
+    ("settings", "launcher"),
+    [
+        ({"device": "gpu", "cards": "0,1,2,3"}, ["--gpus", "0,1,2,3"]),
+        ({"processes": 2}, ["--nproc_per_node", "2"]),
+        ({}, []),
+    ],
+)
+def test_several_cards_are_launched_as_the_guide_does(
+    tmp_path: Path, settings: dict[str, Any], launcher: list[str]
+) -> None:
+    job = Job("config.yml", **settings)
+    command = job.training(job.options(Places(tmp_path, tmp_path), tmp_path), tmp_path / "log")
+    before = command[: command.index("tools/train.py")]
+    start = ["-m", "paddle.distributed.launch", "--log_dir", str(tmp_path / "log")]
+    assert before == ([*start, *launcher] if launcher else [])
+    assert f"Global.use_gpu={str(job.device == 'gpu').lower()}" in command
+
+
+def test_a_new_run_goes_by_no_record() -> None:
+    assert list(record.check({}, {"config": "a"})) == []

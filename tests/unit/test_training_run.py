@@ -1,0 +1,151 @@
+"""What a run tells of itself and keeps, from what PaddleOCR's tools write: no Paddle is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ppocr_trainer import progress
+from ppocr_trainer.checkpoints import Keeper, best, last
+from role_code import load
+
+FILTERS = load("plugins/filter/trainer.py")
+trainer_status = FILTERS.trainer_status
+
+LOG = """\
+[2026/11/28 03:24:00] ppocr INFO: epoch: [4/10], global_step: 112, lr: 0.001500, loss: 2.964553, \
+avg_reader_cost: 0.00058 s, avg_samples: 16.0, ips: 38.1 samples/s, eta: 0:03:14
+[2026/11/28 03:24:02] ppocr INFO: cur metric, acc: 0.84, norm_edit_dis: 0.97, fps: 94.9
+[2026/11/28 03:24:02] ppocr INFO: best metric, acc: 0.84, fps: 94.9, best_epoch: 4
+[2026/11/28 03:24:02] ppocr INFO: save model in /training/run/output/latest
+"""
+
+
+def test_the_log_tells_how_far_a_run_is() -> None:
+    status: dict[str, Any] = {}
+    told = [progress.read(line, status) for line in LOG.splitlines()]
+    assert told == [True, True, False, False]
+    assert status == {
+        "epoch": 4, "epochs": 10, "step": 112, "loss": 2.964553, "left": "0:03:14",
+        "curve": [{"epoch": 4, "loss": 2.964553, "acc": 0.84, "norm_edit_dis": 0.97}],
+    }  # fmt: skip
+
+
+class Output:
+    """The folder in which the tools overwrite their checkpoints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.kept = folder / "output", folder / "kept"
+        self.path.mkdir()
+        self.saves = 0
+
+    def save(self, name: str, epoch: int, **metrics: float) -> None:
+        self.saves += 1
+        for suffix in (".pdparams", ".pdopt"):
+            (self.path / f"{name}{suffix}").write_text(f"{name} of epoch {epoch}")
+        states = {"epoch": epoch, "best_model_dict": {**metrics, "best_epoch": epoch}}
+        with (self.path / f"{name}.states").open("wb") as file:
+            pickle.dump(states, file)
+        stamp = self.saves * 10**9
+        os.utime(self.path / f"{name}.states", ns=(stamp, stamp))
+
+    def keeper(self) -> Keeper:
+        return Keeper("acc", self.path, self.kept)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    return Output(tmp_path)
+
+
+def test_the_last_whole_checkpoint_is_kept(output: Output) -> None:
+    keeper = output.keeper()
+    assert not keeper.keep()
+    for epoch in (1, 2):
+        output.save("latest", epoch)
+        assert keeper.keep()
+        assert not keeper.keep()
+    found = last(output.kept)
+    assert found is not None
+    assert found.epoch == 2
+    assert found.prefix.with_suffix(".pdopt").read_text() == "latest of epoch 2"
+    assert [path.name for path in output.kept.glob("epoch-*")] == ["epoch-2"]
+
+
+def test_what_a_kill_has_torn_is_not_kept(output: Output) -> None:
+    output.save("latest", 3)
+    (output.path / "latest.states").write_bytes(b"\x80")
+    keeper = output.keeper()  # the next start
+    assert not keeper.keep()
+    assert last(output.kept) is None
+    output.save("latest", 4)
+    (output.path / "latest.states").write_bytes(b"\x80")
+    assert not keeper.keep()
+    output.save("latest", 4)
+    assert keeper.keep()
+
+
+def test_a_checkpoint_without_its_optimizer_is_none(output: Output) -> None:
+    keeper = output.keeper()
+    output.save("latest", 1)
+    keeper.keep()
+    (output.kept / "epoch-1/model.pdopt").unlink()
+    assert last(output.kept) is None
+
+
+def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -> None:
+    keeper = output.keeper()
+    output.save("best_accuracy", 6, acc=0.9)
+    keeper.keep()
+    # The tools have forgotten the best accuracy, and overwrite the best model.
+    keeper = output.keeper()
+    output.save("best_accuracy", 7, acc=0.4)
+    keeper.keep()
+    found = best(output.kept)
+    assert found is not None
+    prefix = found.pop("prefix")
+    assert found == {"acc": 0.9, "indicator": "acc", "epoch": 6}
+    assert prefix.with_suffix(".pdparams").read_text() == "best_accuracy of epoch 6"
+    output.save("best_accuracy", 9, acc=0.95)
+    keeper.keep()
+    assert json.loads((output.kept / "best/best.json").read_text())["epoch"] == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "container", "line"),
+    [
+        ({}, "", "not started (playbooks/train.yml starts it)"),
+        ({}, "running", "starting"),
+        (
+            {"state": "training", "epoch": 4, "epochs": 10, "loss": 2.5, "left": "0:03:14",
+             "best": {"acc": 0.84, "indicator": "acc", "epoch": 3}},
+            "running",
+            "training, epoch 4 of 10, loss 2.5, best acc 0.8400 in epoch 3, 0:03:14 left",
+        ),
+        (
+            {"state": "training", "epoch": 4, "epochs": 10},
+            "",
+            "interrupted, the container is gone (playbooks/train.yml goes on), epoch 4 of 10",
+        ),
+        (
+            {"state": "failed", "epochs": 10, "why": ["Out of memory"]},
+            "running",
+            "failed, epoch 0 of 10, Out of memory",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line: str) -> None:
+    assert trainer_status(status, container) == line
+
+
+def test_a_curve_has_a_point_for_each_evaluation() -> None:
+    rows = [{"epoch": 2, "loss": 8.0, "acc": 0.0}, {"epoch": 4, "loss": 2.0, "acc": 0.5}]
+    svg = FILTERS.trainer_curve({"epochs": 4, "indicator": "acc", "curve": rows})
+    assert '<polyline points="390.0,340.0 740.0,190.0"' in svg
+    assert '<polyline points="390.0,40.0 740.0,265.0"' in svg
+    assert svg.startswith("<svg ")
+    assert svg.endswith("</svg>")
