@@ -69,9 +69,7 @@ def hubserving_check_config(
     return {"data": checked.data, "notes": list(checked.notes), "error": problem}
 
 
-def hubserving_lagging(
-    hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]
-) -> list[str]:
+def hubserving_lagging(hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]) -> list[str]:
     """The names of hosts on which a new container failed that has proved right here.
 
     Ansible runs a task on all hosts before the next one, so one that is behind has failed.

@@ -37,8 +37,8 @@ def _read(recognizer: Recognizer, path: Path) -> dict[str, object]:
         image = Picture(path.read_bytes(), Settings().pixels).pixels()
     except (RequestError, OSError) as error:
         return {"error": str(error)}
-    ((text, score),) = recognizer.read(recognizer.tasks([image]))
-    return {"text": text, "score": score}
+    (line,) = recognizer.read(recognizer.tasks([image]))
+    return {"text": line.text, "score": line.confidence}
 
 
 def main() -> int:
