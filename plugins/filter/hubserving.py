@@ -276,13 +276,18 @@ def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
-    """The models of each container of a host, from its variables; a row where there is none."""
+    """The models of each container of a host, from its variables; a row where there is none.
+
+    Images of former versions do not say what models they have.
+    """
     containers = host.get("__hubserving_containers") or [{}]
     return [
         {
             "host": host["inventory_hostname"],
             "container": container.get("Name", "").lstrip("/") or "absent",
-            "models": _labels(container).get("org.ppocr.models", ""),
+            "models": _labels(container).get(
+                "org.ppocr.models", "not recorded" if container else ""
+            ),
         }
         for container in containers
     ]

@@ -67,7 +67,9 @@ def painted(word):
     for number, character in enumerate(word):
         left = CELL * (1 + 5 * number)
         line[:, left : left + 3 * CELL] += 127.5 * np.array(COLOURS[character])
-    return base64.b64encode(cv2.imencode(".png", line.round())[1].tobytes()).decode()
+    return base64.b64encode(
+        cv2.imencode(".png", line.round().astype(np.uint8))[1].tobytes()
+    ).decode()
 
 
 def test_a_paddle_3_model_is_read_with(networks, converted, run):

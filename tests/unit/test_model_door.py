@@ -155,6 +155,7 @@ def test_two_models_in_one_place_are_refused(rec, tmp_path):
         ({"inference.yml": yml(["a", "b"])}, "dictionary has 2 characters, and the model knows 7"),
         ({"inference.yml": yml(decoder="NRTRLabelDecode")}, "PostProcess NRTRLabelDecode, and the"),
         ({"inference.yml": "a: [b"}, "inference.yml is not YAML"),
+        ({"inference.yml": yml().replace("BGR", "RGB")}, "img_mode RGB, and the pipeline has BGR"),
         ({"inference.yml": yml().replace("32", "x")}, "rec_image_shape: '3, x, 100' is not three"),
         (
             {"inference.yml": yml() + NORMALISED},
@@ -178,7 +179,7 @@ def test_a_dictionary_given_goes_before_the_models_own(rec, laid_out, tmp_path):
     own.write_text("\n".join("bcdefg"))
     assert laid_out({"path": str(rec), "dict": str(own)})["dict.txt"] == b"b\nc\nd\ne\nf\ng"
     own.write_text("b\nc\n")
-    with pytest.raises(ModelError, match="dict names another model's dictionary"):
+    with pytest.raises(ModelError, match="set dict to the dictionary the model"):
         laid_out({"path": str(rec), "dict": str(own)})
 
 
@@ -201,6 +202,40 @@ def test_what_the_makers_of_a_detector_recommend(tmp_path):
     file.write_text("PostProcess: {name: DBPostProcess, thresh: -1}\n")
     with pytest.raises(ModelError, match=r"inference.yml: det_db_thresh: -1.0 is negative"):
         inference_yml.read(file, "det")
+
+
+def message(*parts):
+    """A protocol buffer message of (field, number below 128 or content below 128 bytes)."""
+    return b"".join(
+        bytes([number << 3, value]) if isinstance(value, int)
+        else bytes([number << 3 | 2, len(value)]) + value
+        for number, value in parts
+    )  # fmt: skip
+
+
+def nested(content, *path):
+    """The message with others around it, by their fields from the outermost to the innermost."""
+    for number in reversed(path):
+        content = message((number, content))
+    return content
+
+
+def test_the_classes_of_a_model_are_read_from_its_file(tmp_path):
+    sizes = nested(message((2, 7), (2, 97)), 3, 1)
+    variables = (message((1, b"x")), message((1, b"out"), (2, sizes)))
+    fetch = message((3, b"fetch"), (1, message((1, b"X"), (2, b"out"))))
+    block = message(
+        *((3, variable) for variable in variables), (4, message((3, b"relu"))), (4, fetch)
+    )
+    dims = message((1, message((2, b"batch"))), (1, message((1, 97))))
+    files = {
+        "m.pdmodel": message((1, block)),
+        "m.onnx": nested(dims, 7, 12, 2, 1, 2),
+        "m.json": program(97).encode(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert model_classes.classes(tmp_path / name) == 97, name
 
 
 def test_what_a_file_does_not_say_of_its_classes_is_not_known(tmp_path):

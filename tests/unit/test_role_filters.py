@@ -196,3 +196,14 @@ def test_a_host_takes_the_packages_of_its_family(distribution, family, expected)
     packages = load("plugins/filter/host_packages.py")
     facts = {"distribution": distribution, "os_family": family}
     assert packages.host_packages_family(facts) == expected
+
+
+def test_the_models_of_containers_are_listed_by_host(hubserving):
+    labels = {"org.ppocr.models": "det PP-OCRv6-tiny, cls PP-OCRv4-mobile, rec mine"}
+    new = {"Name": "/ppocr", "Config": {"Labels": labels}}
+    old = {"Name": "/other", "Config": {"Labels": None}}
+    host = {"inventory_hostname": "web1", "__hubserving_containers": [new, old]}
+    rows = hubserving.hubserving_models(host)
+    assert [row["models"] for row in rows] == [labels["org.ppocr.models"], "not recorded"]
+    (none,) = hubserving.hubserving_models({"inventory_hostname": "web2"})
+    assert none == {"host": "web2", "container": "absent", "models": ""}

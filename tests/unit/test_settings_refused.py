@@ -40,13 +40,23 @@ SETTINGS: dict[str, tuple[dict, str]] = {
         {"ppocr_models": {"det": {"path": "/etc"}}},
         "lacks inference.pdmodel or inference.json",
     ),
+    "model_engine": (
+        {
+            "ppocr_models": "PP-OCRv6-small",
+            "hubserving_instances": [
+                {"name": "one", "port": 8866},
+                {"name": "two", "port": 8867, "engine": "paddle"},
+            ],
+        },
+        "ppocr_models.det: the engine paddle (Paddle 2.6) reads inference.pdmodel only",
+    ),
     "card": (
         {"ppocr_device": "gpu", "ppocr_cuda_visible_devices": ""},
         "ppocr_cuda_visible_devices is empty, and modules that use the GPU end with KeyError",
     ),
 }
 # A run has one image, so one set of models, and hosts of one kind.
-OWN_RUN = ("model", "card", "workers")
+OWN_RUN = ("model", "model_engine", "card", "workers")
 
 
 @pytest.fixture(scope="module")

@@ -62,10 +62,12 @@ def read(path: Path, stage: str) -> Described:
         raise ModelError(
             f"{NAME} says PostProcess {decoder}, and the stage {stage} has {_DECODERS[stage][0]}"
         )
-    _check_normalisation(stage, steps.get("NormalizeImage") or {})
+    if (mode := steps.get("DecodeImage", {}).get("img_mode", "BGR")) != "BGR":
+        raise ModelError(f"{NAME} says DecodeImage.img_mode {mode}, and the pipeline has BGR")
     try:
+        _check_normalisation(stage, steps.get("NormalizeImage", {}))
         values = params.check(_values(stage, after, steps))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ModelError(f"{NAME}: {error}") from error
     return Described([str(item) for item in after.get("character_dict") or ()], values)
 

