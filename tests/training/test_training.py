@@ -5,6 +5,7 @@ By the playbooks, with PaddleOCR's own tools of the wheel and the small network 
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Trainer
+from conftest import Trainer, draw
+
+from tests.containers import PORT, Container
 
 pytestmark = pytest.mark.full
 _LIMIT_SECONDS = 1200
@@ -98,6 +101,34 @@ def test_an_export_is_proved_equal_and_packed(trainer: Trainer) -> None:
     assert card["proof"]["confidences_apart"] < 1e-3
     assert card["proof"]["accuracy"] == card["best"]["acc"] >= 0.9
     assert set(card["trained_with"]["sums"]) == {"source", "data"}
+
+
+def test_the_service_reads_new_lines_with_it(trainer: Trainer, tmp_path: Path) -> None:
+    model = trainer.folder / "work/models" / trainer.name
+    settings = tmp_path / "settings"
+    settings.mkdir()
+    module = {"init_args": {"version": "1.0.0"}, "predict_args": {}}
+    config = {"modules_info": {"ocr_rec": module}}
+    params = {
+        "rec_model_dir": "/model",
+        "rec_char_dict_path": "/model/dict.txt",
+        "use_space_char": False,
+    }
+    for name, content in (("config", config), ("params", params)):
+        (settings / f"{name}.json").write_text(json.dumps(content))
+    data = draw(tmp_path, 20, 0, seed=99)
+    labels = [line.split("\t") for line in (data / "train.txt").read_text().splitlines()]
+    pictures = [base64.b64encode((data / name).read_bytes()).decode() for name, _ in labels]
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    service = Container("-v", f"{model}:/model:ro", "-v", f"{settings}:/etc/ppocr:ro", *PORT)
+    try:
+        status, answer = service.healthy().post("ocr_rec", {"images": pictures})
+    finally:
+        service.remove()
+    assert status == 200, answer
+    read = [line["text"] for line in json.loads(answer)["results"][0]]
+    assert read == [text for _, text in labels]
 
 
 def _export_by_hand(trainer: Trainer, *options: str) -> Path:
