@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 
 from ppocr_contract.models import MODELS_ROOT
+from ppocr_contract.params import DetParams
 
 from .engines import EngineOptions, computes_wrong
 
@@ -22,11 +23,12 @@ TEXT = "ready"
 #: The stages of the image whose models read it right when the image was built.
 RECORD = Path("/opt/ppocr/known-line")
 
-#: By stage, whether it answers the picture right; on an inference thread.
+#: By stage, whether it answers the picture right, whatever parameters it is served with; on an
+#: inference thread.
 _RIGHT: dict[str, Callable[[Any, Any], bool]] = {
-    "det": lambda detector, page: len(detector(page)) > 0,
+    "det": lambda detector, page: len(detector.with_params(DetParams())(page)) > 0,
     "cls": lambda classifier, line: "180" not in classifier([line])[0][0],
-    "rec": lambda recognizer, line: recognizer.read(recognizer.tasks([line]))[0][0] == TEXT,
+    "rec": lambda recognizer, line: recognizer.read(recognizer.tasks([line]))[0].text == TEXT,
 }
 
 
