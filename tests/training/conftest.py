@@ -54,7 +54,7 @@ def draw(folder: Path, count: int, held_back: int, seed: int) -> Path:
     done = run(
         sys.executable, "-IB", ROOT / "scripts/render_lines.py", "--words", folder / "words.txt",
         "--out", folder / "data", "--count", count, "--held-back", held_back,
-        "--degrade", 0.05, "--seed", seed, "--fonts", FONT,
+        "--degrade", 0, "--seed", seed, "--fonts", FONT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "data"
