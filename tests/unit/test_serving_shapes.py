@@ -25,10 +25,10 @@ def boxes(*places):
     return np.array([box(*place) for place in places], np.float32).reshape(-1, 4, 2)
 
 
-@given(st.integers(1, 20_000))
-def test_each_row_of_a_strip_is_taken_from_a_tile_that_sees_what_is_around_it(length):
+@given(st.integers(1, 20_000), st.sampled_from([2 * SHARED, 640, TILE]))
+def test_each_row_of_a_strip_is_taken_from_a_tile_that_sees_what_is_around_it(length, tile):
     taken_from = np.full(length, -1)
-    parts = list(tiles(length))
+    parts = list(tiles(length, tile))
     for number, (_, taken) in enumerate(parts):
         taken_from[taken] = number
     for number, (seen, _) in enumerate(parts):
@@ -36,7 +36,7 @@ def test_each_row_of_a_strip_is_taken_from_a_tile_that_sees_what_is_around_it(le
         assert len(rows), "a tile that is looked at for nothing"
         assert seen.start == 0 or rows[0] - seen.start >= SHARED // 2
         assert seen.stop == length or seen.stop - rows[-1] > SHARED // 2
-        assert seen.stop - seen.start <= TILE
+        assert seen.stop - seen.start <= tile
     assert (np.diff(taken_from) >= 0).all() and taken_from[0] == 0
 
 
@@ -54,6 +54,7 @@ def test_a_whole_line_takes_the_place_of_its_pieces(widths, below):
     ("fine", "coarse"),
     [
         (boxes((0, 0, 300, 18), (0, 24, 300, 18)), boxes((0, 0, 310, 44))),  # two lines in one
+        (boxes(*((0, 60 * row, 130, 40) for row in range(9))), boxes((0, 0, 135, 520))),  # a column
         (boxes((0, 0, 300, 40)), boxes((0, 0, 305, 44))),  # the same line
         (boxes((0, 0, 300, 40)), boxes((100, 0, 90, 40))),  # a part of one
         (boxes((0, 0, 100, 12), (110, 0, 100, 12)), boxes((0, 0, 210, 14))),  # too low to be sure
@@ -146,6 +147,7 @@ def low(width=200, height=30):
         (("A BC", 0.99), [("ABC", 0.7)], [(0, 0, 200, 30)], False),  # the same text
         (("ABC", 0.95), [("ABX", 0.98)], [(0, 0, 200, 30)], False),  # less sure
         (("ABC", 0.99), [("ABCDE", 0.95)], [(0, 0, 200, 30)], False),  # less text
+        (("128", 0.99), [("1.20", 0.9)], [(0, 0, 200, 30)], True),  # an edge is no character
         (("ABC", 0.99), [("|/.I;", 0.6)], [(0, 0, 200, 30)], True),
         (("ABCD", 0.99), [("AB", 0.9), ("D", 0.9)], [(0, 0, 90, 14), (0, 16, 90, 14)], False),
     ],

@@ -19,7 +19,7 @@ from ppocr_contract.params import DetParams
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
 from .scales import whole_lines
-from .tiles import tiles
+from .tiles import SHARED, TILE, tiles
 
 #: See EngineOptions: the first two layers. In bf16 altogether corners move three times as much.
 EXACT_SHARE = 0.04
@@ -40,8 +40,9 @@ _STRIP_AREA = 8
 #: too, for lines of so many pixels' height at least.
 _COARSE = (192, 96)
 _COARSE_LINE = 16
-#: Where det_limit_pixels is set: more pixels than two of stock's pages are searched in tiles.
-_AT_ONCE = 2 * 960**2
+#: Where det_limit_pixels is set: more pixels than this are searched in tiles, of this size at most.
+_AT_ONCE = 960**2
+_LEAST_TILE = 2 * SHARED
 
 
 def scaled(image: np.ndarray, ratio: float) -> np.ndarray:
@@ -94,6 +95,12 @@ class _Resize(DetPreProcess):
         if self.limit_type != "max":
             return max(height, width) <= _MAX_SIDE
         return max(height, width) <= self.limit_side_len + _STRIDE
+
+    def tile(self, short: int) -> int:
+        """How long a tile of a strip is whose shorter side is ``short``."""
+        if self._most == math.inf:
+            return TILE
+        return min(TILE, max(_LEAST_TILE, _AT_ONCE // short // _STRIDE * _STRIDE))
 
     def is_strip(self, height: int, width: int) -> bool:
         """Whether a picture is so long that its longer side does not decide its scale."""
@@ -202,7 +209,7 @@ class Detector:
         tall = resized.shape[0] > resized.shape[1]
         along = np.moveaxis(heat, 2 if tall else 3, 0)
         strip = resized if tall else resized.swapaxes(0, 1)
-        for seen, taken in tiles(len(strip)):
+        for seen, taken in tiles(len(strip), self._prepare.tile(strip.shape[1])):
             tile = strip[seen]
             if (tile == tile[0, 0]).all():  # an even ground has no text
                 continue

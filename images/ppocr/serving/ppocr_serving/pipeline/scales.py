@@ -47,7 +47,7 @@ def whole_lines(fine: np.ndarray, coarse: np.ndarray, least: float) -> np.ndarra
             if not (shared > _INSIDE * size).any():
                 added.append(line)
             continue
-        lower = pieces & (extents[:, 1 - along] < _SAME_ROW * height)
+        lower = pieces & (extents.min(axis=1) < _SAME_ROW * height)
         others = area[lower].sum() > _LINES * size
         alone = pieces.sum() == 1 and extents[pieces, along].max() >= _SAME_LENGTH * length
         if not others and not alone:

@@ -32,6 +32,11 @@ def _one_row(boxes: np.ndarray, across: bool) -> bool:
     return len(boxes) == 0 or bool(places.min(axis=1).max() < places.max(axis=1).min())
 
 
+def _letters(text: str) -> int:
+    """Letters and digits: edges of a picture are easily taken for dots and strokes."""
+    return sum(map(str.isalnum, text))
+
+
 def is_one(picture: Reading, lines: list[Reading], boxes: np.ndarray, image: np.ndarray) -> bool:
     """Whether a picture is one line that detection cut up or did not find.
 
@@ -46,6 +51,6 @@ def is_one(picture: Reading, lines: list[Reading], boxes: np.ndarray, image: np.
     least = min((line.confidence for line in lines), default=0.0)
     if text == found or picture.confidence < _SURE or picture.confidence <= least:
         return False
-    if len(text) < len(found) and least > _UNSURE:
+    if _letters(text) < _letters(found) and least > _UNSURE:
         return False
     return _one_row(boxes, image.shape[1] >= image.shape[0])
