@@ -25,19 +25,37 @@ def read(path: Path) -> list[str]:
 
 def check(path: Path, where: str = "") -> Iterator[Finding]:
     """Refuse what changes the order, the number or the text of characters unseen."""
+    findings = [*check_file(path, _SETTING, where)]
+    yield from findings
+    if any(finding.fatal for finding in findings):
+        return
+    first: dict[str, int] = {}
+    for number, character in enumerate(read(path), 1):
+        if character in first:
+            yield Finding(
+                "dictionary", f"{where or path}:{number}",
+                f"{character!r} stands in line {first[character]} already",
+                "remove one of them before training; a model trained with both needs both",
+            )  # fmt: skip
+            break
+        first[character] = number
+
+
+def check_file(path: Path, setting: str, where: str = "") -> Iterator[Finding]:
+    """Refuse a file, named by ``setting``, whose characters are not what an editor shows."""
     where = where or str(path)
     try:
         data, characters = path.read_bytes(), read(path)
     except OSError:
         yield Finding(
-            "dictionary", where, "there is no such file", f"correct {_SETTING}", fatal=True
+            "dictionary", where, "there is no such file", f"correct {setting}", fatal=True
         )
         return
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         yield Finding(
             "dictionary", f"{where}:{line}", "it is not UTF-8",
-            f"iconv -f GB18030 -t UTF-8 writes it as UTF-8, or correct {_SETTING}", fatal=True,
+            f"iconv -f GB18030 -t UTF-8 writes it as UTF-8, or correct {setting}", fatal=True,
         )  # fmt: skip
         return
     if data.startswith(codecs.BOM_UTF8):
@@ -50,18 +68,8 @@ def check(path: Path, where: str = "") -> Iterator[Finding]:
         line = data[: data.index(b"\r")].count(b"\n") + 1
         remedy = "save it with LF (sed -i 's/\\r$//')"
         yield Finding("dictionary", f"{where}:{line}", "its lines end with CRLF", remedy)
-    first: dict[str, int] = {}
-    for number, character in enumerate(characters, 1):
-        if character in first:
-            yield Finding(
-                "dictionary", f"{where}:{number}",
-                f"{character!r} stands in line {first[character]} already",
-                "remove one of them before training; a model trained with both needs both",
-            )  # fmt: skip
-            break
-        first[character] = number
     if not characters:
-        yield Finding("dictionary", where, "it is empty", f"correct {_SETTING}", fatal=True)
+        yield Finding("dictionary", where, "it is empty", f"correct {setting}", fatal=True)
 
 
 def check_order(given: Sequence[str], base: Sequence[str], path: str) -> Iterator[Finding]:

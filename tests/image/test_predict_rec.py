@@ -1,10 +1,12 @@
 """scripts/predict_rec.py: single lines read from the command line, by the guide's options."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.containers import IMAGE, SAMPLES, docker
 from tests.unit.role_code import ROOT
@@ -42,12 +44,34 @@ def test_it_prints_what_the_guides_tool_prints(model, tmp_path):
     assert line["text"].strip() == "单行识别2026" and line["score"] > 0.9
 
 
+def test_a_folder_of_thousands_with_the_model_in_it_and_any_name(model, tmp_path):
+    """The characters are those of inference.yml; names are more than a command line takes."""
+    folder = tmp_path / "lines, mine: 1"
+    shutil.copytree(model, folder)
+    (folder / "dict.txt").write_text("another\n")
+    characters = (model.parent / "dictionary.txt").read_text().splitlines()
+    said = {"PostProcess": {"name": "CTCLabelDecode", "character_dict": characters}}
+    (folder / "inference.yml").write_text(yaml.safe_dump(said, allow_unicode=True))
+    for number in range(12_000):
+        (folder / f"{number:0200}.png").touch()
+    (folder / "z, last: one.png").write_bytes((SAMPLES / "line.png").read_bytes())
+    options = [f"--image_dir={folder}", f"--rec_model_dir={folder}"]
+    done = predict("--json", *options)
+    assert "12000 of 12001 pictures cannot be read" in done.stderr
+    assert json.loads(done.stdout)[-1]["text"].strip() == "单行识别2026"
+    done = predict(*options, f"--rec_char_dict_path={folder / 'dict.txt'}")
+    assert done.returncode == 3
+    assert "has other characters than the model's inference.yml" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"rec_char_dict_path": "/nowhere"}, "--rec_char_dict_path: /nowhere does not exist: name"),
         ({}, "dict.txt does not exist: name the dictionary the model was trained with"),
         ({"rec_char_dict_path": "{short}"}, "the dictionary has 51 characters, the recognition"),
+        ({"rec_char_dict_path": "{marked}"}, "marked.txt:1: it begins with a byte order mark"),
+        ({"rec_char_dict_path": "{crlf}"}, "crlf.txt:1: its lines end with CRLF: save it with LF"),
         ({"rec_image_shape": "3,48"}, "--rec_image_shape: '3,48' is not three numbers"),
         ({"rec_model_dir": "{short.parent}"}, "--rec_model_dir: model folder"),
         ({"image_dir": "/nowhere"}, "--image_dir: /nowhere does not exist"),
@@ -58,8 +82,12 @@ def test_what_does_not_go_together_is_refused(model, tmp_path, options, says):
     short = tmp_path / "short.txt"
     lines = (model.parent / "dictionary.txt").read_text().splitlines(keepends=True)
     short.write_text("".join(lines[:50]))
+    marked, crlf = tmp_path / "marked.txt", tmp_path / "crlf.txt"
+    marked.write_text("".join(lines), encoding="utf-8-sig")
+    crlf.write_text("".join(lines), newline="\r\n")
+    files = {"short": short, "marked": marked, "crlf": crlf}
     given = {"image_dir": SAMPLES / "line.png", "rec_model_dir": model, **options}
-    done = predict(*(f"--{k}={str(v).format(short=short)}" for k, v in given.items()))
+    done = predict(*(f"--{k}={str(v).format(**files)}" for k, v in given.items()))
     assert done.returncode == 3
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert not done.stdout

@@ -119,7 +119,7 @@ def test_too_little_memory_at_load_is_told_in_one_sentence(start_on_gpu):
     ("fault", "told"),
     [
         ("ZEROS", "answers a picture with nothing but 0: look for Xid"),
-        ("WRONG", "misreads ready.png, which it read right when the image was built: look for Xid"),
+        ("WRONG", "misreads ready.png, which it read right when the image was built, with f32"),
     ],
 )
 def test_a_card_that_computes_wrong_without_an_error_never_serves(start_on_gpu, fault, told):

@@ -1,12 +1,16 @@
 """The content hash and the build context."""
 
 import dataclasses
+import json
 import shutil
 import tarfile
 
 import pytest
+import yaml
+from role_code import ROOT
 
-from ppocr_control.images import context
+from ppocr_control.commands import image_context
+from ppocr_control.images import build, context
 
 DEFAULT = context.ImageSettings()
 
@@ -28,6 +32,21 @@ def test_what_decides_the_image_changes_the_hash(change):
     assert context.content_hash(DEFAULT) != context.content_hash(
         dataclasses.replace(DEFAULT, **change)
     )
+
+
+def test_playbooks_and_scripts_build_with_the_same_arguments(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.setenv(name, "set")
+    gpu = dataclasses.replace(DEFAULT, device="gpu")
+    scripts = build._arguments("ppocr:1", gpu, build.Sources(pip_index_url="set"), "hash")
+    role = yaml.safe_load((ROOT / "roles/ppocr_image/vars/main.yml").read_text())
+    assert set(role["_ppocr_image_build_args"]) == set(scripts)
+
+
+@pytest.mark.parametrize(("device", "kernels"), [("gpu", "6.1 7.0 7.5 8.0 8.6"), ("cpu", "")])
+def test_the_plan_names_the_cards_the_build_expects(capsys, device, kernels):
+    image_context.main(["plan", f'--settings={{"device": "{device}"}}'])
+    assert json.loads(capsys.readouterr().out)["kernels"] == kernels
 
 
 def test_an_extra_module_must_be_one(tmp_path):

@@ -1,7 +1,7 @@
 """Prints what an image would be made of as JSON, or writes its build context.
 
 Used by the role ppocr_image. Both actions print one line of JSON: the hash of the sources, the base
-image and the commit.
+image and the commit, and what the build is told.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             "base_suite": context.BASE_SUITE,
             "revision": context.revision(),
             "models": models.names(settings.models),
+            "kernels": context.kernels(settings),
         }
         if args.action == "write":
             args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ engine reads, in a container of its image without a network; nothing of your fol
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -19,10 +21,12 @@ import docker
 
 from ppocr_contract.models import DICTIONARY_FILE, ModelError, check_model
 from ppocr_contract.params import ParamsError, RecParams, check
+from ppocr_training import dictionary
 
 from .. import command_line, version
 from ..docker_engine.engine import endpoint, is_local, local_engine
 from ..errors import FAILED, OK, REFUSED, Error, Refused
+from ..images import inference_yml
 
 EPILOG = """\
 examples:
@@ -32,6 +36,8 @@ examples:
 #: What PaddleOCR takes for pictures (get_image_file_list).
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif"}
 _DEFAULTS = RecParams()
+#: Where the container has the pictures.
+_PICTURES = "/in/pictures"
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
@@ -45,7 +51,8 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--rec_char_dict_path",
         type=Path,
-        help="dictionary the model was trained with (default: dict.txt in its folder)",
+        help="dictionary the model was trained with (default: the characters of inference.yml, or "
+        "dict.txt, in its folder)",
     )
     parser.add_argument(
         "--rec_image_shape",
@@ -78,12 +85,33 @@ def _pictures(where: Path) -> list[Path]:
     return found
 
 
-def _dictionary(args: Namespace) -> Path:
+def _described(model: Path) -> list[str]:
+    """The characters the model's inference.yml names; none where it has none."""
+    file = model / inference_yml.NAME
+    try:
+        return inference_yml.read(file, "rec").characters if file.is_file() else []
+    except ModelError as error:
+        raise Refused(f"--rec_model_dir: {error}") from error
+
+
+def _dictionary(args: Namespace, described: Path) -> Path:
+    """The dictionary to read with; that of inference.yml is written to ``described``."""
+    characters = _described(args.rec_model_dir)
+    if characters and not args.rec_char_dict_path:
+        described.write_text("\n".join(characters) + "\n", encoding="utf-8")
+        return described
     path: Path = args.rec_char_dict_path or args.rec_model_dir / DICTIONARY_FILE
     if not path.is_file():
         raise Refused(
             f"--rec_char_dict_path: {path} does not exist: name the dictionary the model was "
             "trained with"
+        )
+    for found in dictionary.check_file(path, "--rec_char_dict_path"):
+        raise Refused(f"--rec_char_dict_path: {found.where}: {found.sentence}: {found.remedy}")
+    if characters and dictionary.read(path) != characters:
+        raise Refused(
+            f"--rec_char_dict_path: {path} has other characters than the model's "
+            f"{inference_yml.NAME}, or another order: leave the option out"
         )
     return path
 
@@ -112,38 +140,50 @@ def _require(args: Namespace) -> None:
         ) from error
 
 
-def _command(args: Namespace, pictures: list[Path]) -> list[str]:
-    mounts = {args.rec_model_dir: "/in/model", _dictionary(args): "/in/dictionary"}
-    names = [f"/in/pictures/{path.name}" for path in pictures]
-    mounts[args.image_dir] = names[0] if args.image_dir.is_file() else "/in/pictures"
-    binds = [f"type=bind,readonly,src={path.resolve()},dst={to}" for path, to in mounts.items()]
+def _mount(source: Path, target: str) -> str:
+    """The option of docker run, which takes the fields of a CSV line: paths may have commas."""
+    line = io.StringIO()
+    fields = ("type=bind", "readonly", f"src={source.resolve()}", f"dst={target}")
+    csv.writer(line, lineterminator="").writerow(fields)
+    return f"--mount={line.getvalue()}"
+
+
+def _command(args: Namespace, characters: Path) -> list[str]:
+    pictures = f"{_PICTURES}/{args.image_dir.name}" if args.image_dir.is_file() else _PICTURES
+    mounts = [
+        (args.rec_model_dir, "/in/model"), (characters, "/in/dictionary"),
+        (args.image_dir, pictures),
+    ]  # fmt: skip
     return [
-        "docker", "run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp",
+        "docker", "run", "--rm", "--interactive", "--network=none", "--read-only", "--tmpfs=/tmp",
         "--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint=python",
         # Your own files, which nobody else may be allowed to read.
         f"--user={os.getuid()}:{os.getgid()}", "--env=HOME=/tmp",
-        *(f"--mount={bind}" for bind in binds),
+        *(_mount(source, target) for source, target in mounts),
         args.image, "-m", "ppocr_serving.predict_rec",
         "--rec_model_dir=/in/model", "--rec_char_dict_path=/in/dictionary",
         f"--rec_image_shape={args.rec_image_shape}", f"--use_space_char={args.use_space_char}",
-        "--", *names,
     ]  # fmt: skip
 
 
-def _answers(command: list[str]) -> Iterator[dict[str, Any]]:
+def _answers(command: list[str], pictures: list[Path]) -> Iterator[dict[str, Any]]:
     """What the container prints, as it does.
+
+    The pictures' names are its standard input: there is no limit to how many these may be.
 
     Raises:
         Refused: model, dictionary and shape do not go together.
         Error: it ended for another reason; with what it said last.
     """
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as running,
-    ):
-        assert running.stdout
-        yield from map(json.loads, running.stdout)
-        status = running.wait()
+    with tempfile.TemporaryFile() as names, tempfile.TemporaryFile("w+") as log:
+        names.writelines(os.fsencode(f"{_PICTURES}/{path.name}\0") for path in pictures)
+        names.seek(0)
+        with subprocess.Popen(
+            command, stdin=names, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as running:
+            assert running.stdout
+            yield from map(json.loads, running.stdout)
+        status = running.returncode
         log.seek(0)
         said = log.read().strip().rpartition("\n")[2]
     if status:
@@ -155,12 +195,14 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     pictures = _pictures(args.image_dir)
     _require(args)
     results = []
-    for path, found in zip(pictures, _answers(_command(args, pictures)), strict=True):
-        results.append({**found, "picture": str(path)})
-        if args.json:
-            continue
-        said = found.get("error") or (found["text"], found["score"])
-        print(f"Predicts of {path}:{said}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="ppocr-rec.") as folder:
+        command = _command(args, _dictionary(args, Path(folder) / DICTIONARY_FILE))
+        for path, found in zip(pictures, _answers(command, pictures), strict=True):
+            results.append({**found, "picture": str(path)})
+            if args.json:
+                continue
+            said = found.get("error") or (found["text"], found["score"])
+            print(f"Predicts of {path}:{said}", flush=True)
     unread = sum("error" in each for each in results)
     summary = f"{unread} of {len(results)} pictures cannot be read" if unread else ""
     return FAILED if unread else OK, results, summary

@@ -12,8 +12,6 @@ from typing import Any
 
 import docker
 
-from ppocr_contract import cards
-
 from .. import IMAGES
 from ..docker_engine.engine import local_engine
 from ..errors import Error
@@ -119,7 +117,7 @@ def _arguments(
         "CREATED": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "CONTENT": content,
         "MODELS": models.names(settings.models),
-        "CUDA_KERNELS": " ".join(cards.KERNELS) if settings.device == "gpu" else "",
+        "CUDA_KERNELS": context.kernels(settings),
         "PIP_INDEX_URL": sources.pip_index_url or os.environ.get("PIP_INDEX_URL", ""),
         **{name: os.environ.get(name, os.environ.get(name.lower(), "")) for name in _PROXIES},
     }

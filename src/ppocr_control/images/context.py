@@ -14,6 +14,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from ppocr_contract import cards
+
 from .. import IMAGES, ROOT, git
 from .. import version as project_version
 from ..errors import Refused
@@ -129,6 +131,11 @@ def base_tag(settings: ImageSettings) -> str:
     if settings.base:
         return settings.base
     return f"ppocr-base:{BASE_SUITE}-{_digest(_tree(IMAGES / 'base'))[:12]}"
+
+
+def kernels(settings: ImageSettings) -> str:
+    """Return the cards the image's Paddle has to have kernels for, as its build is told."""
+    return " ".join(cards.KERNELS) if settings.device == "gpu" else ""
 
 
 def content_hash(settings: ImageSettings) -> str:

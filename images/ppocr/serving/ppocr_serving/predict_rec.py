@@ -1,13 +1,15 @@
 """Reads pictures of single lines with a model folder and a dictionary, without a service.
 
 What scripts/predict_rec.py runs in a container: PaddleOCR's tools/infer/predict_rec.py by the
-options of the guide, with the service's pipeline and engine. Prints a JSON object a picture.
+options of the guide, with the service's pipeline and engine. Takes the pictures' paths, each ended
+by a null byte, on standard input, and prints a JSON object a picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -24,7 +26,6 @@ from .report import RequestError
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", nargs="+", type=Path)
     for name in ("rec_model_dir", "rec_char_dict_path", "rec_image_shape"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--use_space_char", choices=["true", "false"], required=True)
@@ -44,14 +45,13 @@ def _read(recognizer: Recognizer, path: Path) -> dict[str, object]:
 def main() -> int:
     logs.set_up()
     given = vars(_parse())
-    pictures: list[Path] = given.pop("pictures")
     try:
         given["use_space_char"] = given["use_space_char"] == "true"
         params = RecParams(**check(given))
         recognizer = Recognizer(params, EngineOptions())
-        for path in pictures:
-            found = _read(recognizer, path)
-            print(json.dumps({"picture": path.name, **found}, ensure_ascii=False), flush=True)
+        for name in sys.stdin.buffer.read().split(b"\0")[:-1]:
+            found = _read(recognizer, Path(os.fsdecode(name)))
+            print(json.dumps(found, ensure_ascii=False), flush=True)
     except (EngineError, ModelError, ParamsError) as error:
         print(error, file=sys.stderr)
         return 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 PRECISIONS = ("auto", "f32", "bf16")
+#: Where a predictor runs that has no card.
+CPU = "cpu"
 
 
 class EngineError(RuntimeError):
@@ -74,7 +77,8 @@ class EngineOptions:
 
 class _FirstChecked:
     """A predictor whose first output is looked at: a card that an engine was not compiled for
-    leaves it empty, without an error."""
+    leaves it empty, without an error. On a CPU a model may well answer with one value, such as a
+    detector that finds nothing."""
 
     def __init__(self, predictor: Predictor, model_dir: str) -> None:
         self.device, self.logits = predictor.device, predictor.logits
@@ -85,7 +89,7 @@ class _FirstChecked:
         output = self._predict(batch)
         if not self._checked:
             least, most = float(output.min()), float(output.max())
-            if not least < most:  # also where one is no number
+            if math.isnan(least) or (least == most and self.device != CPU):
                 raise computes_wrong(
                     self.device, self._model_dir, f"answers a picture with nothing but {least:g}"
                 )
@@ -97,7 +101,7 @@ def computes_wrong(device: str, model_dir: str, how: str) -> EngineError:
     """What to raise where a model's answer cannot be right."""
     remedy = (
         "name another model in ppocr_models, or build the image again"
-        if device == "cpu"
+        if device == CPU
         else "look for Xid and NVRM lines in dmesg of the host, choose another card "
         "(ppocr_cuda_visible_devices), or serve on the CPU (ppocr_device: cpu)"
     )
@@ -107,7 +111,8 @@ def computes_wrong(device: str, model_dir: str, how: str) -> EngineError:
 def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
     """Load the model in ``model_dir`` with the engine asked for.
 
-    The predictor raises EngineError where its first output has one value only, or no number.
+    The predictor raises EngineError where its first output is not a number or, on a card, has one
+    value only.
 
     Raises:
         EngineError: unknown engine, or it cannot serve this model on this device.

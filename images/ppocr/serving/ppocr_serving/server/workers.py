@@ -9,17 +9,19 @@ import os
 import signal
 import sys
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ppocr_contract.settings import Settings
 
 from .. import processes
 from ..logs import event
 from ..supervisor import SERVED
-from .metrics import Metrics
 from .oom import OomWatch
 from .worker_registry import WorkerRegistry, resident_bytes
 from .worker_slots import WorkerSlots, remove_sockets
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,10 @@ def _devices(found: dict[int, dict[str, Any]]) -> dict[str, str]:
         name: ", ".join(sorted({entry["modules"].get(name, "") for entry in found.values()} - {""}))
         for name in sorted(names)
     }
+
+
+def _is_on_card(entry: dict[str, Any]) -> bool:
+    return any(device.startswith("gpu") for device in entry["modules"].values())
 
 
 class Workers:
@@ -148,8 +154,9 @@ class Workers:
         self._oom.look()
         self._end_stopped()
         found = self._board.ready()
-        if not self._served and len(found) < self._settings.workers:
-            found = {}  # one of the first that cannot serve ends them all, so they begin together
+        if len(found) < self._settings.workers and not self._served:
+            # Each card has to prove itself before any serves; CPUs are all alike.
+            found = {pid: entry for pid, entry in found.items() if not _is_on_card(entry)}
         for pid, in_order in self._board.gone().items():
             killed = "memory" if not in_order and self._oom.explains() else "lost"
             reason = "recycled" if in_order else killed
@@ -162,7 +169,7 @@ class Workers:
         for pid in found.keys() - self._known:
             modules = found[pid]["modules"]
             event(log, "worker ready", pid=pid, modules=modules)
-            if any(device.startswith("gpu") for device in modules.values()):
+            if _is_on_card(found[pid]):
                 self._ground[pid] = resident_bytes(pid)
             for module, device in modules.items():
                 self._metrics.device.labels(module, device).set(1)
