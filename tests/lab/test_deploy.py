@@ -160,7 +160,8 @@ def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks
         {"name": "ppocr_rec", "port": 8867, "modules": ["ocr_rec"], "server": "hub"},
         {"name": "ppocr_system", "port": 8868, "modules": ["ocr_system"], "engine": "paddle"},
     ]
-    run = playbook(DEPLOY, [a], extra_vars={"hubserving_instances": instances})
+    serve = ("--tags", "ppocr_image,hubserving,smoke_test")
+    run = playbook(DEPLOY, [a], *serve, extra_vars={"hubserving_instances": instances})
     assert len(re.findall(r"PASSED a/ppocr_\w+ ", words(run))) == 3
     assert set(ask(a, 8866, "ocr_det")["results"][0][0]) == {"text_region"}
     assert set(ask(a, 8867, "ocr_rec")["results"][0][0]) == {"text", "confidence"}
