@@ -71,6 +71,27 @@ def test_what_cannot_be_converted_the_build_says_in_one_line(convert, broken_con
     assert line.startswith("note: model det is served in f32") and "convert_model" in line
 
 
+@pytest.mark.parametrize(
+    ("stage", "broken"), [("det", "pointer"), ("cls", "pointer"), ("rec", "cut")]
+)
+def test_what_cannot_be_read_ends_the_build(convert, tmp_path, stage, broken):
+    folder = tmp_path / "models"
+    models.lay_out(models.resolve({}), folder, command_line.cache_folder() / "models")
+    for path in (tmp_path, folder):
+        path.chmod(0o755)
+    if broken == "cut":
+        file = folder / stage / "inference.pdiparams"
+        file.write_bytes(file.read_bytes()[:100_000])
+    else:
+        text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+        (folder / stage / "inference.pdmodel").write_text(text)
+    done = convert(f"--volume={folder}:{MODELS}:ro")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"ppocr_models.{stage}: OpenVINO cannot read inference.pdmodel: it is truncated"
+    ), done.stdout + done.stderr
+
+
 def test_an_altered_conversion_is_refused(run, image):
     name = docker("run", "--rm", image, "sh", "-c", f"ls {MODELS}/det/*/model.xml").stdout.strip()
     container = run(f"--volume={CONVERT}:{name}:ro")

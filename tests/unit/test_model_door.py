@@ -14,6 +14,9 @@ import pytest
 from ppocr_contract import params
 from ppocr_contract.models import ModelError, verify_manifest
 from ppocr_control.images import context, inference_yml, model_classes, model_sets, models
+from tests.unit.role_code import load
+
+to_onnx = load("images/ppocr/build/to_onnx.py")
 
 CHARACTERS = ["a", "~", "1", "=", "　", "\U0001f6c1"]
 YML = """\
@@ -39,6 +42,12 @@ def yml(characters=CHARACTERS, decoder="CTCLabelDecode"):
     return YML.format(characters=json.dumps(characters, ensure_ascii=False), decoder=decoder)
 
 
+#: Nine levels of nine aliases, and a long text two thousand times.
+BOMB = "a0: &a0 [x]\n"
+BOMB += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+BOMB += "PostProcess: {name: CTCLabelDecode, character_dict: *a9}\n"
+LONG = f"a: &a {'x' * 10_000}\nPostProcess: {{name: CTCLabelDecode, character_dict: "
+LONG += f"[{', '.join(['*a'] * 2000)}]}}\n"
 NORMALISED = "PreProcess: {transform_ops: [{NormalizeImage: {mean: [1, 1, 1]}}]}\n"
 
 
@@ -155,6 +164,10 @@ def test_two_models_in_one_place_are_refused(rec, tmp_path):
         ({"inference.yml": yml(["a", "b"])}, "dictionary has 2 characters, and the model knows 7"),
         ({"inference.yml": yml(decoder="NRTRLabelDecode")}, "PostProcess NRTRLabelDecode, and the"),
         ({"inference.yml": "a: [b"}, "inference.yml is not YAML"),
+        ({"inference.yml": BOMB}, "inference.yml: character_dict must be a list of texts"),
+        ({"inference.yml": LONG}, "inference.yml: character_dict is longer than the file"),
+        ({"inference.yml": yml([*CHARACTERS[:5], ""])}, "line 6 of the dictionary is empty"),
+        ({"inference.json": "{}"}, "inference.json is not a program of Paddle 3"),
         ({"inference.yml": yml().replace("BGR", "RGB")}, "img_mode RGB, and the pipeline has BGR"),
         ({"inference.yml": yml().replace("32", "x")}, "rec_image_shape: '3, x, 100' is not three"),
         (
@@ -181,6 +194,41 @@ def test_a_dictionary_given_goes_before_the_models_own(rec, laid_out, tmp_path):
     own.write_text("b\nc\n")
     with pytest.raises(ModelError, match="set dict to the dictionary the model"):
         laid_out({"path": str(rec), "dict": str(own)})
+
+
+def test_a_line_too_many_is_not_taken_for_a_model_without_a_space(rec, laid_out, tmp_path):
+    own = tmp_path / "own.txt"
+    source = {"path": str(rec), "dict": str(own)}
+    own.write_text("\n".join("bcdefg") + "\n\n")
+    with pytest.raises(ModelError, match="line 7 of the dictionary is empty: remove it"):
+        laid_out(source)
+    own.write_text("\n".join("bcdefgh"))
+    with pytest.raises(ModelError, match="set use_space_char: false in hubserving_params"):
+        laid_out(source)
+    values = {"models": {"rec": source}, "use_space_char": False}
+    context.content_hash(context.ImageSettings.from_dict(values))
+
+
+def test_a_paddle_2_model_of_another_size_than_the_default_dictionary_is_refused(tmp_path):
+    folder = tmp_path / "rec"
+    folder.mkdir()
+    for name in ("inference.pdiparams", "inference.pdiparams.info"):
+        (folder / name).write_bytes(b"x")
+    file = folder / "inference.pdmodel"
+    file.write_bytes(paddle_2(97))
+    with pytest.raises(ModelError, match="names no dictionary, and .* 6623 characters .* set dict"):
+        models.resolve({"rec": {"path": str(folder)}})
+
+
+def test_of_a_model_in_two_forms_one_is_taken(rec, laid_out):
+    (rec / "inference.pdmodel").write_bytes(paddle_2(len(CHARACTERS) + 2))
+    (rec / "inference.pdiparams.info").write_bytes(b"x")
+    assert "inference.json" not in laid_out({"path": str(rec)})
+
+
+def test_what_cannot_be_taken_apart_has_no_operator_at_fault(rec):
+    (rec / "inference.json").write_text("{}")
+    assert to_onnx.operator_at_fault(rec / "no-python", rec) == ""
 
 
 def test_a_model_without_a_space_is_read_without_one(rec, laid_out):
@@ -220,16 +268,21 @@ def nested(content, *path):
     return content
 
 
-def test_the_classes_of_a_model_are_read_from_its_file(tmp_path):
-    sizes = nested(message((2, 7), (2, 97)), 3, 1)
+def paddle_2(classes):
+    """What Paddle 2 writes of a network, down to its last operator."""
+    sizes = nested(message((2, 7), (2, classes)), 3, 1)
     variables = (message((1, b"x")), message((1, b"out"), (2, sizes)))
     fetch = message((3, b"fetch"), (1, message((1, b"X"), (2, b"out"))))
     block = message(
         *((3, variable) for variable in variables), (4, message((3, b"relu"))), (4, fetch)
     )
+    return message((1, block))
+
+
+def test_the_classes_of_a_model_are_read_from_its_file(tmp_path):
     dims = message((1, message((2, b"batch"))), (1, message((1, 97))))
     files = {
-        "m.pdmodel": message((1, block)),
+        "m.pdmodel": paddle_2(97),
         "m.onnx": nested(dims, 7, 12, 2, 1, 2),
         "m.json": program(97).encode(),
     }

@@ -1,8 +1,8 @@
 """Converts the detection model to what the CPU engine serves it in, once, at build time.
 
 Reads the models in /opt/ppocr/models; writes what it makes of them, and a manifest of both, to a
-folder whose content belongs beside them. A model that cannot be converted is served in f32: the
-build says so and goes on.
+folder whose content belongs beside them. A model that the CPU engine cannot read ends the build, one
+that cannot be converted is served in f32: the build says so and goes on.
 """
 
 from __future__ import annotations
@@ -12,18 +12,40 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from ppocr_contract.models import MODELS_ROOT, check_model, read_manifest, write_manifest
+import openvino as ov
+
+from ppocr_contract.models import MODELS_ROOT, STAGES, check_model, read_manifest, write_manifest
 from ppocr_serving.engines import mixed_precision
 from ppocr_serving.pipeline.detector import EXACT_SHARE
 
 #: The other stages are served in bf16 as they are.
 STAGE = "det"
+_REMEDY = (
+    "it is truncated, only a pointer to the file (Git LFS), or keeps its weights in files of their "
+    "own (ONNX external data): give the whole model, in one .onnx file or as Paddle exported it"
+)
+
+
+def check_all() -> None:
+    """End with one sentence where a stage's model cannot be read."""
+    for stage in STAGES:
+        program = check_model(MODELS_ROOT / stage)
+        try:
+            ov.Core().read_model(program)
+        except Exception as error:  # whatever OpenVINO's readers raise
+            said = _said(error)[-300:]
+            sys.exit(f"ppocr_models.{stage}: OpenVINO cannot read {program.name}: {_REMEDY} ({said})")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def main(target: Path) -> None:
     target.mkdir(parents=True)
     if any(metadata.distributions(name="paddlepaddle-gpu")):  # which serves on cards, with Paddle
         return
+    check_all()
     program = check_model(MODELS_ROOT / STAGE)
     folder = target / STAGE / mixed_precision.kept_in(program, EXACT_SHARE).name
     folder.mkdir(parents=True)
@@ -31,8 +53,7 @@ def main(target: Path) -> None:
         mixed_precision.convert(program, EXACT_SHARE, folder)
     except Exception as error:  # whatever OpenVINO's converter raises
         shutil.rmtree(target / STAGE)
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {said}")
+        print(f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {_said(error)}")
     else:
         write_manifest(target, read_manifest())
 

@@ -45,7 +45,17 @@ def converted(python: Path, folder: Path) -> str:
 
 
 def operator_at_fault(python: Path, folder: Path) -> str:
-    """The first operator of a program that cannot be converted with what comes before it."""
+    """The first operator of a program that cannot be converted with what comes before it.
+
+    Empty where the program is none that can be taken apart.
+    """
+    try:
+        return _operator_at_fault(python, folder)
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _operator_at_fault(python: Path, folder: Path) -> str:
     whole = json.loads((folder / PROGRAM).read_text())
     block = whole["program"]["regions"][0]["blocks"][0]
     *operators, fetch = block["ops"]
@@ -74,7 +84,8 @@ def convert(python: Path, folder: Path) -> None:
     what = f"ppocr_models.{folder.name}: {PROGRAM} cannot be converted to ONNX"
     if said := converted(python, folder):
         operator = operator_at_fault(python, folder)
-        sys.exit(f"{what}, paddle2onnx stumbles on operator {operator} ({said}): {_REMEDY}")
+        where = f"on operator {operator}" if operator else "on the file"
+        sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {_REMEDY}")
     proof = run(python, str(HERE / "prove_onnx.py"), str(folder))
     if proof.returncode:
         last = (proof.stdout + proof.stderr).strip().splitlines()[-1:]

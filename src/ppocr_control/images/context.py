@@ -56,6 +56,7 @@ class ImageSettings:
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocr_control.images.models`.
         engines: of the instances that will serve from it; not part of the content.
+        use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
         extra_requirements: pip requirements for them, in addition to their requirements.txt.
@@ -69,6 +70,7 @@ class ImageSettings:
     base: str = ""
     models: dict[str, Any] | str = dataclasses.field(default_factory=dict)
     engines: tuple[str, ...] = ()
+    use_space_char: bool = True
     extra_modules: tuple[str, ...] = ()
     extra_requirements: tuple[str, ...] = ()
     ca_bundle: str = ""
@@ -95,7 +97,7 @@ class ImageSettings:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
-        sources = models.resolve(self.models)
+        sources = models.resolve(self.models, self.use_space_char)
         programs = {stage: model_files.program_of(source) for stage, source in sources.items()}
         models.check_engines(programs, self.engines)
         return sources

@@ -57,19 +57,38 @@ def read(path: Path, stage: str) -> Described:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{NAME} is not YAML: {' '.join(str(error).split())}") from error
     after, steps = _section(whole, "PostProcess"), _steps(_section(whole, "PreProcess"))
-    decoder = str(after.get("name") or "")
+    decoder = _text(after.get("name") or "", "PostProcess.name")
     if decoder not in _DECODERS[stage]:
         raise ModelError(
             f"{NAME} says PostProcess {decoder}, and the stage {stage} has {_DECODERS[stage][0]}"
         )
-    if (mode := steps.get("DecodeImage", {}).get("img_mode", "BGR")) != "BGR":
+    mode = _text(steps.get("DecodeImage", {}).get("img_mode", "BGR"), "DecodeImage.img_mode")
+    if mode != "BGR":
         raise ModelError(f"{NAME} says DecodeImage.img_mode {mode}, and the pipeline has BGR")
     try:
         _check_normalisation(stage, steps.get("NormalizeImage", {}))
         values = params.check(_values(stage, after, steps))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{NAME}: {error}") from error
-    return Described([str(item) for item in after.get("character_dict") or ()], values)
+    return Described(_texts(after.get("character_dict") or [], "character_dict"), values)
+
+
+def _text(value: Any, name: str) -> str:
+    """The value, which has to be text: a few aliases can make lists that fill all memory as text.
+
+    Aliases as such are not refused: those that PaddleX exports have some.
+    """
+    if not isinstance(value, str):
+        raise ModelError(f"{NAME}: {name} must be text")
+    return value
+
+
+def _texts(values: Any, name: str) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ModelError(f"{NAME}: {name} must be a list of texts")
+    if sum(map(len, values)) > _BYTES:
+        raise ModelError(f"{NAME}: {name} is longer than the file: aliases of one text")
+    return values
 
 
 def _section(whole: Any, name: str) -> dict[str, Any]:
@@ -90,7 +109,7 @@ def _steps(before: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _check_normalisation(stage: str, said: dict[str, Any]) -> None:
     for name, ours in _NORMALISED[stage].items():
-        theirs = said.get(name) or ours
+        theirs = _texts(said[name], f"NormalizeImage.{name}") if said.get(name) else ours
         if [float(value) for value in theirs] != ours:
             raise ModelError(
                 f"{NAME} says NormalizeImage.{name} {theirs}, and the stage {stage} has {ours}"
@@ -105,7 +124,9 @@ def _values(stage: str, after: dict[str, Any], steps: dict[str, dict[str, Any]])
         resize = steps.get("DetResizeForTest", {})
         if {"limit_side_len", "limit_type"} <= set(resize):
             values["det_limit_side_len"] = int(resize["limit_side_len"])
-            values["det_limit_type"] = resize["limit_type"]
+            values["det_limit_type"] = _text(resize["limit_type"], "limit_type")
         return values
     shape = steps.get("RecResizeImg", {}).get("image_shape")
-    return {"rec_image_shape": ", ".join(shape)} if stage == "rec" and shape else {}
+    if stage != "rec" or not shape:
+        return {}
+    return {"rec_image_shape": ", ".join(_texts(shape, "RecResizeImg.image_shape"))}

