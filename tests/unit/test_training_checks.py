@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from PIL import Image
 
 from ppocr_control.commands import training_files
+from ppocr_control.files import file_sha256
 from ppocr_training import config, record
 from ppocr_training.checks import check_evaluated
 from ppocr_training.job import Job, Places
@@ -262,6 +264,29 @@ def test_a_run_is_not_mixed_with_another(run: Set, capsys: pytest.CaptureFixture
         "trainer_overrides", "trainer_source", "trainer_data",
     ]  # fmt: skip
     assert "another trainer_name" in found[0]
+
+
+def _commit(source: Path, name: str) -> str:
+    (source / name).touch()
+    git = ["git", "-C", str(source), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", name]):
+        subprocess.run([*git, *arguments], check=True)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_run_goes_on_with_its_commit_when_upstream_moves(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _commit(run.source, "first")
+    run.settings["source"] = f"file://{run.source}"
+    assert run.refused(capsys) == []
+    sums = {part: file_sha256(run.out / f"{part}.tar") for part in ("source", "data")}
+    begun = {"config": "config.yml", "overrides": {}, "commit": first, "sums": sums}
+    _commit(run.source, "second")
+    assert run.refused(capsys, begun=begun, overrides={}) == []
+    (line,) = run.refused(capsys, begun=begun, overrides={}, source_version="main")
+    assert f"trainer_source_version: {first}" in line
 
 
 def test_overrides_become_one_o(tmp_path: Path) -> None:

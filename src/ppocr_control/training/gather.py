@@ -138,8 +138,11 @@ def _git(*arguments: str) -> str:
 def _cloned(url: str, version: str, work: Path) -> Path:
     folder = work / f"source-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     if not (folder / ".git").is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
-        _git("clone", "--quiet", url, str(folder))
+        part = folder.with_suffix(".part")
+        for each in (folder, part):
+            shutil.rmtree(each, ignore_errors=True)
+        _git("clone", "--quiet", url, str(part))
+        part.rename(folder)
     at = ["-C", str(folder)]
     _git(*at, "fetch", "--quiet", "--tags", "origin")
     for name in (f"origin/{version or 'HEAD'}", version):
