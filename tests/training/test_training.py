@@ -93,6 +93,8 @@ def test_weights_of_another_width_are_refused(trainer: Trainer) -> None:
 
 
 def test_an_export_is_proved_equal_and_packed(trainer: Trainer) -> None:
+    done = trainer.play("export", "--check")
+    assert done.returncode == 0, done.stdout
     done = trainer.play("export")
     assert done.returncode == 0, done.stdout
     model = trainer.folder / "work/models" / trainer.name

@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ppocr_trainer import progress
 from ppocr_trainer.checkpoints import Keeper, best, last, take
 from role_code import load
 
+ROOT = Path(__file__).parents[2]
 FILTERS = load("plugins/filter/trainer.py")
 trainer_status = FILTERS.trainer_status
 
@@ -209,6 +212,28 @@ def test_an_export_has_a_checkpoint_of_its_own(output: Output, tmp_path: Path) -
 )  # fmt: skip
 def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line: str) -> None:
     assert trainer_status(status, container) == line
+
+
+@pytest.mark.parametrize("names", [("one", "one"), (None, None), ("one", "two")])
+def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None, ...]) -> None:
+    host: dict[str, Any] = {
+        "ansible_connection": "local", "ansible_become": False,
+        "ansible_python_interpreter": sys.executable, "trainer_dir": str(tmp_path),
+    }  # fmt: skip
+    hosts = {
+        f"host{number}": {**host, **({"trainer_name": name} if name else {})}
+        for number, name in enumerate(names)
+    }
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(json.dumps({"ppocr_trainers": {"hosts": hosts}}))
+    program = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run(
+        [program, "-i", inventory, "playbooks/train_status.yml"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert (done.returncode == 0) == (names == ("one", "two")), said
+    assert ("give each host its own trainer_name" in said) == (names != ("one", "two"))
 
 
 def test_a_curve_has_a_point_for_each_evaluation() -> None:
