@@ -294,6 +294,7 @@ def test_overrides_become_one_o(tmp_path: Path) -> None:
     command = job.training(job.options(Places(tmp_path, tmp_path), tmp_path), tmp_path)
     assert command.count("-o") == 1
     assert {"Global.seed=3", "Train.loader.batch_size_per_card=8"} <= set(command)
+    assert {"Global.save_epoch_step=1000000000", "Global.export_with_pir=false"} <= set(command)
 
 
 @pytest.mark.parametrize(

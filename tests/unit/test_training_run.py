@@ -7,15 +7,18 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ppocr_trainer import progress
+from ppocr_trainer import child, progress, training
 from ppocr_trainer.checkpoints import Keeper, best, last, take
 from role_code import load
+
+from ppocr_training.job import Job, Places
 
 ROOT = Path(__file__).parents[2]
 FILTERS = load("plugins/filter/trainer.py")
@@ -167,6 +170,27 @@ def test_a_full_disk_leaves_no_half_checkpoint(
     with pytest.raises(OSError, match="No space"):
         keeper.keep()
     assert [path.name for path in output.kept.iterdir()] == ["epoch-1"]
+
+
+def test_a_disk_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    monkeypatch.setattr(training, "_LOG", tmp_path / "none/console.log")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    before = signal.getsignal(signal.SIGTERM)
+    training.Training(Job("config.yml"), Places(tmp_path, tmp_path)).run()
+    signal.signal(signal.SIGTERM, before)
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "console.log" in status["why"][0]
+    assert "trainer_dir" in status["why"][0]
+
+
+def test_a_step_that_hangs_names_the_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_LIMIT", 0.01)
+    with pytest.raises(SystemExit, match="trainer_data"):
+        child.call("rehearse")
 
 
 def test_an_export_has_a_checkpoint_of_its_own(output: Output, tmp_path: Path) -> None:
