@@ -8,6 +8,7 @@ replace is removed only when the copy is on the disk.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -51,7 +52,7 @@ def last(kept: Path = KEPT) -> Checkpoint | None:
 def best(kept: Path = KEPT) -> dict[str, Any] | None:
     """The best one's metrics, with ``epoch`` and ``prefix``."""
     for folder in (kept / "best", kept / f"best{_FORMER}"):
-        if (folder / "best.json").exists():
+        with contextlib.suppress(FileNotFoundError):
             metrics: dict[str, Any] = json.loads((folder / "best.json").read_text())
             return metrics | {"prefix": folder / _PREFIX}
     return None
