@@ -20,7 +20,7 @@ def trainer_status(status: Mapping[str, Any], container: str = "") -> str:
         started = container == "running"
         return "starting" if started else "not started (playbooks/train.yml starts it)"
     state = status["state"]
-    if state == "training" and container != "running":
+    if state in ("training", "interrupted") and container != "running":
         state = f"interrupted, the container is {container or 'gone'} (playbooks/train.yml goes on)"
     parts = [state, f"epoch {status.get('epoch', 0)} of {status['epochs']}"]
     if status.get("loss") is not None:
@@ -30,7 +30,9 @@ def trainer_status(status: Mapping[str, Any], container: str = "") -> str:
         parts.append(f"best {indicator} {best[indicator]:.4f} in epoch {best['epoch']}")
     if state == "training" and status.get("left"):
         parts.append(f"{status['left']} left")
-    return ", ".join([*parts, *status.get("why", [])])
+    if state == "failed":
+        parts += [*status.get("why", []), "correct that; playbooks/train.yml goes on"]
+    return ", ".join(parts)
 
 
 def trainer_curve(status: Mapping[str, Any]) -> str:

@@ -38,6 +38,10 @@ def examine(job: Job, places: Places, readable: Callable[[Path], bool]) -> Repor
     kind = config.value(merged, "Architecture.model_type", "rec")
     characters: list[str] = []
     file = job.dictionary(places, base) if kind == "rec" else None
+    if kind == "rec" and not file:
+        what = "the config names no dictionary, and the model could not be exported"
+        remedy = "give the file of its characters"
+        report.add([Finding("dictionary", "trainer_dictionary", what, remedy, fatal=True)])
     if file:
         report.add(dictionary.check(file))
         characters = _characters(file)
@@ -90,14 +94,20 @@ def _examine_data(
     report: Report,
 ) -> None:
     parts: dict[str, list[labels.Line]] = {}
-    for part, setting, names in (
+    sets = [
         ("Train", "trainer_train_labels", job.train_labels),
         ("Eval", "trainer_validation_labels", job.validation_labels),
-    ):
-        delimiter = config.value(merged, f"{part}.dataset.delimiter", "\t")
+    ]
+    if job.general_labels:
+        sets.append(("General", "trainer_general_labels", job.general_labels))
+    for part, setting, names in sets:
+        # The general set is read by the loader of the validation.
+        section = "Train" if part == "Train" else "Eval"
+        delimiter = config.value(merged, f"{section}.dataset.delimiter", "\t")
         lines: list[labels.Line] = []
         found: list[Finding] = []
         for name in names:
+            report.add(_check_name(setting, name))
             try:
                 read, trouble = labels.read(places.data / name, places.data, delimiter)
             except OSError:
@@ -115,7 +125,7 @@ def _examine_data(
             report.add([_nothing_left(setting)])
     batch = _batch(merged)
     usable = len(parts["Train"])
-    per_process = usable // max(job.processes, len(job.cards.split(",")))
+    per_process = usable // job.together
     if usable and per_process < batch:
         report.add(
             [
@@ -127,6 +137,40 @@ def _examine_data(
             ]
         )  # fmt: skip
     report.add(labels.check_shared(parts["Train"], parts["Eval"]))
+
+
+def _check_name(setting: str, name: str) -> Iterator[Finding]:
+    if "=" in name:
+        yield Finding(
+            "labels", setting, f"the tools end at {name}, as it has = in it", "rename the file",
+            fatal=True,
+        )  # fmt: skip
+    if labels.outside(name):
+        yield Finding(
+            "labels", setting, f"{name} is outside trainer_data, which is all the host gets",
+            "put the file into trainer_data, and write its path from there", fatal=True,
+        )  # fmt: skip
+
+
+def check_evaluated(settings: Mapping[str, Any], steps_an_epoch: int) -> Iterator[Finding]:
+    """Refuse a run that ends before its first evaluation: it would have no best model.
+
+    Args:
+        settings: Global of the config, with the overrides.
+        steps_an_epoch: batches that a process trains with in an epoch.
+    """
+    every = settings["eval_batch_step"]
+    start, interval = every[:2] if isinstance(every, list) else (0, every)
+    if isinstance(every, list) and settings.get("eval_batch_epoch"):
+        start, interval = 0, settings["eval_batch_epoch"] * steps_an_epoch
+    steps = steps_an_epoch * settings["epoch_num"]
+    if start + interval > steps:
+        yield Finding(
+            "evaluation", "trainer_evaluate_every",
+            f"the run has {steps} steps and the first evaluation is after {start + interval}: "
+            "no best model would be kept, and none could be exported",
+            f"set it to {steps_an_epoch}, the steps of an epoch",
+        )  # fmt: skip
 
 
 def _batch(merged: Mapping[str, Any]) -> int:

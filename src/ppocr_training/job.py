@@ -19,11 +19,17 @@ RESERVED = {
     "Global.save_model_dir": "nothing (it is the run's folder)",
     "Global.save_inference_dir": "nothing (it is the run's folder)",
     "Global.character_dict_path": "trainer_dictionary",
+    "Global.save_epoch_step": "nothing (the last and the best checkpoint are kept)",
+    "Global.export_with_pir": "nothing (models are exported in the form of Paddle 2)",
     "Train.dataset.data_dir": "trainer_data",
     "Train.dataset.label_file_list": "trainer_train_labels",
     "Eval.dataset.data_dir": "trainer_data",
     "Eval.dataset.label_file_list": "trainer_validation_labels",
 }
+
+
+#: More epochs than a run has: the tools would fill the disk with a checkpoint for each.
+_NEVER = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +89,11 @@ class Job:
         }
         return cls(**given)
 
+    @property
+    def together(self) -> int:
+        """How many processes train together, each with its share of the lines."""
+        return max(self.processes, len(self.cards.split(",")))
+
     def base(self, places: Places) -> dict[str, Any]:
         """The config of the checkout.
 
@@ -104,6 +115,8 @@ class Job:
             given[f"{part}.dataset.data_dir"] = str(places.data)
             given[f"{part}.dataset.label_file_list"] = [str(places.data / name) for name in files]
         given["Global.save_model_dir"] = str(output)
+        given["Global.save_epoch_step"] = _NEVER
+        given["Global.export_with_pir"] = False
         if self.epochs:
             given["Global.epoch_num"] = self.epochs
         if self.evaluate_every:

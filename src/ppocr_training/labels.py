@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,12 @@ class Limits:
     classes: frozenset[str] = frozenset({"0", "180"})
 
 
+def outside(name: str) -> bool:
+    """Whether a path leaves the data set: a host gets only what is in it."""
+    path = Path(os.path.normpath(name))
+    return path.is_absolute() or path.parts[:1] == (os.pardir,)
+
+
 def read(file: Path, folder: Path, delimiter: str = "\t") -> tuple[list[Line], list[Finding]]:
     """The lines of a label file, and what PaddleOCR would skip or misread.
 
@@ -69,6 +76,11 @@ def read(file: Path, folder: Path, delimiter: str = "\t") -> tuple[list[Line], l
         if not separator:
             remedy = f"write the picture, {delimiter!r} and its label"
             found.append(Finding("label_form", place, f"the line has no {delimiter!r}", remedy))
+            continue
+        if outside(picture):
+            what = f"{picture} is outside trainer_data, and the host gets only what is in it"
+            remedy = "put the picture into trainer_data, and write its path from there"
+            found.append(Finding("picture_outside", place, what, remedy, fatal=True))
             continue
         lines.append(Line(place, folder / picture, label))
     return lines, found

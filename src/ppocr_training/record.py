@@ -31,7 +31,10 @@ def check(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Findin
         was, now = begun.get("sums", {}), given["sums"]
         other += [setting for key, setting in _SUMS.items() if was.get(key) != now.get(key)]
     for setting in other:
+        remedy = "set it as it was"
+        if setting == "trainer_source" and begun.get("commit"):
+            remedy += f" (of a git URL, set trainer_source_version: {begun['commit']})"
         yield Finding(
             "another_run", setting, "this run was begun with another one",
-            "set it as it was, or begin a new run with another trainer_name", fatal=True,
+            f"{remedy}, or begin a new run with another trainer_name", fatal=True,
         )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import yaml
 from PIL import Image
 
 from ppocr_control.commands import training_files
+from ppocr_control.files import file_sha256
 from ppocr_training import config, record
+from ppocr_training.checks import check_evaluated
 from ppocr_training.job import Job, Places
 
 CONFIG: dict[str, Any] = {
@@ -83,6 +87,8 @@ def test_what_is_in_order_is_packed(run: Set, capsys: pytest.CaptureFixture[str]
     [
         (_write("train.txt", "0.png AB\n1.png\tA\n2.png\tB\n"), "train.txt:1", "has no '\\t'"),
         (_write("train.txt", "0.png\tA\n9.png\tB\n"), "train.txt:2", "there is no picture"),
+        (_write("train.txt", "0.png\tA\n/1.png\tB\n2.png\tA\n"), "train.txt:2", "is outside"),
+        (_write("train.txt", "0.png\tA\nx/../../1.png\tB\n2.png\tA\n"), "train.txt:2", "outside"),
         (_write("1.png", b"\x89PNG\r\n\x1a\nand no more"), "train.txt:2", "cannot be decoded"),
         (_write("train.txt", b"0.png\tA\n1.png\t\xbc\xd7\n"), "train.txt:2", "not UTF-8"),
         (_write("train.txt", "0.png\tAZ\n1.png\tZ\n"), "train.txt:1", "dictionary, 2 times"),
@@ -122,6 +128,11 @@ def test_a_trap_is_refused_with_place_and_remedy(
         ({"overrides": {"Global.use_gpu": True}}, "set trainer_device"),
         ({"overrides": {"Global.character_dict_path": "x"}}, "set trainer_dictionary"),
         ({"overrides": {"Global.save_res_path": "a=b"}}, "= in it"),
+        ({"overrides": {"Global.export_with_pir": True}}, "in the form of Paddle 2"),
+        ({"overrides": {"Global.save_epoch_step": 1}}, "the last and the best checkpoint"),
+        ({"train_labels": ["a=b.txt"]}, "trainer_train_labels: the tools end at a=b.txt"),
+        ({"train_labels": ["../data/train.txt"]}, "is outside trainer_data"),
+        ({"general_labels": ["none.txt"]}, "correct trainer_general_labels"),
         ({"overrides": {"-o Global.seed": 1}}, "the config has no such key"),
         ({"device": "cpu", "cards": "0"}, "cards are named, and trainer_device is cpu"),
         ({"device": "gpu", "cards": "0-3"}, "write them as 0,1,2,3"),
@@ -138,6 +149,47 @@ def test_a_setting_is_refused(
 ) -> None:
     found = run.refused(capsys, **settings)
     assert any(words in line for line in found), found
+
+
+def test_pictures_behind_a_link_are_packed(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = run.data.with_name("elsewhere")
+    elsewhere.mkdir()
+    (run.data / "0.png").rename(elsewhere / "0.png")
+    (elsewhere / "up").symlink_to(elsewhere)
+    (run.data / "more").symlink_to(elsewhere)
+    (run.data / "train.txt").write_text("more/0.png\tAB\n1.png\tBC\n")
+    assert run.refused(capsys) == []
+    with tarfile.open(run.out / "data.tar") as tar:
+        assert {name for name in tar.getnames() if "0.png" in name} == {"more/0.png"}
+
+
+def test_a_recogniser_without_a_dictionary_is_refused(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = config.merged(CONFIG, {"Global.character_dict_path": None})
+    (run.source / "config.yml").write_text(yaml.safe_dump(given))
+    (line,) = run.refused(capsys, accept=["dictionary"])
+    assert line.startswith("trainer_dictionary: the config names no dictionary")
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"eval_batch_step": [0, 2000]}, True),
+        ({"eval_batch_step": [0, 1500]}, False),
+        ({"eval_batch_step": [1000, 501]}, True),
+        ({"eval_batch_step": 1501}, True),
+        ({"eval_batch_step": [0, 2000], "eval_batch_epoch": 1}, False),
+    ],
+)
+def test_a_run_that_ends_before_its_first_evaluation_is_refused(
+    settings: dict[str, Any], refused: bool
+) -> None:
+    found = [str(each) for each in check_evaluated({"epoch_num": 10, **settings}, 150)]
+    assert bool(found) == refused
+    for line in found:
+        assert line.startswith("trainer_evaluate_every: the run has 1500 steps")
+        assert "set it to 150, the steps of an epoch" in line
 
 
 def test_the_characters_of_the_config_in_another_order_are_refused(
@@ -214,11 +266,35 @@ def test_a_run_is_not_mixed_with_another(run: Set, capsys: pytest.CaptureFixture
     assert "another trainer_name" in found[0]
 
 
+def _commit(source: Path, name: str) -> str:
+    (source / name).touch()
+    git = ["git", "-C", str(source), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", name]):
+        subprocess.run([*git, *arguments], check=True)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_run_goes_on_with_its_commit_when_upstream_moves(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _commit(run.source, "first")
+    run.settings["source"] = f"file://{run.source}"
+    assert run.refused(capsys) == []
+    sums = {part: file_sha256(run.out / f"{part}.tar") for part in ("source", "data")}
+    begun = {"config": "config.yml", "overrides": {}, "commit": first, "sums": sums}
+    _commit(run.source, "second")
+    assert run.refused(capsys, begun=begun, overrides={}) == []
+    (line,) = run.refused(capsys, begun=begun, overrides={}, source_version="main")
+    assert f"trainer_source_version: {first}" in line
+
+
 def test_overrides_become_one_o(tmp_path: Path) -> None:
     job = Job("config.yml", {"Global.seed": 3, "Train.loader.batch_size_per_card": 8})
     command = job.training(job.options(Places(tmp_path, tmp_path), tmp_path), tmp_path)
     assert command.count("-o") == 1
     assert {"Global.seed=3", "Train.loader.batch_size_per_card=8"} <= set(command)
+    assert {"Global.save_epoch_step=1000000000", "Global.export_with_pir=false"} <= set(command)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ppocr_trainer import progress
-from ppocr_trainer.checkpoints import Keeper, best, last
+from ppocr_trainer import child, progress, training
+from ppocr_trainer.checkpoints import Keeper, best, last, take
 from role_code import load
 
+from ppocr_training.job import Job, Places
+
+ROOT = Path(__file__).parents[2]
 FILTERS = load("plugins/filter/trainer.py")
 trainer_status = FILTERS.trainer_status
 
@@ -45,12 +53,13 @@ class Output:
 
     def save(self, name: str, epoch: int, **metrics: float) -> None:
         self.saves += 1
+        stamp = self.saves * 10**9
         for suffix in (".pdparams", ".pdopt"):
             (self.path / f"{name}{suffix}").write_text(f"{name} of epoch {epoch}")
+            os.utime(self.path / f"{name}{suffix}", ns=(stamp, stamp))
         states = {"epoch": epoch, "best_model_dict": {**metrics, "best_epoch": epoch}}
         with (self.path / f"{name}.states").open("wb") as file:
             pickle.dump(states, file)
-        stamp = self.saves * 10**9
         os.utime(self.path / f"{name}.states", ns=(stamp, stamp))
 
     def keeper(self) -> Keeper:
@@ -115,6 +124,88 @@ def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -
     assert json.loads((output.kept / "best/best.json").read_text())["epoch"] == 9
 
 
+def test_a_checkpoint_that_is_being_overwritten_is_not_kept(output: Output) -> None:
+    keeper = output.keeper()
+    output.save("latest", 1)
+    (output.path / "latest.pdparams").write_text("half of epoch 2")  # newer than .states
+    assert not keeper.keep()
+    assert last(output.kept) is None
+    output.save("latest", 2)
+    assert keeper.keep()
+
+
+def test_a_kill_between_two_renames_loses_nothing(output: Output) -> None:
+    keeper = output.keeper()
+    output.save("best_accuracy", 6, acc=0.9)
+    keeper.keep()
+    output.save("latest", 6)
+    keeper.keep()
+    (output.kept / "best").rename(output.kept / "best.former")
+    shutil.copytree(output.kept / "epoch-6", output.kept / "epoch-7.part")
+    keeper = output.keeper()  # the next start
+    found, newest = best(output.kept), last(output.kept)
+    assert found is not None
+    assert found["acc"] == 0.9
+    assert found["prefix"].with_suffix(".pdparams").read_text() == "best_accuracy of epoch 6"
+    assert newest is not None
+    assert newest.epoch == 6
+    output.save("best_accuracy", 8, acc=0.95)
+    output.save("latest", 8)
+    keeper.keep()
+    assert {path.name for path in output.kept.iterdir()} == {"best", "epoch-8"}
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = output.keeper()
+    output.save("latest", 1)
+    keeper.keep()
+    output.save("latest", 2)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space"):
+        keeper.keep()
+    assert [path.name for path in output.kept.iterdir()] == ["epoch-1"]
+
+
+def test_a_disk_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    monkeypatch.setattr(training, "_LOG", tmp_path / "none/console.log")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    before = signal.getsignal(signal.SIGTERM)
+    training.Training(Job("config.yml"), Places(tmp_path, tmp_path)).run()
+    signal.signal(signal.SIGTERM, before)
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "console.log" in status["why"][0]
+    assert "trainer_dir" in status["why"][0]
+
+
+def test_a_step_that_hangs_names_the_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_LIMIT", 0.01)
+    with pytest.raises(SystemExit, match="trainer_data"):
+        child.call("rehearse")
+
+
+def test_an_export_has_a_checkpoint_of_its_own(output: Output, tmp_path: Path) -> None:
+    assert take(tmp_path / "taken", output.kept) is None
+    keeper = output.keeper()
+    output.save("best_accuracy", 6, acc=0.9)
+    keeper.keep()
+    taken = take(tmp_path / "taken", output.kept)
+    output.save("best_accuracy", 9, acc=0.95)
+    keeper.keep()
+    assert taken is not None
+    assert taken["epoch"] == 6
+    assert taken["prefix"].with_suffix(".pdparams").read_text() == "best_accuracy of epoch 6"
+
+
 @pytest.mark.parametrize(
     ("status", "container", "line"),
     [
@@ -132,14 +223,41 @@ def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -
             "interrupted, the container is gone (playbooks/train.yml goes on), epoch 4 of 10",
         ),
         (
+            {"state": "interrupted", "epoch": 4, "epochs": 10},
+            "exited",
+            "interrupted, the container is exited (playbooks/train.yml goes on), epoch 4 of 10",
+        ),
+        (
             {"state": "failed", "epochs": 10, "why": ["Out of memory"]},
             "running",
-            "failed, epoch 0 of 10, Out of memory",
+            "failed, epoch 0 of 10, Out of memory, correct that; playbooks/train.yml goes on",
         ),
     ],
 )  # fmt: skip
 def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line: str) -> None:
     assert trainer_status(status, container) == line
+
+
+@pytest.mark.parametrize("names", [("one", "one"), (None, None), ("one", "two")])
+def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None, ...]) -> None:
+    host: dict[str, Any] = {
+        "ansible_connection": "local", "ansible_become": False,
+        "ansible_python_interpreter": sys.executable, "trainer_dir": str(tmp_path),
+    }  # fmt: skip
+    hosts = {
+        f"host{number}": {**host, **({"trainer_name": name} if name else {})}
+        for number, name in enumerate(names)
+    }
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(json.dumps({"ppocr_trainers": {"hosts": hosts}}))
+    program = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run(
+        [program, "-i", inventory, "playbooks/train_status.yml"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert (done.returncode == 0) == (names == ("one", "two")), said
+    assert ("give each host its own trainer_name" in said) == (names != ("one", "two"))
 
 
 def test_a_curve_has_a_point_for_each_evaluation() -> None:

@@ -56,13 +56,17 @@ def work(args: Namespace) -> tuple[int, Any, str]:
         settings = json.loads(args.settings)
     except ValueError as error:
         raise Refused(f"--settings is no JSON: {error}") from error
+    begun = settings.get("begun", {})
+    if not settings.get("source_version"):
+        # The default branch moves; a run goes on with the commit that it was begun with.
+        settings["source_version"] = begun.get("commit", "")
     gathered = gather.gather(gather.Wanted.from_dict(settings), args.out)
     examined = examine(Job.from_dict(settings), gathered.places, _readable)
     files: dict[str, dict[str, str]] = {}
     if args.pack and not examined.refusals:
         files = gather.pack(gathered, args.out)
         settings["sums"] = {part: file["sha256"] for part, file in files.items()}
-    examined.add(record.check(settings.get("begun", {}), settings))
+    examined.add(record.check(begun, settings))
     report = {**examined.as_dict(), "commit": gathered.commit, "files": files}
     lines = [*report["refused"], *(f"accepted: {line}" for line in report["accepted"])]
     summary = "\n".join(lines) or f"nothing to object to: {json.dumps(report['facts'])}"

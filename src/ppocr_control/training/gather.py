@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +105,20 @@ def pack(gathered: Gathered, work: Path) -> dict[str, dict[str, str]]:
 
 def _tar(folder: Path, archive: Path) -> None:
     with tarfile.open(archive, "w", dereference=True) as tar:
-        for path in sorted(folder.rglob("*")):
+        for path in sorted(_files(folder)):
             inside = path.relative_to(folder)
             if path.is_file() and not {".git", "__pycache__"} & set(inside.parts):
                 tar.add(path, inside.as_posix(), filter=without_owner_and_time)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All below a folder, by way of links too, but none that lead back up."""
+    for name, folders, files in os.walk(folder, followlinks=True):
+        above = Path(name)
+        folders[:] = [
+            each for each in folders if not above.resolve().is_relative_to((above / each).resolve())
+        ]
+        yield from (above / each for each in files)
 
 
 def _is_git(source: str) -> bool:
@@ -126,8 +138,11 @@ def _git(*arguments: str) -> str:
 def _cloned(url: str, version: str, work: Path) -> Path:
     folder = work / f"source-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     if not (folder / ".git").is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
-        _git("clone", "--quiet", url, str(folder))
+        part = folder.with_suffix(".part")
+        for each in (folder, part):
+            shutil.rmtree(each, ignore_errors=True)
+        _git("clone", "--quiet", url, str(part))
+        part.rename(folder)
     at = ["-C", str(folder)]
     _git(*at, "fetch", "--quiet", "--tags", "origin")
     for name in (f"origin/{version or 'HEAD'}", version):

@@ -2,13 +2,16 @@
 
 PaddleOCR overwrites ``latest`` and ``best_accuracy`` in place: a kill in between leaves neither
 whole. And after a resume it has forgotten the best accuracy, so the first evaluation overwrites
-the best model even with a worse one. So both are copied as they become whole.
+the best model even with a worse one. So both are copied as they become whole, and what they
+replace is removed only when the copy is on the disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -19,6 +22,10 @@ from .places import KEPT, OUTPUT, write_json
 #: What a checkpoint consists of; the last is written last.
 _SUFFIXES = (".pdparams", ".pdopt", ".states")
 _PREFIX = "model"
+#: What the folder of a checkpoint is called while another takes its place.
+_FORMER = ".former"
+#: How often the best one is copied anew because it was replaced meanwhile.
+_TRIES = 5
 #: What PaddleOCR keeps beside the metrics.
 _NO_METRICS = {"best_epoch", "fps", "is_float16", "start_epoch"}
 
@@ -36,19 +43,39 @@ def last(kept: Path = KEPT) -> Checkpoint | None:
     found = [
         Checkpoint(int(folder.name.partition("-")[2]), folder / _PREFIX)
         for folder in kept.glob("epoch-*")
-        if all((folder / f"{_PREFIX}{suffix}").is_file() for suffix in _SUFFIXES)
+        if not folder.suffix  # no .part
+        and all((folder / f"{_PREFIX}{suffix}").is_file() for suffix in _SUFFIXES)
     ]
     return max(found, key=lambda each: each.epoch, default=None)
 
 
 def best(kept: Path = KEPT) -> dict[str, Any] | None:
     """The best one's metrics, with ``epoch`` and ``prefix``."""
-    file = kept / "best/best.json"
-    return (
-        json.loads(file.read_text()) | {"prefix": kept / "best" / _PREFIX}
-        if file.exists()
-        else None
-    )
+    for folder in (kept / "best", kept / f"best{_FORMER}"):
+        with contextlib.suppress(FileNotFoundError):
+            metrics: dict[str, Any] = json.loads((folder / "best.json").read_text())
+            return metrics | {"prefix": folder / _PREFIX}
+    return None
+
+
+def take(target: Path, kept: Path = KEPT) -> dict[str, Any] | None:
+    """Copy the best one, which a run under way may replace at any time; return it as it is there.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    for _ in range(_TRIES):
+        found = best(kept)
+        if found is None:
+            return None
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            shutil.copytree(found["prefix"].parent, target)
+        except (FileNotFoundError, shutil.Error):
+            continue
+        if best(kept) == found:
+            return found | {"prefix": target / _PREFIX}
+    raise OSError(f"{kept / 'best'} was replaced {_TRIES} times while it was copied")
 
 
 @dataclasses.dataclass
@@ -76,9 +103,8 @@ class Keeper:
         if not self._changed("latest"):
             return False
         states = self._states("latest")
-        if states is None:
+        if states is None or not self._copy("latest", f"epoch-{states['epoch']}"):
             return False
-        self._copy("latest", f"epoch-{states['epoch']}")
         newest = last(self.kept)
         for folder in self.kept.glob("epoch-*"):
             if newest and folder != newest.prefix.parent:
@@ -91,7 +117,19 @@ class Keeper:
         changed, self._seen[name] = when != self._seen.get(name, 0), when
         return changed
 
+    def _whole(self, name: str) -> bool:
+        """Whether the tools have not begun to overwrite what was seen; if so, look again."""
+        files = [self.output / f"{name}{suffix}" for suffix in _SUFFIXES]
+        if all(file.exists() for file in files):
+            *others, states = (file.stat().st_mtime_ns for file in files)
+            if states == self._seen.get(name) and max(others) <= states:
+                return True
+        self._seen.pop(name, None)
+        return False
+
     def _states(self, name: str) -> dict[str, Any] | None:
+        if not self._whole(name):
+            return None
         try:
             with (self.output / f"{name}.states").open("rb") as file:
                 states: dict[str, Any] = pickle.load(file)  # noqa: S301 - this run's own
@@ -118,14 +156,42 @@ class Keeper:
             {**metrics, "indicator": self.indicator, "epoch": states["epoch"]},
         )
 
-    def _copy(self, name: str, folder: str, about: dict[str, Any] | None = None) -> None:
-        """Put a checkpoint into a folder that is there whole or not at all."""
+    def _copy(self, name: str, folder: str, about: dict[str, Any] | None = None) -> bool:
+        """Put a checkpoint into a folder that is there whole or not at all; return whether it is.
+
+        Raises:
+            OSError: the disk is full.
+        """
         part, target = self.kept / f"{folder}.part", self.kept / folder
+        former = self.kept / f"{folder}{_FORMER}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for suffix in _SUFFIXES:
-            shutil.copyfile(self.output / f"{name}{suffix}", part / f"{_PREFIX}{suffix}")
-        if about is not None:
-            write_json(part / "best.json", about)
-        shutil.rmtree(target, ignore_errors=True)
+        try:
+            for suffix in _SUFFIXES:
+                shutil.copyfile(self.output / f"{name}{suffix}", part / f"{_PREFIX}{suffix}")
+            if about is not None:
+                write_json(part / "best.json", about)
+            _sync(*part.iterdir(), part)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)  # room for the status, which says so
+            raise
+        if not self._whole(name):
+            shutil.rmtree(part)
+            return False
+        if target.exists():
+            shutil.rmtree(former, ignore_errors=True)
+            target.rename(former)
         part.rename(target)
+        _sync(self.kept)
+        shutil.rmtree(former, ignore_errors=True)
+        return True
+
+
+def _sync(*paths: Path) -> None:
+    """Have files and folders on the disk, not in the memory of the host alone."""
+    for path in paths:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -17,14 +17,21 @@ def call(step: str, *arguments: str) -> dict[str, Any]:
     """Run a step of :mod:`ppocr_trainer.__main__` and return its result.
 
     Raises:
-        SystemExit: it failed; the message has its last lines.
+        SystemExit: it failed, or took too long; the message has its last lines, or the setting.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "ppocr_trainer", step, str(result), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_LIMIT, errors="replace"
-        )
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_LIMIT,
+                errors="replace",
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise SystemExit(
+                f"{step} has not ended within {_LIMIT} s: the tools' loaders hang where pictures "
+                "of trainer_data cannot be used: correct it, or give fewer lines"
+            ) from error
         if done.returncode or not result.exists():
             lines = (done.stdout + done.stderr).strip().splitlines()[-12:]
             raise SystemExit(f"{step} failed:\n" + "\n".join(lines))

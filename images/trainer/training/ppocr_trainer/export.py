@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ppocr_training.findings import Finding, Report
 from ppocr_training.job import Job, Places
 
 from . import card, child, record
-from .checkpoints import best
+from .checkpoints import take
 from .places import EXPORT, RUN
 
 #: A model that was exported elsewhere, to be proved instead of a new one.
@@ -22,8 +23,12 @@ GIVEN = Path("/exported")
 
 def export(job: Job, places: Places) -> Report:
     """Export, prove and pack; what a report refuses is not packed."""
+    with tempfile.TemporaryDirectory(prefix="export-", dir=RUN) as folder:
+        return _export(job, places, take(Path(folder) / "best"))
+
+
+def _export(job: Job, places: Places, kept: dict[str, Any] | None) -> Report:
     report = Report()
-    kept = best()
     if kept is None:
         remedy = "train first (playbooks/train.yml); without an evaluation no best model is kept"
         report.add(

@@ -11,6 +11,7 @@ from typing import Any
 import paddle
 
 from ppocr_training import labels
+from ppocr_training.checks import check_evaluated
 from ppocr_training.findings import Finding, Report
 from ppocr_training.job import Job, Places
 
@@ -37,7 +38,9 @@ def rehearse(job: Job, places: Places) -> Report:
         report.facts["weights"] = {key: weights[key] for key in ("of", "loaded")}
         report.add(_check_weights(weights))
     loaders = [each for each in arguments if hasattr(each, "batch_sampler")]
-    report.facts["steps_an_epoch"] = len(loaders[0])
+    steps = max(len(loaders[0]) // job.together, 1)  # the rehearsal is one process
+    report.facts["steps_an_epoch"] = steps
+    report.add(check_evaluated(config["Global"], steps))
     if decoder is not None and len(loaders) > 1:
         columns, width = _output(model, loaders[1])
         report.facts |= {"columns": columns, "width": width}

@@ -51,6 +51,16 @@ class Training:
     def run(self) -> None:
         """Train until the last epoch, or until it has failed; the status says which."""
         signal.signal(signal.SIGTERM, self._interrupted)
+        try:
+            self._train()
+        except OSError as error:
+            self._kill()
+            # Where the disk has no room even for that, the log of the container has it.
+            print(f"training failed: {error}")
+            with contextlib.suppress(OSError):
+                self._tell("failed", why=[f"{error} (make room in trainer_dir)"])
+
+    def _train(self) -> None:
         failures = 0
         while failures < _ATTEMPTS:
             begin = last()
@@ -106,9 +116,12 @@ class Training:
 
     def _interrupted(self, *_: Any) -> None:
         """End with the container; the next start goes on from the last checkpoint."""
+        self._kill()
+        self._tell("interrupted")
+        sys.exit(0)
+
+    def _kill(self) -> None:
         if self._process and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._tell("interrupted")
-        sys.exit(0)
