@@ -276,15 +276,17 @@ def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
-    """The models of each container of a host, from its variables; a row where there is none.
+    """The models of each container of a host, from its variables.
 
-    Images of former versions do not say what models they have.
+    Where there is none, a row says why. Images of former versions do not say what models they have.
     """
+    answer = host.get("__hubserving_engine", {}).get("rc")
+    none = {None: "not reachable", 0: "absent"}.get(answer, "Docker does not answer")
     containers = host.get("__hubserving_containers") or [{}]
     return [
         {
             "host": host["inventory_hostname"],
-            "container": container.get("Name", "").lstrip("/") or "absent",
+            "container": container.get("Name", "").lstrip("/") or none,
             "models": _labels(container).get(
                 "org.ppocr.models", "not recorded" if container else ""
             ),

@@ -205,5 +205,17 @@ def test_the_models_of_containers_are_listed_by_host(hubserving):
     host = {"inventory_hostname": "web1", "__hubserving_containers": [new, old]}
     rows = hubserving.hubserving_models(host)
     assert [row["models"] for row in rows] == [labels["org.ppocr.models"], "not recorded"]
-    (none,) = hubserving.hubserving_models({"inventory_hostname": "web2"})
-    assert none == {"host": "web2", "container": "absent", "models": ""}
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ({"rc": 0}, "absent"),
+        ({"rc": 1}, "Docker does not answer"),
+        ({"unreachable": True}, "not reachable"),
+    ],
+)
+def test_why_no_models_are_listed_of_a_host(hubserving, engine, expected):
+    host = {"inventory_hostname": "web2", "__hubserving_engine": engine}
+    row = {"host": "web2", "container": expected, "models": ""}
+    assert hubserving.hubserving_models(host) == [row]
