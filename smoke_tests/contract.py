@@ -55,10 +55,10 @@ def check_status(answer: Answer) -> Problems:
     return problems
 
 
-def _check_keys(what: str, item: Any, keys: tuple[str, ...], *optional: str) -> Problems:
+def _check_keys(what: str, item: Any, keys: tuple[str, ...]) -> Problems:
     if not isinstance(item, dict):
         return [f"{what} is not an object"]
-    if set(item) - set(optional) != set(keys):
+    if set(item) != set(keys):
         return [f"{what} has the keys {sorted(item)} instead of {sorted(keys)}"]
     return []
 
@@ -83,19 +83,42 @@ def _check_region(what: str, region: Any) -> Problems:
     return []
 
 
-def check_system_lines(lines: Any) -> Problems:
-    """Return what is wrong with the form of ocr_system's lines of one picture."""
+def _check_words(what: str, words: Any) -> Problems:
+    if not isinstance(words, list):
+        return [f"{what}: words is not a list"]
+    problems: Problems = []
+    for number, word in enumerate(words, 1):
+        which = f"{what}, word {number}"
+        wrong = _check_keys(which, word, ("text", "text_region"))
+        if not wrong:
+            if not isinstance(word["text"], str):
+                wrong.append(f"{which}: text is not a string")
+            wrong += _check_region(which, word["text_region"])
+        problems += wrong
+    return problems
+
+
+def check_system_lines(lines: Any, words: bool = False) -> Problems:
+    """Return what is wrong with the form of ocr_system's lines of one picture.
+
+    Args:
+        lines: the result of the picture.
+        words: whether return_word_box is set, by the request or for all.
+    """
     if not isinstance(lines, list):
         return ["the result of a picture is not a list"]
+    keys = ("text", "confidence", "text_region", *(["words"] * words))
     problems: Problems = []
     for number, line in enumerate(lines, 1):
         what = f"line {number}"
-        wrong = _check_keys(what, line, ("text", "confidence", "text_region"), "words")
+        wrong = _check_keys(what, line, keys)
         if not wrong:
             if not isinstance(line["text"], str):
                 wrong.append(f"{what}: text is not a string")
             wrong += _check_confidence(what, line["confidence"])
             wrong += _check_region(what, line["text_region"])
+            if words:
+                wrong += _check_words(what, line["words"])
         problems += wrong
     return problems
 

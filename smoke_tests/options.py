@@ -108,6 +108,11 @@ class Settings:
     #: A header sent along with each request.
     header: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def words(self) -> bool:
+        """Whether lines are answered with their words."""
+        return self.params.get("return_word_box") is True
+
 
 def split_url(url: str) -> tuple[str, str | None]:
     """Return the base URL and the module named in it, if any.

@@ -42,7 +42,7 @@ def test_picture_is_read(
     if row.ok and len(answer.body["results"]) != 1:
         row.problems.append(f"{len(answer.body['results'])} results for one picture")
     if row.ok:
-        row.problems += contract.check_system_lines(answer.body["results"][0])
+        row.problems += contract.check_system_lines(answer.body["results"][0], settings.words)
     if row.ok:
         row.lines = answer.body["results"][0]
         row.recognised = tuple(line["text"] for line in row.lines)
@@ -144,7 +144,7 @@ def test_two_pictures_in_one_request(
         check.problems.append(f"{len(answer.body['results'])} results for two pictures")
     if check.ok:
         for sample, lines in zip(pair, answer.body["results"], strict=True):
-            check.problems += contract.check_system_lines(lines)
+            check.problems += contract.check_system_lines(lines, settings.words)
             if check.ok and sample.lines is not None:
                 texts = [line["text"] for line in lines]
                 differences = contract.compare_lines(sample.lines, texts)

@@ -71,6 +71,14 @@ def test_pages_of_a_pdf_are_read_on_both_servers(server):
     assert [text.replace(" ", "") for text in texts] == ["单行识别2026", "TYPED5566"]
 
 
+def test_options_of_a_request_count_on_both_servers(server):
+    body = {"images": [encoded("line.png")]}
+    words = answer(server, "ocr_system", body | {"options": {"return_word_box": True}})["results"]
+    assert "".join(word["text"] for word in words[0][0]["words"]) == "单行识别2026"
+    body = {"images": [encoded("chinese.png")], "options": {"det_db_box_thresh": 1}}
+    assert answer(server, "ocr_system", body)["results"] == [[]]
+
+
 def test_unknown_module(server, request_body):
     _, data = server.post("no_such_module", request_body)
     assert json.loads(data)["status"] == "111"

@@ -61,10 +61,11 @@ def test_tiny_pictures_are_read(service, text, size):
 
 
 def test_a_small_picture_without_text_has_none(service):
-    dots = Image.new("L", (60, 40), "white")
-    ImageDraw.Draw(dots).ellipse((22, 12, 38, 28), outline="grey")
-    assert answered(service, Image.new("L", (60, 40), "white")) == []
-    assert "".join(texts(answered(service, dots))) in ("", "0", "O", "o", "〇")
+    smudge, rule = (Image.new("L", (60, 40), "white") for _ in range(2))
+    ImageDraw.Draw(smudge).ellipse((10, 8, 50, 32), fill="grey")
+    ImageDraw.Draw(rule).line((0, 20, 60, 20), fill="grey", width=2)
+    for picture in (Image.new("L", (60, 40), "white"), smudge, rule):
+        assert answered(service, picture) == []
 
 
 def test_lines_from_top_to_bottom_are_read(service):
@@ -73,6 +74,17 @@ def test_lines_from_top_to_bottom_are_read(service):
     # Their order is stock's, from left to right; that of a reader is asked for.
     assert sorted(texts(answered(service, odd_pictures.columns(POEM)))) == sorted(POEM)
     assert texts(answered(service, odd_pictures.columns(POEM), **UPRIGHT)) == POEM
+
+
+@pytest.mark.parametrize("options", [{}, UPRIGHT])
+@pytest.mark.parametrize("size", [12, 24])
+def test_a_line_cut_out_and_turned_is_read_inside_its_picture(service, size, options):
+    text = "单行识别的图片2026"
+    line = odd_pictures.tight(text, size, 0).rotate(90, expand=True)
+    (found,) = answered(service, line, return_word_box=True, **options)
+    assert found["text"] == text
+    for region in (found["text_region"], *(word["text_region"] for word in found["words"])):
+        assert all(0 <= x < line.width and 0 <= y < line.height for x, y in region), region
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

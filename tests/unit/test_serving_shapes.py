@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ppocr_serving.pipeline import single_line
+from ppocr_serving.pipeline import single_line, strips
 from ppocr_serving.pipeline.reading import Reading
 from ppocr_serving.pipeline.scales import whole_lines
 from ppocr_serving.pipeline.tiles import SHARED, TILE, tiles
@@ -158,3 +158,38 @@ def test_a_low_picture_is_one_line_where_that_reads_more_and_surer(picture, line
     )
     assert found == one
     assert single_line.may_be_one(low()) and not single_line.may_be_one(low(200, 120))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_the_box_of_a_whole_page_is_that_of_the_picture_it_was_turned_from(turns):
+    column = low(40, 600)
+    corners = turn_back(single_line.whole(np.rot90(column, turns)), turns, *column.shape[:2])
+    np.testing.assert_array_equal(corners, np.roll(single_line.whole(column), -turns, axis=0))
+
+
+@pytest.mark.parametrize(("size", "one"), [((40, 600), True), ((600, 40), False)])
+def test_pieces_of_one_line_stand_along_the_longer_side(size, one):
+    pieces = boxes((0, 0, 40, 200), (0, 220, 40, 200))
+    lines = [Reading("AB", 0.9), Reading("D", 0.9)]
+    assert single_line.is_one(Reading("ABCD", 0.99), lines, pieces, low(*size)) == one
+
+
+MOST = strips.most_pixels(960)
+
+
+@given(
+    st.integers(1, 15_000),
+    st.integers(1, 65_000),
+    st.sampled_from([strips.most_pixels(32), 1_000_000, MOST]),
+)
+def test_no_scale_of_a_strip_has_more_pixels_than_it_may_have(short, long, most):
+    for ratio in strips.further_ratios(long, short, 1920, most):
+        assert short * long * ratio**2 <= most
+
+
+def test_a_strip_is_searched_for_large_letters_at_two_further_scales():
+    assert strips.further_ratios(8000, 600, 600, MOST) == [192 / 600, 96 / 600]
+    assert strips.further_ratios(100, 1000, 96, MOST) == [96 / 100]
+    assert strips.further_ratios(130, 1300, 128, MOST) == [192 / 130, 96 / 130]
+    # 192 would be 18 million pixels.
+    assert strips.further_ratios(130, 65_000, 128, MOST) == [96 / 130]

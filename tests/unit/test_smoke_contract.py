@@ -12,6 +12,9 @@ from smoke_tests.client import Answer
 REGION = [[1, 2], [30, 2], [30, 12], [1, 12]]
 
 
+WORD = {"text": "a", "text_region": REGION}
+
+
 def answer(body: Any, status: int = 200) -> Answer:
     return Answer(status, body, str(body), 1.0)
 
@@ -89,6 +92,30 @@ def test_a_failure_is_named(given: Answer, message: str) -> None:
 )
 def test_a_wrong_line_is_found(wrong: Any) -> None:
     assert len(contract.check_system_lines([line(), wrong])) == 1
+
+
+def test_words_are_looked_at_where_they_were_asked_for() -> None:
+    assert contract.check_system_lines([line(words=[WORD, WORD]), line(words=[])], words=True) == []
+    (problem,) = contract.check_system_lines([line(words=[WORD])])
+    assert "'words'" in problem
+    (problem,) = contract.check_system_lines([line()], words=True)
+    assert "'words'" in problem
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        None,
+        "a",
+        ["a"],
+        [{"text": "a"}],
+        [WORD | {"text": None}],
+        [WORD | {"text_region": REGION[:3]}],
+        [WORD | {"confidence": 0.9}],
+    ],
+)
+def test_wrong_words_are_found(words: Any) -> None:
+    assert len(contract.check_system_lines([line(words=words)], words=True)) == 1
 
 
 @pytest.mark.parametrize(

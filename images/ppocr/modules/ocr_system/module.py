@@ -29,15 +29,18 @@ class OCRSystem(OcrModule):
 
         With ``return_word_box`` each has its words, too: {"text", "text_region"}.
         """
-        return [[self._answered(line) for line in lines] for lines in self.pipeline()(images)]
+        words = self.params.return_word_box
+        pages = self.pipeline()(images)
+        return [[self._answered(line, words) for line in lines] for lines in pages]
 
-    def _answered(self, line):
+    @staticmethod
+    def _answered(line, words):
         answer = {
             "text": line.text,
             "confidence": line.confidence,
             "text_region": line.box.astype(int).tolist(),
         }
-        if self.params.return_word_box:
+        if words:
             answer["words"] = [
                 {"text": word.text, "text_region": word.box.astype(int).tolist()}
                 for word in line.words

@@ -28,11 +28,11 @@ from .cpus import available_cpus
 from .engines import EngineError, EngineOptions
 from .files import from_base64
 from .gpu import require_visible_device, visible_devices
-from .memory import Room, forget_room, inferences, room
+from .memory import CUT_OUT, Room, forget_room, inferences, room
 from .pdf import documents
 from .pipeline.frames import MOST
 from .pipeline.picture import Picture
-from .report import Report, RequestError, current, stage
+from .report import Report, RequestError, current, of_request, stage
 from .threads import Threads
 
 log = logging.getLogger(__name__)
@@ -144,32 +144,37 @@ class OcrModule(RunModule):
                 the contract does not know; among them ``paths``, with which stock modules open
                 files of the server.
         """
-        report = current() or Report()
+        with of_request() as report:  # hub serving begins none
+            try:
+                return self._answer_all(report, images, pdfs, options, unknown)
+            except Exception as error:
+                report.problem = error
+                if not isinstance(error, RequestError):
+                    log.exception("%s failed", type(self).__name__)
+                raise
+
+    def _answer_all(
+        self, report: Report, images: Any, pdfs: Any, options: Any, unknown: dict[str, Any]
+    ) -> list[Any]:
         until = self.room.patience()
-        try:
-            if unknown:
-                names = ", ".join(sorted(name[:40] for name in unknown))
-                raise RequestError(
-                    f"unknown key {names}: only images, pdfs and options are accepted", "key"
-                )
-            if options is not None:
-                report.options = request_options.read(options, self.request_options)
-                # May take the time of several pages, however small its pictures are.
-                report.large = "det_limit_pixels" in report.options
-            if pdfs is None:
-                return self._answer(report, images, until)
-            # Looked at first: a request that is wrong costs no inference.
-            orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
-            report.large = True
-            results = [] if images in (None, []) else self._answer(report, images, until)
-            return results + documents.answer(
-                orders, self.predict_each, report, self.limits, self.room, until
+        if unknown:
+            names = ", ".join(sorted(name[:40] for name in unknown))
+            raise RequestError(
+                f"unknown key {names}: only images, pdfs and options are accepted", "key"
             )
-        except Exception as error:
-            report.problem = error
-            if not isinstance(error, RequestError):
-                log.exception("%s failed", type(self).__name__)
-            raise
+        if options is not None:
+            report.options = request_options.read(options, self.request_options)
+            # May take the time of several pages, however small its pictures are.
+            report.large = "det_limit_pixels" in report.options
+        if pdfs is None:
+            return self._answer(report, images, until)
+        # Looked at first: a request that is wrong costs no inference.
+        orders = documents.read_orders(pdfs, self.limits, self.reads_pages)
+        report.large = True
+        results = [] if images in (None, []) else self._answer(report, images, until)
+        return results + documents.answer(
+            orders, self.predict_each, report, self.limits, self.room, until
+        )
 
     def _answer(self, report: Report, images: Any, until: float) -> list[Any]:
         if not isinstance(images, list) or not images:
@@ -192,13 +197,20 @@ class OcrModule(RunModule):
             numbers, pictures = zip(*group, strict=True)
             with self.room.held(sum(picture.cost for picture in pictures), until) as keep:
                 decoded = self.threads.map(self._decode, pictures)
-                # A page that is turned upright is there twice.
-                copies = 2 if getattr(self.params, "use_doc_orientation_classify", False) else 1
-                keep(copies * sum(getattr(image, "nbytes", 0) for image in decoded))
+                keep(self._copies(report) * sum(getattr(image, "nbytes", 0) for image in decoded))
                 self._read(report, dict(zip(numbers, decoded, strict=True)), results, places)
                 del decoded  # before others take its room
         report.count_lines(results)
         return self.arrange(results, places)
+
+    def _copies(self, report: Report) -> int:
+        """How many times the bytes of a picture are there while it is read."""
+        # A page that is turned upright is there twice.
+        copies = 2 if getattr(self.params, "use_doc_orientation_classify", False) else 1
+        # Lines of a page are cut out with fewer pixels than it has, except with such thresholds.
+        if any(name.startswith("det_db_") for name in report.options):
+            copies += CUT_OUT
+        return copies
 
     def _groups(
         self, report: Report, pictures: list[Picture | RequestError]

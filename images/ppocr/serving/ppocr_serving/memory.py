@@ -32,6 +32,8 @@ _LEAST = 80 * _MEGA
 #: Large pictures leave a share of one in so many to small ones, which have so many bytes at most.
 _RESERVE = 8
 _SMALL = 64 * _MEGA
+#: The lines of a picture, which are cut out of it together, have so many times its pixels at most.
+CUT_OUT = 2
 #: Two workers are there for a while when one is renewed: half of the container is left to others.
 _SHARE = 0.5
 #: Share of a request's time that its pictures wait at most.

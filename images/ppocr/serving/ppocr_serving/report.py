@@ -66,7 +66,10 @@ def current() -> Report | None:
 
 @contextlib.contextmanager
 def of_request() -> Iterator[Report]:
-    """Make a report the current one."""
+    """The current report; a new one, which is current for the block, where there is none."""
+    if (begun := _current.get()) is not None:
+        yield begun
+        return
     report = Report()
     token = _current.set(report)
     try:

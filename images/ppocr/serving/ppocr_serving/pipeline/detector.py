@@ -18,6 +18,7 @@ from ppocr_contract.params import DetParams
 
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
+from . import strips
 from .scales import whole_lines
 from .tiles import SHARED, TILE, tiles
 
@@ -29,17 +30,7 @@ _STRIDE = 32  # the network's: both sides must be multiples
 _CANDIDATES = 1000  # lines of a page looked at, as in stock
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
-#: Beyond this, height to width or the other way, the longer side says nothing about the size of
-#: text: 960 pixels for it would leave the shorter one 240. Such a strip is scaled so that its
-#: shorter side has the share of det_limit_side_len that a page's has (1 to the root of 2), and
-#: altogether as many pixels as so many squares of it.
-_STRIP_ASPECT = 4
-_STRIP_SHARE = 0.7
-_STRIP_AREA = 8
-#: Letters of a strip may be as high as its shorter side: it is searched with that at these lengths,
-#: too, for lines of so many pixels' height at least.
-_COARSE = (192, 96)
-_COARSE_LINE = 16
+_LARGE_LINE = 16  # pixels: lines of large letters are as high at least
 #: Where det_limit_pixels is set: more pixels than this are searched in tiles, of this size at most.
 _AT_ONCE = 960**2
 _LEAST_TILE = 2 * SHARED
@@ -84,7 +75,8 @@ class _Resize(DetPreProcess):
         )
         ratio = self.limit_side_len / side if beyond else 1.0
         ratio = min(ratio, max(1.0, _MAX_SIDE / max(height, width)))
-        ratio = max(ratio, self._ratio_of_strip(height, width))
+        if self.is_strip(height, width):
+            ratio = max(ratio, strips.ratio(height, width, self.limit_side_len))
         ratio = min(ratio, math.sqrt(self._most / (height * width)))
         return scaled(img, ratio)
 
@@ -104,16 +96,12 @@ class _Resize(DetPreProcess):
 
     def is_strip(self, height: int, width: int) -> bool:
         """Whether a picture is so long that its longer side does not decide its scale."""
-        short, long = sorted((height, width))
-        return self.limit_type == "max" and long > max(self.limit_side_len, _STRIP_ASPECT * short)
+        return self.limit_type == "max" and strips.is_strip(height, width, self.limit_side_len)
 
-    def _ratio_of_strip(self, height: int, width: int) -> float:
-        """How far a long strip is scaled; 0 for a page, where the longer side decides."""
-        if not self.is_strip(height, width):
-            return 0.0
-        short, long = sorted((height, width))
-        area = _STRIP_AREA * self.limit_side_len**2 / (short * long)
-        return min(1.0, _STRIP_SHARE * self.limit_side_len / short, math.sqrt(area))
+    def further_ratios(self, strip: np.ndarray, fine: int) -> list[float]:
+        """How far a strip is scaled for large letters, ``fine`` being its shorter side before."""
+        most = min(self._most, strips.most_pixels(self.limit_side_len))
+        return strips.further_ratios(strip.shape[0], strip.shape[1], fine, most)
 
 
 class _Boxes(DBPostProcess):
@@ -159,7 +147,7 @@ class Detector:
                 score_mode=params.det_db_score_mode,
                 use_dilation=params.use_dilation,
             )
-            for most in (_CANDIDATES, _CANDIDATES * _STRIP_AREA)
+            for most in (_CANDIDATES, _CANDIDATES * strips.AREA)
         )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -170,21 +158,17 @@ class Detector:
         heat = self._heat(resized) if whole else self._heat_of_tiles(resized)
         boxes = self._found(self._boxes if whole else self._boxes_of_strip, heat, image)
         if self._prepare.is_strip(*image.shape[:2]):
-            for side in _COARSE:
-                boxes = self._with_large_letters(boxes, image, side, min(resized.shape[:2]))
+            fine = min(resized.shape[:2])
+            for ratio in self._prepare.further_ratios(image, fine):
+                boxes = self._with_large_letters(boxes, image, ratio)
         return boxes
 
-    def _with_large_letters(
-        self, boxes: np.ndarray, image: np.ndarray, side: int, fine: int
-    ) -> np.ndarray:
-        """``boxes`` of a strip, found with ``fine`` for its shorter side, and those of ``side``."""
-        if 2 * side > 3 * fine:
-            return boxes
+    def _with_large_letters(self, boxes: np.ndarray, image: np.ndarray, ratio: float) -> np.ndarray:
+        """``boxes`` of a strip, and those of the large letters that it shows at ``ratio``."""
         with stage("prepare"):
-            ratio = side / min(image.shape[:2])
             resized = scaled(image, ratio)
         coarse = self._found(self._boxes, self._heat_of_tiles(resized), image)
-        return whole_lines(boxes, coarse, _COARSE_LINE / ratio)
+        return whole_lines(boxes, coarse, _LARGE_LINE / ratio)
 
     @staticmethod
     def _found(boxes_of: _Boxes, heat: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -6,13 +6,11 @@ import cv2
 import numpy as np
 from rapidocr.utils.process_img import get_rotate_crop_image
 
+from ..memory import CUT_OUT
 from ..report import RequestError
 
 #: Pixels: cv2.warpPerspective takes no picture with a longer side.
 _WARP_SIDE = 32_000
-#: Pixels of all lines together, times those of the picture: lines beside each other, widened as far
-#: as they are by default, have six at most.
-_CUT_OUT = 8
 _SMALL = 1_000_000  # pixels: what is smaller may have as much as this
 _AROUND = 4  # pixels that interpolation looks at beside a line
 
@@ -25,7 +23,7 @@ def crop_lines(image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
     """
     across = np.linalg.norm(boxes[:, 0] - boxes[:, 1], axis=1)
     down = np.linalg.norm(boxes[:, 0] - boxes[:, 3], axis=1)
-    if (across * down).sum() > _CUT_OUT * max(image.shape[0] * image.shape[1], _SMALL):
+    if (across * down).sum() > CUT_OUT * max(image.shape[0] * image.shape[1], _SMALL):
         raise RequestError(
             "the lines found in it overlap too much to be read: higher thresholds find fewer",
             "image",

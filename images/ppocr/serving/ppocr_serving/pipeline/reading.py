@@ -9,7 +9,7 @@ class Reading(NamedTuple):
     """What a line says, and how surely.
 
     Attributes:
-        characters: one by one.
+        characters: one by one, where their places were asked for.
         places: of their middles along the line, from 0 to 1.
     """
 

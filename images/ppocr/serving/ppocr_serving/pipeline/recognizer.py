@@ -90,8 +90,8 @@ class Recognizer:
             Task(line, min(width, _MAX_WIDTH)) for line, width in zip(lines, widths, strict=True)
         ]
 
-    def read(self, tasks: Sequence[Task]) -> list[Reading]:
-        """Lines of one width, on an inference thread.
+    def read(self, tasks: Sequence[Task], places: bool = False) -> list[Reading]:
+        """Lines of one width, on an inference thread; with ``places`` of their characters.
 
         Raises:
             ModelError: the dictionary is not the one the model was trained with.
@@ -106,9 +106,12 @@ class Recognizer:
             )
         best, sure = best_characters(output, self._predict.logits)
         decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
+        readings = [Reading(text, float(score)) for text, score in decoded]
+        if not places:
+            return readings
         return [
-            Reading(text, float(score), *self._characters(steps, task))
-            for (text, score), steps, task in zip(decoded, best, tasks, strict=True)
+            Reading(reading.text, reading.confidence, *self._characters(steps, task))
+            for reading, steps, task in zip(readings, best, tasks, strict=True)
         ]
 
     def _characters(
@@ -137,12 +140,16 @@ class Recognizer:
         """(text, confidence) of each line of a page (BGR, uint8), in the order given."""
         return [(line.text, line.confidence) for line in self.pages([lines], threads)[0]]
 
-    def pages(self, pages: list[list[np.ndarray]], threads: Threads) -> list[list[Reading]]:
-        """The same for several pages, whose lines are read side by side."""
+    def pages(
+        self, pages: list[list[np.ndarray]], threads: Threads, places: bool = False
+    ) -> list[list[Reading]]:
+        """What the lines of several pages say, read side by side; ``places`` as in :meth:`read`."""
         tasks = [task for lines in pages for task in self.tasks(lines)]
         batches = self.batches(tasks)
         results = [Reading()] * len(tasks)
-        answers = threads.map(lambda part: self.read([tasks[index] for index in part]), batches)
+        answers = threads.map(
+            lambda part: self.read([tasks[index] for index in part], places), batches
+        )
         for part, answer in zip(batches, answers, strict=True):
             for index, result in zip(part, answer, strict=True):
                 results[index] = result

@@ -75,7 +75,9 @@ class System:
         Images are searched, then all their lines read, side by side on the inference threads.
         """
         pages = self._threads.map(self._find, images)
-        texts = self._recognize.pages([page.lines for page in pages], self._threads)
+        texts = self._recognize.pages(
+            [page.lines for page in pages], self._threads, self._params.return_word_box
+        )
         return [self._lines(page, readings) for page, readings in zip(pages, texts, strict=True)]
 
     def _find(self, image: np.ndarray) -> _Page:
@@ -85,6 +87,7 @@ class System:
         turns = quarter_turns(page.boxes, page.turned[: len(page.boxes)])
         if not turns:
             return page
+        del page  # and its lines, before they are cut out again
         upright = self._search(np.ascontiguousarray(np.rot90(image, turns)))
         return dataclasses.replace(upright, picture=image, turns=turns)
 
@@ -109,10 +112,9 @@ class System:
         sure = [one for one in found if one[0].confidence >= self._params.drop_score]
         if len(readings) > len(page.boxes):
             boxes = np.array([box for _, box, _ in sure], np.float32).reshape(-1, 4, 2)
-            if single_line.is_one(
-                readings[-1], [line for line, _, _ in sure], boxes, page.lines[-1]
-            ):
-                sure = [(readings[-1], single_line.whole(page.picture), page.turned[-1])]
+            upright = np.rot90(page.picture, page.turns)
+            if single_line.is_one(readings[-1], [line for line, _, _ in sure], boxes, upright):
+                sure = [(readings[-1], single_line.whole(upright), page.turned[-1])]
         return [self._line(page, *one) for one in sure]
 
     def _line(self, page: _Page, reading: Reading, box: np.ndarray, turned: bool) -> Line:
