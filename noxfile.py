@@ -90,6 +90,8 @@ def shell_scripts() -> list[str]:
     )
 
 
+#: What --full alone runs, in steps of its own.
+FEWER, REST = ("-m", "not full"), ("-m", "full")
 #: Options that have so many processes take file after file.
 SPREAD = ("--dist", "loadfile", "-n")
 #: A killed run of these tests leaves its lock on this machine; the lock of a live one stays.
@@ -117,7 +119,7 @@ def lab_files(names: Sequence[str]) -> list[str]:
 step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
 # The longest: it begins as soon as there is an engine, with the files that take longest.
 suite(
-    "lab", *SPREAD, "3", "--no-loadscope-reorder", "-m", "not full", *lab_files(LAB_ALL),
+    "lab", *SPREAD, "3", "--no-loadscope-reorder", *FEWER, *lab_files(LAB_ALL),
     tiers=DEFAULT, requires=["deploy"], minutes=75, environment=LAB,
 )  # fmt: skip
 step("ansible-lint", ["ansible-lint", "-q"], QUICK)
@@ -129,7 +131,7 @@ step("shell", ["shellcheck", *shell_scripts()], QUICK)
 step("spelling", ["codespell"], QUICK)
 step("settings", [sys.executable, "scripts/settings.py", "--check"], QUICK)
 suite("unit-quick", "tests/unit", "-m", "not slow", *SPREAD, "2", tiers=["quick"])
-suite("unit", "tests/unit", *SPREAD, "2", "--cov", tiers=DEFAULT)
+suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT)
 step("audit", [sys.executable, "-m", "tests.audit"], DEFAULT)
 step("deploy-again", ["sh", "-c", DEPLOY_AGAIN], DEFAULT, ["deploy"])
 suite(
@@ -144,10 +146,12 @@ suite(
     tiers=DEFAULT, requires=["deploy"],
 )  # fmt: skip
 suite(
-    "service", "tests/service", f"--ignore={SOAK}", "--browser",
+    "service", "tests/service", *FEWER, f"--ignore={SOAK}", "--browser",
     tiers=DEFAULT, requires=["deploy"], minutes=50,
 )  # fmt: skip
-# What --full adds. Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
+# What --full adds: tests of these that others cover in parts, and more. Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
+suite("unit-full", "tests/unit", *REST, *SPREAD, "2", tiers=FULL)
+suite("service-full", "tests/service", *REST, tiers=FULL, requires=["deploy"], minutes=50)
 suite("paddle3", PADDLE_3, tiers=FULL, requires=["deploy"])
 suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
 # PaddleOCR's own tools train, export and are proved, in the trainer image (1.3 GB).

@@ -2,11 +2,13 @@
 
 import contextlib
 
+import pytest
 from honest import GOOD, assert_contract, assert_good, nobody_harmed
 
 from tests.rawhttp import Client, ask, post, request
 
 
+@pytest.mark.full
 def test_answers_nobody_takes_hold_nobody_up(start):
     service = start(connections=16, body_timeout=5).ready()
     greedy = [Client(service.address) for _ in range(16)]

@@ -161,7 +161,9 @@ def test_no_log_line_is_as_long_as_a_request(start):
     assert run_kilobytes(service) < 200
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "role", [ROLES[0], *(pytest.param(role, marks=pytest.mark.full) for role in ROLES[1:])]
+)
 def test_without_space_in_its_folder_it_comes_back_all_the_same(start, role):
     service = start(
         "--tmpfs=/run/ppocr:size=1m,mode=0755,uid=10001,gid=10001", max_failures=3

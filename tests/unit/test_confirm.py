@@ -172,7 +172,7 @@ def test_a_play_of_ones_own_that_calls_the_role_asks_too(
     assert here.untouched
 
 
-@pytest.mark.parametrize("answer", ["true", "Yes"])
+@pytest.mark.parametrize("answer", ["Yes", pytest.param("true", marks=pytest.mark.full)])
 def test_an_answer_given_beforehand_removes(here: Here, answer: str) -> None:
     done = here.run("remove", "--limit", "ocr1", "-e", f"confirm={answer}")
     assert done.returncode == 0, words(done)
@@ -224,12 +224,14 @@ def test_no_later_task_gets_around_the_question(here: Here, playbook: str, task:
     assert here.untouched
 
 
+@pytest.mark.full
 def test_this_machine_can_be_named(here: Here) -> None:
     done = here.run("remove", "-e", "confirm=localhost", inventory=False)
     assert done.returncode == 0, words(done)
     assert not here.config.exists()
 
 
+@pytest.mark.full
 def test_an_inventory_that_is_named_is_stopped_without_a_question(here: Here) -> None:
     done = here.run("stop")
     assert done.returncode == 0, words(done)

@@ -208,6 +208,7 @@ def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_service_anybody_may_use_is_said_once(tmp_path: Path) -> None:
     hosts = {
         "open1": {},

@@ -99,6 +99,7 @@ def test_defaults_need_no_secret_and_no_policy(plain: Site) -> None:
     assert objects["PodDisruptionBudget", "ppocr"]["spec"]["selector"]["matchLabels"] == selector
 
 
+@pytest.mark.full
 def test_what_is_there_is_left_and_check_mode_writes_nothing(plain: Site) -> None:
     before = {path: path.read_text() for path in plain.made.iterdir()}
     status, output = plain.render()
@@ -108,6 +109,7 @@ def test_what_is_there_is_left_and_check_mode_writes_nothing(plain: Site) -> Non
     assert {path: path.read_text() for path in plain.made.iterdir()} == before
 
 
+@pytest.mark.full
 def test_access_is_limited_as_it_is_on_a_host(tmp_path: Path) -> None:
     own = certificates.issue(tmp_path, "192.0.2.1")
     site = Site(
@@ -153,6 +155,7 @@ def test_access_is_limited_as_it_is_on_a_host(tmp_path: Path) -> None:
     assert (site.made / "mine.yaml").exists()
 
 
+@pytest.mark.full
 def test_cards_are_asked_for_by_number(tmp_path: Path) -> None:
     site = Site(tmp_path, ppocr_device="gpu", ppocr_cuda_visible_devices="2,3")
     status, output = site.render()
@@ -166,6 +169,7 @@ def test_cards_are_asked_for_by_number(tmp_path: Path) -> None:
     assert deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
 
 
+@pytest.mark.full
 def test_each_instance_has_objects_of_its_own(tmp_path: Path) -> None:
     instances = [
         {"name": "ppocr_det", "port": 8866, "modules": ["ocr_det"]},

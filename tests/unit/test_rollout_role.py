@@ -122,6 +122,7 @@ def test_a_host_that_is_lost_ends_the_rollout(tmp_path: Path) -> None:
     assert released(output) == set("bc")
 
 
+@pytest.mark.full
 def test_tags_choose_the_parts(tmp_path: Path) -> None:
     status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--tags", "smoke_test")
     assert status == 0 and order == [] and "smoke_test : TEST" in output

@@ -21,7 +21,7 @@ FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
     *("lab-ship_engines", "lab-swarm", "lab-updates", "paddle3", "training"),
-    *("gpu-image", "soak", "bench"),
+    *("unit-full", "service-full", "gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.
 STEPS = """
@@ -90,6 +90,12 @@ def test_tiers_hold_one_another() -> None:
     assert full - default == FOR_FULL
     assert default >= {*QUICK - {"unit-quick"}, "unit", "deploy-again", "image", "service", "lab"}
     assert "not slow" in steps("-s", "unit-quick")["unit-quick"]
+
+
+def test_what_the_default_leaves_out_has_a_step() -> None:
+    for name in ("unit", "service"):
+        assert "-m not full" in steps("-s", name)[name]
+        assert "-m full" in steps("-s", f"{name}-full")[f"{name}-full"]
 
 
 def test_each_file_of_the_lab_is_run() -> None:
