@@ -149,7 +149,8 @@ suite(
     "service", "tests/service", *FEWER, f"--ignore={SOAK}", "--browser",
     tiers=DEFAULT, requires=["deploy"], minutes=50,
 )  # fmt: skip
-# What --full adds: tests of these that others cover in parts, and more. Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
+# What --full adds: tests of the layers above that others cover in parts, and layers of its own.
+# Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.
 suite("unit-full", "tests/unit", *REST, *SPREAD, "2", tiers=FULL)
 suite("service-full", "tests/service", *REST, tiers=FULL, requires=["deploy"], minutes=50)
 suite("paddle3", PADDLE_3, tiers=FULL, requires=["deploy"])
