@@ -154,6 +154,7 @@ def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playboo
     assert container(a)["State"]["StartedAt"] == started
 
 
+@pytest.mark.full
 def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks) -> None:
     instances = [
         {"name": "ppocr_det", "port": 8866, "modules": ["ocr_det"]},
@@ -227,6 +228,7 @@ def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -
 # --- what is refused before a byte is sent
 
 
+@pytest.mark.full
 def test_a_disk_too_small_is_refused(lab, playbook: Playbooks) -> None:
     host = lab.host(HostSpec("small", disks={"/var/lib/docker": 900}))
     extra = {"preflight_min_free_mb": 100}  # let it come to the image's own check
@@ -237,6 +239,7 @@ def test_a_disk_too_small_is_refused(lab, playbook: Playbooks) -> None:
     assert host.run("find /var/lib/ppocr -type f", check=False).stdout == ""
 
 
+@pytest.mark.full
 def test_an_image_that_cannot_be_built_leaves_the_service_alone(z, playbook: Playbooks) -> None:
     before = container(z)["Id"]
     extra = {"ppocr_version": "no-net", "ppocr_pip_index_url": "http://127.0.0.1:9/simple"}

@@ -252,6 +252,7 @@ def test_cards_are_chosen_by_host(pair, h: Host, c: Host, playbook, settings) ->
     playbook(DEPLOY, pair, *SERVE_ONLY, extra_vars=chosen).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_card_the_runtime_does_not_know_has_a_sentence(h: Host, playbook, settings) -> None:
     nvidia.pretend(h, hidden=[0])
     before = container(h)["Id"]

@@ -191,6 +191,7 @@ def test_a_version_one_host_lacks_is_refused_on_all(pair, playbook, run_version)
         assert not locked(host)
 
 
+@pytest.mark.full
 def test_the_same_version_built_anew_can_be_taken_back(pair, playbook, run_version) -> None:
     run_version("1.0.0")
     before = [image(host) for host in pair]

@@ -115,7 +115,7 @@ def test_a_relay_that_has_the_image_serves_what_others_lack(
     assert_all_well(site, ONE)
 
 
-@pytest.mark.parametrize("trouble", ["server", "host"])
+@pytest.mark.parametrize("trouble", ["server", pytest.param("host", marks=pytest.mark.full)])
 def test_a_relay_that_dies_is_done_without(site: list[Host], ship: Shipper, trouble: str) -> None:
     relay, *peers = site
     with link.slowed(*peers, mbit=40):
@@ -225,6 +225,7 @@ def test_a_relay_that_fails_in_the_playbook_is_done_without(
     assert_all_well(site, ONE)
 
 
+@pytest.mark.full
 def test_a_relay_that_is_off_in_the_playbook_is_done_without(
     site: list[Host], ship: Shipper, playbook: Playbooks
 ) -> None:

@@ -20,7 +20,15 @@ QUICK = {
 FOR_FULL = {
     *(f"lab-{name}" for name in ("lab", "german_deploy", "monitoring", "ship_bench")),
     *(f"lab-{name}" for name in ("balancers", "gpu", "languages", "lock_rollback")),
-    *("lab-ship_engines", "lab-swarm", "lab-updates", "paddle3", "training"),
+    *(
+        "lab-deploy",
+        "lab-ship_engines",
+        "lab-ship_relay",
+        "lab-swarm",
+        "lab-updates",
+        "paddle3",
+        "training",
+    ),
     *("unit-full", "service-full", "gpu-image", "soak", "bench"),
 }
 #: Steps of a test, beside the project's own.
