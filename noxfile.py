@@ -147,7 +147,7 @@ suite(
 )  # fmt: skip
 suite(
     "service", "tests/service", *FEWER, f"--ignore={SOAK}", "--browser",
-    tiers=DEFAULT, requires=["deploy"], minutes=50,
+    tiers=DEFAULT, requires=["deploy"], minutes=60,
 )  # fmt: skip
 # What --full adds: tests of the layers above that others cover in parts, and layers of its own.
 # Paddle 3 and the image for GPUs are 1 and 2 GB to fetch.

@@ -88,6 +88,7 @@ def test_a_worker_killed_beside_another_costs_no_request(start_on_gpu):
     assert not {"given up", "lost", "busy"} & killing.counts.keys()
 
 
+@pytest.mark.full
 def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
     service = workers(start_on_gpu(cards="0,1"), 2)
     with Killing(service, clients=2) as killing:
@@ -100,6 +101,7 @@ def test_a_request_that_kills_workers_does_not_kill_all_for_ever(start_on_gpu):
     assert service.metric(_LOST) == 3
 
 
+@pytest.mark.full
 def test_several_workers_a_card_and_cards_named_by_uuid(start_on_gpu):
     service = workers(start_on_gpu(cards="GPU-8f6d", workers_per_gpu=2, workers=7), 2)
     assert state(service)[1]["modules"]["ocr_det"] == "gpu:GPU-8f6d"
@@ -178,6 +180,7 @@ def test_without_any_card_left_it_is_not_ready_and_says_why(start_on_gpu):
 
 
 @pytest.mark.skipif(not _DENY.is_dir(), reason="needs the devices controller of cgroup v1, as root")
+@pytest.mark.full
 def test_device_nodes_taken_away_make_it_unready_but_requests_are_answered(start_on_gpu):
     nodes = [f"--device=/dev/null:/dev/{name}" for name in ("nvidia0", "nvidiactl")]
     service = start_on_gpu(*nodes, cards="0").ready()

@@ -59,12 +59,14 @@ def test_pp_ocr_v6_small_reads_the_samples(start, small):
     assert status == 422 and answer["status"] == "101"
 
 
+@pytest.mark.full
 def test_the_tiny_detector_finds_for_another_recogniser(start, laid_out):
     folder = laid_out({"det": "PP-OCRv6-tiny", "rec": "PP-OCRv6-small"})
     service = start(f"--volume={folder}:/opt/ppocr/models:ro").ready()
     assert set(misread(service)) <= FOR_TINY
 
 
+@pytest.mark.full
 def test_pp_ocr_v5_mobile_reads_the_samples(start, laid_out):
     folder = laid_out({"det": "PP-OCRv5-mobile", "rec": "PP-OCRv5-mobile"})
     service = start(f"--volume={folder}:/opt/ppocr/models:ro", precision="f32").ready()

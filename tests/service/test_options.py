@@ -89,6 +89,7 @@ def test_words_stand_in_their_line_one_after_another(service):
     assert [word["text"] for word in model["words"]][:3] == ["型", "号", "PP-OCR"]
 
 
+@pytest.mark.full
 def test_lines_around_lines_cost_no_worker(own):
     rings = Image.new("L", (1400, 1400), "white")
     for side in range(10, 690, 12):

@@ -23,6 +23,7 @@ def at_rest(service):
     return service
 
 
+@pytest.mark.full
 def test_killed_at_random_it_is_there_in_the_end(start, request):
     kills = request.config.getoption("--kills")
     minutes = request.config.getoption("--kill-minutes")
