@@ -131,7 +131,7 @@ step("shell", ["shellcheck", *shell_scripts()], QUICK)
 step("spelling", ["codespell"], QUICK)
 step("settings", [sys.executable, "scripts/settings.py", "--check"], QUICK)
 suite("unit-quick", "tests/unit", "-m", "not slow", *SPREAD, "2", tiers=["quick"])
-suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT)
+suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT, minutes=35)
 step("audit", [sys.executable, "-m", "tests.audit"], DEFAULT)
 step("deploy-again", ["sh", "-c", DEPLOY_AGAIN], DEFAULT, ["deploy"])
 suite(
