@@ -14,6 +14,9 @@ from tests.containers import docker, encoded
 
 JSON = {"Content-Type": "application/json"}
 
+#: One process for each test of the default run, the others for --full.
+ANY_ROLE = [ROLES[-1], *(pytest.param(role, marks=pytest.mark.full) for role in ROLES[:-1])]
+
 
 def at_rest(service):
     """Wait until every role has as many processes as it should, and no orphan is there."""
@@ -44,7 +47,7 @@ def test_killed_at_random_it_is_there_in_the_end(start, request):
     assert "gave up" not in service.logs()
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ANY_ROLE)
 def test_killed_more_often_than_a_start_may_fail(start, role):
     service = start(max_failures=3).ready()
     with Killing(service, clients=2) as killing:
@@ -56,7 +59,7 @@ def test_killed_more_often_than_a_start_may_fail(start, role):
     at_rest(service)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ANY_ROLE)
 def test_stopped_processes_are_replaced_and_their_requests_answered(start, role):
     service = start(threads=4, max_failures=3).ready()
     if role == "run":  # requests with a front that is killed are lost
@@ -162,9 +165,7 @@ def test_no_log_line_is_as_long_as_a_request(start):
     assert run_kilobytes(service) < 200
 
 
-@pytest.mark.parametrize(
-    "role", [ROLES[0], *(pytest.param(role, marks=pytest.mark.full) for role in ROLES[1:])]
-)
+@pytest.mark.parametrize("role", ANY_ROLE)
 def test_without_space_in_its_folder_it_comes_back_all_the_same(start, role):
     service = start(
         "--tmpfs=/run/ppocr:size=1m,mode=0755,uid=10001,gid=10001", max_failures=3
