@@ -120,6 +120,7 @@ def texts_of(host: Host) -> list[str]:
     return texts(requests.Session(), f"http://{host.address}:8866/predict/ocr_system")
 
 
+@pytest.mark.full
 def test_an_update_in_turn_loses_no_request(hosts, balancer, run, steady) -> None:
     with steady() as client:
         update = run(DEPLOY, hosts, *PARTS, extra_vars={"hubserving_params": ANOTHER})
