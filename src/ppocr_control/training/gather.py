@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -13,12 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from ppocr_training.job import Places
 
+from .. import downloads
 from ..errors import Error, Refused
-from ..files import CHUNK, file_sha256
+from ..files import file_sha256
 from ..tarfiles import without_owner_and_time
 
 _GIT = re.compile(r"(https?|ssh|git|file)://.+|[\w.-]+@[\w.-]+:.+|.+\.git/?")
@@ -213,15 +213,9 @@ def _fetched(url: str, sha256: str, work: Path) -> Path:
     if not re.fullmatch("[0-9a-f]{64}", sha256.lower()):
         raise Refused("trainer_pretrained is a URL: set trainer_pretrained_sha256 (sha256sum)")
     file = work / f"weights-{sha256.lower()[:12]}"
-    if not file.is_file() or file_sha256(file) != sha256.lower():
-        try:
-            with requests.get(url, stream=True, timeout=60) as response, file.open("wb") as out:
-                response.raise_for_status()
-                for block in response.iter_content(CHUNK):
-                    out.write(block)
-        except requests.RequestException as error:
-            raise Error(f"trainer_pretrained: cannot fetch {url}: {error}") from error
-    if file_sha256(file) != sha256.lower():
-        file.unlink()
-        raise Refused(f"trainer_pretrained_sha256 is not that of what {url} has")
-    return file
+    try:
+        return downloads.cached(
+            file, sha256.lower(), url, functools.partial(downloads.download, url)
+        )
+    except Error as error:
+        raise type(error)(f"trainer_pretrained, trainer_pretrained_sha256: {error}") from error
