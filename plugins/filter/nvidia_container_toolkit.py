@@ -30,19 +30,13 @@ def nvidia_container_toolkit_unserved(chosen: Iterable[dict[str, str]]) -> str:
 
     Where the driver does not tell a card's compute capability, the container asks.
     """
-    return next(
-        filter(
-            None,
-            (
-                cards.unserved(
-                    f"card {card['index']} ({card['model']})", card["capability"], cards.KERNELS
-                )
-                for card in chosen
-                if card["capability"]
-            ),
-        ),
-        "",
-    )
+    for card in chosen:
+        name = f"card {card['index']} ({card['model']})"
+        if card["capability"] and (
+            wrong := cards.unserved(name, card["capability"], cards.KERNELS)
+        ):
+            return wrong
+    return ""
 
 
 class FilterModule:

@@ -101,9 +101,10 @@ def look(visible, min_driver):
         if status == 0 and cards:
             status, version = ask("--query-gpu=driver_version", "--format=csv,noheader")
             result["driver"] = version.splitlines()[0].strip() if status == 0 and version else ""
-            _, capabilities = ask("--query-gpu=uuid,compute_cap", "--format=csv,noheader")
+            _, answer = ask("--query-gpu=uuid,compute_cap", "--format=csv,noheader")
+            capabilities = parse_capabilities(answer)
             for card in cards:
-                card["capability"] = parse_capabilities(capabilities).get(card["uuid"], "")
+                card["capability"] = capabilities.get(card["uuid"], "")
     except OSError:
         kernel = f" (kernel module {loaded} is loaded)" if loaded else ""
         result["problem"] = f"ppocr_device is gpu and the host has no nvidia-smi{kernel}"
