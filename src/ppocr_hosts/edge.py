@@ -122,7 +122,7 @@ class Edge:
         return sum(
             int(row["scur"])
             for row in rows
-            if row["pxname"] == "slot-" + slot and row["svname"] == "BACKEND"
+            if row["pxname"].startswith("slot-" + slot) and row["svname"] == "BACKEND"
         )
 
     def drain(self, slot, seconds):

@@ -19,6 +19,7 @@ image = load("plugins/modules/edge_image.py")
 STAT = """# pxname,svname,scur,
 slot-a,service,2,
 slot-a,BACKEND,3,
+slot-a-now,BACKEND,1,
 slot-b,BACKEND,0,
 """
 
@@ -59,8 +60,8 @@ def test_the_image_of_one_layer_names_it_and_does_not_hold_it() -> None:
 def test_a_slot_that_is_never_drained_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Edge("ppocr-edge", "/nowhere")
     monkeypatch.setattr(told, "ask", lambda command: STAT)
-    assert (told.requests_on("a"), told.requests_on("b")) == (3, 0)
-    assert told.drain("a", 0) == 3
+    assert (told.requests_on("a"), told.requests_on("b")) == (4, 0)
+    assert told.drain("a", 0) == 4
     assert told.drain("b", 30) == 0
 
 
