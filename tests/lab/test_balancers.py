@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,18 +46,10 @@ def run(balancer: Host, playbook: Playbooks, tmp_path: Path) -> Run:
 
     def call(name: str, hosts: list[Host], *args: str, **options) -> PlaybookRun:
         balancers, address = options.pop("balancers", ([balancer], ""))
-        beside = write_balancers(tmp_path / "balancers.json", balancers, address)
+        beside = inventory.write_balancers(tmp_path / "balancers.json", balancers, address)
         return playbook(name, hosts, "-i", str(beside), *args, **options)
 
     return call
-
-
-def write_balancers(path: Path, balancers: Iterable[Host], address: str = "") -> Path:
-    """An inventory with the balancers alone, to be given beside that of the hosts."""
-    hosts = {host.name: inventory.host_variables(host) for host in balancers}
-    group = {"hosts": hosts, "vars": {"balancer_virtual_address": address}}
-    path.write_text(json.dumps({"ppocr_balancers": group}))
-    return path
 
 
 @pytest.fixture

@@ -178,8 +178,10 @@ def test_a_bare_host_without_a_way_out_becomes_a_service(
     before = host.run(sources, check=False).stdout
     host.run(COUNT.format(port=host.port))
     wanted = {"ppocr_bundle_dir": str(folder), "bundle_public_key": f"{key}.pub"}
-    run = playbook("deploy", [host], extra_vars=wanted)
+    balancers = inventory.write_balancers(folder.parent / "balancers.json", [host])
+    run = playbook("deploy", [host], "-i", str(balancers), extra_vars=wanted)
     assert "PASSED airgap" in run.stdout
+    assert host.run("systemctl is-active ppocr-balancer").stdout.strip() == "active"
     assert host.run(READ).stdout.strip() == "0"
     assert host.run(sources, check=False).stdout == before
     assert host.run("ls /var/lib/ppocr/packages /var/lib/ppocr/staging", check=False).stdout == ""

@@ -19,7 +19,7 @@ from ..tarfiles import without_owner_and_time
 #: Packages the roles install on hosts, and those Ansible and control nodes need.
 WANTED = (
     "docker.io", "iptables", "apparmor", "ca-certificates", "python3", "python3-requests", "tzdata",
-    "python3-venv", "zstd", "mmdebstrap",
+    "python3-venv", "zstd", "mmdebstrap", "haproxy", "keepalived",
 )  # fmt: skip
 #: From trixie on the client is a separate package.
 WANTED_IF_KNOWN = ("docker-cli",)

@@ -47,3 +47,11 @@ def write(path: Path, hosts: Iterable[Host], group_vars: Mapping[str, Any] | Non
     path.touch(mode=0o600)
     path.write_text(render(hosts, group_vars))
     return path
+
+
+def write_balancers(path: Path, balancers: Iterable[Host], address: str = "") -> Path:
+    """An inventory with the balancers alone, to be given beside that of the hosts."""
+    hosts = {host.name: host_variables(host) for host in balancers}
+    group = {"hosts": hosts, "vars": {"balancer_virtual_address": address}}
+    path.write_text(json.dumps({"ppocr_balancers": group}))
+    return path
