@@ -201,6 +201,16 @@ def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "setting", [{"ppocr_models": "PP-OCRv6-tiny"}, {"hubserving_recognizers": {"a": "PP-OCRv6-tiny"}}]
+)
+def test_one_image_has_one_set_of_models(tmp_path: Path, setting: dict) -> None:
+    play = f"- import_playbook: {ROOT}/playbooks/build.yml"
+    status, output = run_play(tmp_path, play, {"h1": setting, "h2": {}})
+    assert status and f"{next(iter(setting))} is not the same for all hosts of this run" in output
+
+
+@pytest.mark.slow
 def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
     source = {"url": "https://example.com/m.tar", "sha256": "abc"}
     status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})
