@@ -50,8 +50,7 @@ SETTINGS: dict[str, tuple[dict, str]] = {
         },
         "ppocr_models.det: the engine paddle (Paddle 2.6) reads inference.pdmodel only",
     ),
-    "recognizer_name": ({"hubserving_recognizers": {"Latin": "PP-OCRv4-mobile"}}, "a to z, digits"),
-    "recognizer_engine": (
+    "recognizer": (
         {"hubserving_recognizers": {"latin": "PP-OCRv6-tiny"}, "hubserving_engine": "paddle"},
         "hubserving_recognizers.latin: the engine paddle (Paddle 2.6) reads inference.pdmodel only",
     ),
@@ -61,7 +60,7 @@ SETTINGS: dict[str, tuple[dict, str]] = {
     ),
 }
 # A run has one image, so one set of models, and hosts of one kind.
-OWN_RUN = ("model", "model_engine", "recognizer_name", "recognizer_engine", "card", "workers")
+OWN_RUN = ("model", "model_engine", "recognizer", "card", "workers")
 
 
 @pytest.fixture(scope="module")

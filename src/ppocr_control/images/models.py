@@ -155,7 +155,8 @@ def _by_name(recognizers: dict[str, Any] | None) -> dict[str, Any]:
     recognizers = recognizers or {}
     if not isinstance(recognizers, dict):
         raise ModelError(
-            f"hubserving_recognizers: {recognizers!r} is no mapping, such as {{latin: {DEFAULT_SET}}}"
+            f"hubserving_recognizers: {recognizers!r} is no mapping of names to models, such as "
+            f"{{latin: {DEFAULT_SET}}}"
         )
     for name in recognizers:
         if not isinstance(name, str) or not RECOGNIZER_NAME.fullmatch(name):
@@ -195,9 +196,7 @@ def _source(setting: str, place: str, given: Any) -> dict[str, Any]:
     return {**source, "setting": setting}
 
 
-def names(
-    models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None = None
-) -> str:
+def names(models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None = None) -> str:
     """What the models are called, in a line: the name of the set, or the last part of a path."""
     called = {
         place: given if isinstance(given, str) else _last_part(given)
@@ -228,9 +227,10 @@ def check_engines(
     for place, program in programs.items():
         if program and program != PROGRAM_FILES[0]:
             raise ModelError(
-                f"{sources[place]['setting']}: the engine paddle (Paddle 2.6) reads {PROGRAM_FILES[0]} "
-                f"only, and this model is or becomes ONNX ({program}): set hubserving_engine to "
-                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {DEFAULT_SET}"
+                f"{sources[place]['setting']}: the engine paddle (Paddle 2.6) reads "
+                f"{PROGRAM_FILES[0]} only, and this model is or becomes ONNX ({program}): set "
+                "hubserving_engine to openvino (ppocr_device cpu), or name a Paddle 2 model such "
+                f"as {DEFAULT_SET}"
             )
 
 
