@@ -69,7 +69,7 @@ def test_pages_of_pdfs_are_read_by_it_too(several):
 
 
 def test_requests_side_by_side_are_each_read_by_their_own(several):
-    asked = [*READ] * 8
+    asked = [*READ] * 4
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda name: read(several, "ocr_system", MIXED, recognizer=name), asked)
     assert [texts[0] for texts in found] == [READ[name] for name in asked]
@@ -84,11 +84,10 @@ def test_one_that_is_not_there_is_refused_with_those_there_are(several, module):
 
 
 def test_a_service_that_lacks_one_does_not_start(start, laid_out):
-    """All are verified, and loaded, before it is ready."""
-    place = "/opt/ppocr/models/recognizers/tiny"
-    broken = start(laid_out, f"--volume=/dev/null:{place}/dict.txt:ro")
+    dictionary = "/opt/ppocr/models/recognizers/tiny/dict.txt"
+    broken = start(laid_out, f"--volume=/dev/null:{dictionary}:ro")
     broken.ended()
-    assert "recognizers/tiny/dict.txt is not the file the image was built with" in broken.logs()
+    assert "models in /opt/ppocr/models: recognizers/tiny/dict.txt is missing" in broken.logs()
 
 
 @pytest.mark.full
