@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # The rules are written once, in the package that runs in the image.
-from ppocr_contract import config, params, resources, settings
+from ppocr_contract import config, models, params, resources, settings
 
 
 def hubserving_module_info(
@@ -134,7 +134,10 @@ def hubserving_settings_error(
 
 
 def hubserving_memory(
-    instance: dict[str, Any], environment: dict[str, str], cards: Any
+    instance: dict[str, Any],
+    environment: dict[str, str],
+    cards: Any,
+    recognizers: Iterable[str] = (),
 ) -> dict[str, str]:
     """The memory limit of an instance, checked against what its settings take.
 
@@ -142,6 +145,7 @@ def hubserving_memory(
         instance: its ``memory_limit`` (empty to make one), ``server`` and ``workers``.
         environment: variables of the container.
         cards: the GPUs it has, as CUDA_VISIBLE_DEVICES lists them; empty on a CPU.
+        recognizers: names of those in the image.
 
     Returns:
         ``limit``, and ``error`` and ``note``, each a sentence or empty.
@@ -156,11 +160,12 @@ def hubserving_memory(
         return {"limit": "", "error": f"hubserving_memory_limit: {error}", "note": ""}
     on_gpu = bool(names)
     workers = len(names) * allowed.workers_per_gpu if on_gpu else allowed.workers
-    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu)
+    others = len({*recognizers} - {models.DEFAULT_RECOGNIZER})
+    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu, others)
     if environment.get("PPOCR_SERVER") != "gunicorn":  # PaddleHub's own knows none of these
         return {"limit": text, "error": "", "note": ""}
-    wrong = resources.contradiction(allowed, on_gpu)
-    short, note = resources.shortage(allowed, workers, on_gpu, limit)
+    wrong = resources.contradiction(allowed, on_gpu, others)
+    short, note = resources.shortage(allowed, workers, on_gpu, limit, recognizers=others)
     return {"limit": text, "error": wrong or short, "note": note}
 
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-#: Where the image keeps det/, cls/ and rec/.
+#: Where the image keeps det/, cls/, rec/, and in recognizers/ those that a request may choose.
 MODELS_ROOT = Path("/opt/ppocr/models")
 STAGES = ("det", "cls", "rec")
+#: The recogniser in rec/, which reads what names none.
+DEFAULT_RECOGNIZER = "default"
+RECOGNIZER_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+_RECOGNIZERS = "recognizers"
 
 #: Any program file will do: Paddle 2 writes .pdmodel, Paddle 3 .json, each with parameters beside
 #: it; .onnx has them in itself.
@@ -27,6 +32,32 @@ MANIFEST_FILE = "manifest.json"
 
 class ModelError(Exception):
     """A model folder is incomplete or altered; the message lists what is wrong with it."""
+
+
+def recognizer_place(name: str) -> str:
+    """The folder of a recogniser, from the root of the models."""
+    return "rec" if name == DEFAULT_RECOGNIZER else f"{_RECOGNIZERS}/{name}"
+
+
+def stage_of(place: str) -> str:
+    """The stage (det, cls or rec) of the model in a folder, from the root of the models."""
+    return "rec" if place.startswith(f"{_RECOGNIZERS}/") else place
+
+
+def setting_of(place: str) -> str:
+    """The setting that names the model in a folder, from the root of the models."""
+    folder, _, name = place.rpartition("/")
+    return f"hubserving_recognizers.{name}" if folder else f"ppocr_models.{name}"
+
+
+def recognizers(root: Path = MODELS_ROOT) -> tuple[str, ...]:
+    """Names of the recognisers there are beside the default one."""
+    return tuple(sorted(path.name for path in (root / _RECOGNIZERS).glob("*/")))
+
+
+def places(root: Path = MODELS_ROOT) -> tuple[str, ...]:
+    """Folders of all models, from their root."""
+    return (*STAGES, *map(recognizer_place, recognizers(root)))
 
 
 def missing_files(folder: Path) -> list[str]:

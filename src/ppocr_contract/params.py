@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .models import DICTIONARY_FILE, MODELS_ROOT, VALUES_FILE
+from .models import DICTIONARY_FILE, MODELS_ROOT, VALUES_FILE, recognizer_place
 
 PARAMS_FILE = Path("/etc/ppocr/params.json")
 T = TypeVar("T")
@@ -31,6 +31,10 @@ class _EngineParams:
     """What every stage's engine is told."""
 
     gpu_mem: int = 500  # MB of the card's memory to begin with; Paddle takes more as it needs it
+
+    def _stage(self, kind: type[T]) -> T:
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        return kind(**mine)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,10 @@ class RecParams(_EngineParams):
     rec_char_dict_path: str = f"{MODELS_ROOT}/rec/{DICTIONARY_FILE}"
     use_space_char: bool = True
 
+    @property
+    def rec(self) -> RecParams:
+        return self._stage(RecParams)
+
 
 @dataclasses.dataclass(frozen=True)
 class SystemParams(DetParams, ClsParams, RecParams):
@@ -83,10 +91,6 @@ class SystemParams(DetParams, ClsParams, RecParams):
     )
     return_word_box: bool = False  # words of each line, with their places
 
-    def _stage(self, kind: type[T]) -> T:
-        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        return kind(**mine)
-
     @property
     def det(self) -> DetParams:
         return self._stage(DetParams)
@@ -94,10 +98,6 @@ class SystemParams(DetParams, ClsParams, RecParams):
     @property
     def cls(self) -> ClsParams:
         return self._stage(ClsParams)
-
-    @property
-    def rec(self) -> RecParams:
-        return self._stage(RecParams)
 
 
 BY_MODULE: dict[str, type] = {
@@ -186,6 +186,20 @@ def _of_models(folders: list[str]) -> dict[str, Any]:
         for folder in folders
         for name, value in _of_file(Path(folder) / VALUES_FILE).items()
     }
+
+
+def of_recognizer(name: str) -> dict[str, Any]:
+    """The parameters that make another of the image's models the recogniser.
+
+    What describes a model is its own or PaddleOCR's: the operator's are of the default one.
+
+    Raises:
+        ParamsError: see :func:`check`.
+    """
+    folder = MODELS_ROOT / recognizer_place(name)
+    described = {field: _FIELDS[field].default for field in ("rec_image_shape", "use_space_char")}
+    where = {"rec_model_dir": str(folder), "rec_char_dict_path": str(folder / DICTIONARY_FILE)}
+    return described | _of_models([str(folder)]) | where
 
 
 def read(module: str, **changes: Any) -> Any:

@@ -17,6 +17,9 @@ from .settings import Settings
 FRONT = 150
 WORKER = 400
 CUDA_WORKER = 1900
+#: MB of each recogniser in a worker beside the default one (hubserving_recognizers), once it has
+#: read: 75 with PP-OCRv6-tiny, PP-OCRv6-small and PP-OCRv5-mobile on two CPUs.
+RECOGNIZER = 80
 #: MB; a smaller ceiling is passed by the first pages, and the worker renewed for ever.
 LEAST_CEILING = {False: 500, True: 100}
 #: MB of a megapixel, decoded to three bytes a pixel.
@@ -38,31 +41,39 @@ def size(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def least(workers: int, on_gpu: bool) -> int:
-    """MB without which the service cannot serve: its processes, with their models loaded."""
-    return FRONT + workers * (CUDA_WORKER if on_gpu else WORKER)
+def _worker(on_gpu: bool, recognizers: int) -> int:
+    """MB of a worker that has loaded its models."""
+    return (CUDA_WORKER if on_gpu else WORKER) + recognizers * RECOGNIZER
 
 
-def most(settings: Settings, workers: int, on_gpu: bool) -> int:
+def least(workers: int, on_gpu: bool, recognizers: int = 0) -> int:
+    """MB without which the service cannot serve: its processes, with their models loaded.
+
+    ``recognizers``, here as below, are those beside the default one.
+    """
+    return FRONT + workers * _worker(on_gpu, recognizers)
+
+
+def most(settings: Settings, workers: int, on_gpu: bool, recognizers: int = 0) -> int:
     """MB the service takes at its most: every worker at its ceiling with pictures in hand, bodies
     up to their limit, and one worker more while another is renewed.
 
     On a GPU the ceiling counts what a worker gains after it is ready.
     """
-    fresh = CUDA_WORKER if on_gpu else WORKER
+    fresh = _worker(on_gpu, recognizers)
     grown = settings.memory_ceiling + (fresh if on_gpu else 0)
     in_hand = settings.threads * settings.pixels_limit * _PIXELS
     renewed = workers * (max(grown, fresh) + in_hand) + fresh
     return FRONT + settings.buffer_limit + renewed
 
 
-def limit_for(settings: Settings, workers: int, on_gpu: bool) -> str:
+def limit_for(settings: Settings, workers: int, on_gpu: bool, recognizers: int = 0) -> str:
     """A memory limit that has room for :func:`most`: whole gigabytes, 4g at least."""
-    needed = max(most(settings, workers, on_gpu) * 1_000_000, _LEAST_LIMIT)
+    needed = max(most(settings, workers, on_gpu, recognizers) * 1_000_000, _LEAST_LIMIT)
     return f"{math.ceil(needed / _GIGA)}g"
 
 
-def contradiction(settings: Settings, on_gpu: bool) -> str:
+def contradiction(settings: Settings, on_gpu: bool, recognizers: int = 0) -> str:
     """What in the settings cannot work together whatever the memory, as a sentence; or ''."""
     if settings.buffer_limit < settings.body_limit:
         return (
@@ -70,7 +81,8 @@ def contradiction(settings: Settings, on_gpu: bool) -> str:
             f"hubserving_body_limit ({settings.body_limit} MB for one), which could then never be "
             f"sent: set it to {settings.body_limit} at least"
         )
-    floor = LEAST_CEILING[on_gpu]
+    # On a card what a worker has when it is ready does not count.
+    floor = LEAST_CEILING[on_gpu] + (0 if on_gpu else recognizers * RECOGNIZER)
     if 0 < settings.memory_ceiling < floor:
         return (
             f"hubserving_memory_ceiling ({settings.memory_ceiling} MB) is passed as soon as a "
@@ -85,17 +97,19 @@ def shortage(
     on_gpu: bool,
     limit: int,
     named: str = "hubserving_memory_limit",
+    recognizers: int = 0,
 ) -> tuple[str, str]:
     """Compare with a memory limit in bytes (0 for none), which messages call ``named``.
 
     Returns:
         (error, note), each a sentence or empty: it cannot serve, or may run short at its most.
     """
-    have, needed = limit / 1_000_000, least(workers, on_gpu)
-    wanted = most(settings, workers, on_gpu)
+    have, needed = limit / 1_000_000, least(workers, on_gpu, recognizers)
+    wanted = most(settings, workers, on_gpu, recognizers)
     what = f"{workers} worker{'s' if workers > 1 else ''}{' on GPUs' if on_gpu else ''}"
     remedy = (
-        f"set hubserving_memory_limit to {limit_for(settings, workers, on_gpu)}, or lower "
+        f"set hubserving_memory_limit to {limit_for(settings, workers, on_gpu, recognizers)}, "
+        f"{'name fewer hubserving_recognizers, ' if recognizers else ''}or lower "
         f"{'hubserving_workers_per_gpu' if on_gpu else 'hubserving_workers'}, "
         "hubserving_memory_ceiling, hubserving_buffer_limit, hubserving_threads or "
         "hubserving_pixels_limit"

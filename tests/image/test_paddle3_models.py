@@ -97,7 +97,7 @@ def test_one_that_answers_otherwise_is_refused(networks, converter, converted):
     folder, _ = converted({"rec": {"path": str(networks / "reads")}})
     shutil.copytree(networks / "others", folder / "rec", dirs_exist_ok=True)
     proof = subprocess.run(
-        [converter / "bin/python", BUILD / "prove_onnx.py", folder / "rec"],
+        [converter / "bin/python", BUILD / "prove_onnx.py", folder / "rec", "rec"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert proof.returncode == 1

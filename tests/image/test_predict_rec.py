@@ -64,6 +64,17 @@ def test_a_folder_of_thousands_with_the_model_in_it_and_any_name(model, tmp_path
     assert "has other characters than the model's inference.yml" in done.stderr
 
 
+def test_a_recogniser_of_the_image_reads_by_its_name():
+    line = f"--image_dir={SAMPLES / 'line.png'}"
+    done = predict(line, "--recognizer=default")
+    assert done.returncode == 0 and ":('单行识别2026" in done.stdout, done.stderr
+    done = predict(line, "--recognizer=greek")
+    assert done.returncode == 3
+    assert "--recognizer: 'greek' is not one of the image's, default" in done.stderr
+    done = predict(line, "--recognizer=default", "--rec_char_dict_path=dict.txt")
+    assert done.returncode == 3 and "--recognizer has its own dictionary" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -108,12 +108,14 @@ def test_lines_around_lines_cost_no_worker(own):
     ("module", "options", "said"),
     [
         ("ocr_system", {"det_db_tresh": 0.2}, "unknown option det_db_tresh: known are det_limit"),
-        ("ocr_system", {"recognizer": "latin"}, "unknown option recognizer"),
+        ("ocr_system", {"recognizer": "latin"}, "recognizer: 'latin' is not one of default"),
+        ("ocr_rec", {"recognizer": 1}, "recognizer: 1 is not one of default"),
         ("ocr_system", {"det_limit_side_len": 100_000}, "not a whole number from 32 to 1920"),
         ("ocr_system", {"drop_score": "0.5"}, "drop_score: '0.5' is not a number from 0 to 1"),
         ("ocr_system", [], "options must be an object"),
         ("ocr_det", {"drop_score": 0.5}, "unknown option drop_score: known are det_limit"),
-        ("ocr_rec", {"drop_score": 0.5}, "this module takes no options"),
+        ("ocr_rec", {"drop_score": 0.5}, "unknown option drop_score: known are recognizer"),
+        ("ocr_det", {"recognizer": "default"}, "unknown option recognizer: known are det_limit"),
         ("ocr_cls", {"use_angle_cls": True}, "this module takes no options"),
     ],
 )

@@ -201,6 +201,14 @@ def test_one_image_is_built_for_one_kind_of_hosts(tmp_path: Path, playbook: str)
 
 
 @pytest.mark.slow
+def test_one_image_has_one_set_of_models(tmp_path: Path) -> None:
+    play = f"- import_playbook: {ROOT}/playbooks/build.yml"
+    hosts = {"h1": {"hubserving_recognizers": {"latin": "PP-OCRv6-tiny"}}, "h2": {}}
+    status, output = run_play(tmp_path, play, hosts)
+    assert status and "hubserving_recognizers is not the same for all hosts" in output
+
+
+@pytest.mark.slow
 def test_a_models_sha256_that_is_none_is_refused(tmp_path: Path) -> None:
     source = {"url": "https://example.com/m.tar", "sha256": "abc"}
     status, output = run_play(tmp_path, PLAY, {"h1": {"ppocr_models": {"det": source}}})

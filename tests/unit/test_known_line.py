@@ -102,6 +102,14 @@ def test_a_model_that_misread_it_then_is_not_held_to_it(record, recorded):
     assert proved("иеаду")
 
 
+def test_further_recognisers_are_held_to_what_each_read(record):
+    record.write_text("det cls recognizers/latin\n")
+    with pytest.raises(EngineError, match="/recognizers/latin misreads"):
+        proved("", folder=f"{MODELS_ROOT}/recognizers/latin")
+    assert proved("", folder=f"{MODELS_ROOT}/recognizers/cyrillic")
+    assert proved("", folder=f"{MODELS_ROOT}/rec")
+
+
 def test_a_mounted_model_is_not_held_to_it(record):
     record.write_text("det cls rec\n")
     assert proved("", folder="/srv/my_rec")

@@ -1,5 +1,6 @@
 """One door for models: each form and place gives the same; what cannot be served is refused."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -84,7 +85,7 @@ def laid_out(tmp_path):
         target = tmp_path / "laid"
         shutil.rmtree(target, ignore_errors=True)
         sources = models.resolve({stage: source})
-        models._lay_out_stage(stage, sources[stage], target / stage, tmp_path / "cache")
+        models._lay_out_model(stage, sources[stage], target / stage, tmp_path / "cache")
         return {file.name: file.read_bytes() for file in (target / stage).iterdir()}
 
     return lay_out
@@ -337,6 +338,35 @@ def test_packages_for_converting_are_named_where_a_model_needs_them(rec, monkeyp
     assert not (tmp_path / "without" / lock).read_text()
 
 
+def test_a_recogniser_without_a_space_is_told_what_to_do(rec, tmp_path):
+    """The parameters of the pipeline describe the default recogniser."""
+    (rec / "inference.json").write_text(program(len(CHARACTERS) + 1))
+    (tmp_path / "dict.txt").write_text("\n".join(CHARACTERS) + "\n", encoding="utf-8")
+    given = {"path": str(rec), "dict": str(tmp_path / "dict.txt")}
+    assert models.resolve({"rec": given}, use_space_char=False)
+    with pytest.raises(ModelError, match=r"without a space, add its characters .* inference\.yml"):
+        models.resolve({}, {"latin": given}, use_space_char=False)
+    del given["dict"]
+    assert models.resolve({}, {"latin": given})
+
+
+def test_a_recogniser_has_its_own_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(params, "MODELS_ROOT", tmp_path)
+    folder = tmp_path / "recognizers/latin"
+    folder.mkdir(parents=True)
+    (folder / "params.json").write_text('{"use_space_char": false}')
+    monkeypatch.setenv("PPOCR_PARAMS", str(tmp_path / "operator.json"))
+    (tmp_path / "operator.json").write_text(
+        '{"rec_image_shape": "3, 32, 320", "rec_batch_num": 2, "rec_model_dir": "/mine"}'
+    )
+    read = params.read("ocr_system")
+    latin = dataclasses.replace(read, **params.of_recognizer("latin"))
+    assert (latin.rec_model_dir, latin.rec_batch_num) == (str(folder), 2)
+    assert latin.rec_char_dict_path == str(folder / "dict.txt")
+    assert (latin.rec_image_shape, latin.use_space_char) == ("3, 48, 320", False)
+    assert (read.rec_image_shape, read.use_space_char) == ("3, 32, 320", True)
+
+
 def test_the_models_values_are_the_defaults(tmp_path, monkeypatch):
     beside, operators = tmp_path / "det", tmp_path / "operator.json"
     beside.mkdir()
@@ -351,11 +381,11 @@ def test_the_models_values_are_the_defaults(tmp_path, monkeypatch):
 
 
 def test_a_whole_set_of_one_place_has_a_manifest(rec, tmp_path):
-    sources = models.resolve({"rec": {"path": str(rec)}})
+    given = {"rec": {"path": str(rec)}}
     for stage in ("det", "cls"):
         (tmp_path / f"{stage}.onnx").write_bytes(b"\x08\x0a")
-        sources[stage] = {"path": str(tmp_path / f"{stage}.onnx")}
-    manifest = models.lay_out(sources, tmp_path / "models", tmp_path / "cache")
+        given[stage] = {"path": str(tmp_path / f"{stage}.onnx")}
+    manifest = models.lay_out(models.resolve(given), tmp_path / "models", tmp_path / "cache")
     verify_manifest(tmp_path / "models")
     assert models.programs(manifest) == {
         "det": "inference.onnx", "cls": "inference.onnx", "rec": "inference.json",

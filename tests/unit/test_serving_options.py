@@ -67,6 +67,27 @@ def test_what_is_not_allowed_is_named(options, words):
     assert len(str(error.value)) < 400
 
 
-def test_a_module_of_lines_takes_none():
+OTHERS = {"latin": {"rec_model_dir": "/models/latin"}, "cyrillic": {}}
+
+
+def test_a_recogniser_is_chosen_by_its_name():
+    for options, values in (
+        ({"recognizer": "latin"}, OTHERS["latin"]),
+        ({"recognizer": "default"}, {}),
+        ({"recognizer": "latin", "drop_score": 0.6}, OTHERS["latin"] | {"drop_score": 0.6}),
+    ):
+        assert request_options.read(options, request_options.SYSTEM, OTHERS) == values
+    assert request_options.read({"recognizer": "default"}, request_options.RECOGNITION) == {}
+
+
+@pytest.mark.parametrize("name", ["greek", "LATIN", "", None, 1, ["latin"], {"latin": 1}])
+def test_one_that_is_not_there_is_refused_with_those_there_are(name):
+    with pytest.raises(RequestError) as error:
+        request_options.read({"recognizer": name}, request_options.RECOGNITION, OTHERS)
+    said = f"options: recognizer: {name!r} is not one of default, latin, cyrillic"
+    assert (error.value.kind, str(error.value)) == ("options", said)
+
+
+def test_a_module_of_directions_takes_none():
     with pytest.raises(RequestError, match="this module takes no options"):
         request_options.read({"drop_score": 0.6}, ())

@@ -50,13 +50,17 @@ SETTINGS: dict[str, tuple[dict, str]] = {
         },
         "ppocr_models.det: the engine paddle (Paddle 2.6) reads inference.pdmodel only",
     ),
+    "recognizer": (
+        {"hubserving_recognizers": {"latin": "PP-OCRv6-tiny"}, "hubserving_engine": "paddle"},
+        "hubserving_recognizers.latin: the engine paddle (Paddle 2.6) reads inference.pdmodel only",
+    ),
     "card": (
         {"ppocr_device": "gpu", "ppocr_cuda_visible_devices": ""},
         "ppocr_cuda_visible_devices is empty, and modules that use the GPU end with KeyError",
     ),
 }
 # A run has one image, so one set of models, and hosts of one kind.
-OWN_RUN = ("model", "model_engine", "card", "workers")
+OWN_RUN = ("model", "model_engine", "recognizer", "card", "workers")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import openvino as ov
 
-from ppocr_contract.models import MODELS_ROOT, STAGES, check_model, read_manifest, write_manifest
+from ppocr_contract.models import (
+    MODELS_ROOT, check_model, places, read_manifest, setting_of, write_manifest,
+)  # fmt: skip
 from ppocr_serving.engines import mixed_precision
 from ppocr_serving.pipeline.detector import EXACT_SHARE
 
@@ -27,14 +29,14 @@ _REMEDY = (
 
 
 def check_all() -> None:
-    """End with one sentence where a stage's model cannot be read."""
-    for stage in STAGES:
-        program = check_model(MODELS_ROOT / stage)
+    """End with one sentence where a model cannot be read."""
+    for place in places():
+        program = check_model(MODELS_ROOT / place)
         try:
             ov.Core().read_model(program)
         except Exception as error:  # whatever OpenVINO's readers raise
             said = _said(error)[-300:]
-            sys.exit(f"ppocr_models.{stage}: OpenVINO cannot read {program.name}: {_REMEDY} ({said})")
+            sys.exit(f"{setting_of(place)}: OpenVINO cannot read {program.name}: {_REMEDY} ({said})")
 
 
 def _said(error: Exception) -> str:

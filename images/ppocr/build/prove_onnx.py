@@ -57,8 +57,7 @@ def characters(output: np.ndarray) -> list[list[int]]:
     ]
 
 
-def prove(folder: Path) -> str:
-    stage = folder.name
+def prove(folder: Path, stage: str) -> str:
     config = paddle.inference.Config(str(folder), "inference")
     config.disable_glog_info()
     config.disable_gpu()
@@ -95,4 +94,4 @@ def prove(folder: Path) -> str:
 
 if __name__ == "__main__":
     os.environ["FLAGS_enable_pir_api"] = "1"
-    print(prove(Path(sys.argv[1])))
+    print(prove(Path(sys.argv[1]), sys.argv[2]))

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract.models import ONNX_FILE, STAGES, write_manifest
+from ppocr_contract.models import ONNX_FILE, places, setting_of, stage_of, write_manifest
 
 HERE = Path(__file__).parent
 PROGRAM, PARAMETERS = "inference.json", "inference.pdiparams"
@@ -80,26 +80,26 @@ def _fetching(fetch: dict[str, Any], operator: dict[str, Any]) -> dict[str, Any]
     return {**fetch, "I": [{"%": made["%"]}], "O": [result]}
 
 
-def convert(python: Path, folder: Path) -> None:
-    what = f"ppocr_models.{folder.name}: {PROGRAM} cannot be converted to ONNX"
+def convert(python: Path, folder: Path, place: str) -> None:
+    what = f"{setting_of(place)}: {PROGRAM} cannot be converted to ONNX"
     if said := converted(python, folder):
         operator = operator_at_fault(python, folder)
         where = f"on operator {operator}" if operator else "on the file"
         sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {_REMEDY}")
-    proof = run(python, str(HERE / "prove_onnx.py"), str(folder))
+    proof = run(python, str(HERE / "prove_onnx.py"), str(folder), stage_of(place))
     if proof.returncode:
         last = (proof.stdout + proof.stderr).strip().splitlines()[-1:]
         sys.exit(f"{what}, {''.join(last) or f'the proof ended with {proof.returncode}'}: {_REMEDY}")
-    print(f"note: model {folder.name} was converted to ONNX: {proof.stdout.strip()}")
+    print(f"note: model {place} was converted to ONNX: {proof.stdout.strip()}")
     for name in (PROGRAM, PARAMETERS):
         (folder / name).unlink()
 
 
 def main(converter: Path, models: Path) -> None:
-    folders = [models / stage for stage in STAGES if (models / stage / PROGRAM).is_file()]
-    for folder in folders:
-        convert(converter / "bin/python", folder)
-    if folders:
+    found = [place for place in places(models) if (models / place / PROGRAM).is_file()]
+    for place in found:
+        convert(converter / "bin/python", models / place, place)
+    if found:
         write_manifest(models)
 
 

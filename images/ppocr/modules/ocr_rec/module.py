@@ -1,7 +1,7 @@
 """ocr_rec: reads each image, one line of text."""
 
 from paddlehub.module.module import moduleinfo, serving
-from ppocr_serving import runtime
+from ppocr_serving import request_options, runtime
 from ppocr_serving.hubmodule import SingleStageModule, debug, params_beside
 
 
@@ -15,6 +15,8 @@ from ppocr_serving.hubmodule import SingleStageModule, debug, params_beside
 )
 class OCRRec(SingleStageModule):
     """Text recognition."""
+
+    request_options = request_options.RECOGNITION
 
     def read_params(self):
         return params_beside(__file__)

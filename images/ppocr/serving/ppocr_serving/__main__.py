@@ -16,7 +16,7 @@ import socket
 import sys
 from pathlib import Path
 
-from ppocr_contract import resources
+from ppocr_contract import models, resources
 from ppocr_contract.config import ServingConfig, load
 from ppocr_contract.settings import Settings, SettingsError
 
@@ -85,10 +85,11 @@ def _run_server() -> int:
 
 def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
     """Warn where the memory there is cannot hold what the settings allow."""
-    limit = resources.available()
+    limit, others = resources.available(), len(models.recognizers())
+    named = "the memory of this container"
     for said in (
-        resources.contradiction(settings, on_gpu),
-        *resources.shortage(settings, workers, on_gpu, limit, "the memory of this container"),
+        resources.contradiction(settings, on_gpu, others),
+        *resources.shortage(settings, workers, on_gpu, limit, named, others),
     ):
         if said:
             log.warning("%s", said)

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from paddlehub.module.module import RunModule
 
+from ppocr_contract import models, params
 from ppocr_contract.models import ModelError, check_model
 from ppocr_contract.settings import Settings
 
@@ -85,22 +86,30 @@ class OcrModule(RunModule):
         if use_gpu:
             require_visible_device()
         self._params = self.read_params()
+        #: What a request may name beside the default one.
+        self._recognizers = {
+            name: params.of_recognizer(name)
+            for name in models.recognizers()
+            if "recognizer" in self.request_options
+        }
         self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
         cpus = available_cpus()
+        at_once = inferences(cpus, self.limits.workers, len(models.recognizers()))
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
-            threads=inferences(cpus, self.limits.workers) if engine == "openvino" else cpus,
+            threads=at_once if engine == "openvino" else cpus,
             gpu_mem=self._params.gpu_mem,
             precision=self.limits.precision,
             width_step=self.limits.width_step if engine == "openvino" else 1,
         )
         # A missing model is told now; the predictors themselves are made after any fork.
-        for name, value in vars(self._params).items():
-            if name.endswith("_model_dir"):
-                check_model(Path(value))
+        for values in (vars(self._params), *self._recognizers.values()):
+            for name, value in values.items():
+                if name.endswith("_model_dir"):
+                    check_model(Path(value))
 
     def read_params(self) -> Any:
         """The module's parameters."""
@@ -113,6 +122,12 @@ class OcrModule(RunModule):
         if report is None or not report.options:
             return self._params
         return dataclasses.replace(self._params, **report.options)
+
+    def load_recognizers(self) -> None:
+        """Load those that requests may name, all at once: no request waits for its own."""
+        if self._recognizers:
+            each = [dataclasses.replace(self._params, **v).rec for v in self._recognizers.values()]
+            runtime.recognizers(each, self.options)
 
     def pipeline(self) -> Any:
         """The loaded stage or system."""
@@ -156,6 +171,7 @@ class OcrModule(RunModule):
     def _answer_all(
         self, report: Report, images: Any, pdfs: Any, options: Any, unknown: dict[str, Any]
     ) -> list[Any]:
+        self.load_recognizers()  # hub serving warms nothing up
         until = self.room.patience()
         if unknown:
             names = ", ".join(sorted(name[:40] for name in unknown))
@@ -163,7 +179,8 @@ class OcrModule(RunModule):
                 f"unknown key {names}: only images, pdfs and options are accepted", "key"
             )
         if options is not None:
-            report.options = request_options.read(options, self.request_options)
+            allowed = self.request_options
+            report.options = request_options.read(options, allowed, self._recognizers)
             # May take the time of several pages, however small its pictures are.
             report.large = "det_limit_pixels" in report.options
         if pdfs is None:
@@ -288,6 +305,7 @@ class OcrModule(RunModule):
         """Load the models and run them once; what memory is left is for pictures."""
         page = np.full((64, 320, 3), 255, np.uint8)
         cv2.putText(page, "ready", (20, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
+        self.load_recognizers()
         self.predict([page])
         forget_room()
         _ = self.room

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PICTURE = Path(__file__).with_name("ready.png")
 TEXT = "ready"
-#: The stages of the image whose models read it right when the image was built.
+#: The folders of the image's models that read it right when the image was built.
 RECORD = Path("/opt/ppocr/known-line")
 _MISREADS = (
     f"misreads {PICTURE.name}, which it read right when the image was built, with f32 and default "
@@ -58,13 +58,13 @@ def proved(kind: str, make: Callable[..., Any], params: Any, options: EngineOpti
     """
     stage = make(params, options)
     model_dir = getattr(params, f"{kind}_model_dir")
-    if not is_right(kind, stage) and _is_recorded(kind, model_dir):
+    if not is_right(kind, stage) and _is_recorded(Path(model_dir)):
         if stage.device != CPU:
             raise computes_wrong(stage.device, model_dir, _MISREADS)
         log.warning("the model in %s %s", model_dir, _MISREADS)
     return stage
 
 
-def _is_recorded(kind: str, model_dir: str) -> bool:
-    of_image = Path(model_dir) == MODELS_ROOT / kind
-    return of_image and RECORD.is_file() and kind in RECORD.read_text().split()
+def _is_recorded(model_dir: Path) -> bool:
+    places = RECORD.read_text().split() if RECORD.is_file() else []
+    return model_dir in (MODELS_ROOT / place for place in places)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ppocr_contract.resources import RECOGNIZER
 from ppocr_contract.settings import Settings
 
 from .report import RequestError
@@ -55,10 +56,14 @@ def workers_share(workers: int) -> int:
     return (container_bytes() - _OTHERS) // workers
 
 
-def inferences(cpus: int, workers: int) -> int:
-    """Inferences to run at once in each worker: one a CPU, fewer where memory is short."""
+def inferences(cpus: int, workers: int, recognizers: int = 0) -> int:
+    """Inferences to run at once in each worker: one a CPU, fewer where memory is short.
+
+    ``recognizers`` are those it loads beside the default one.
+    """
+    loaded = _WORKER + recognizers * RECOGNIZER * _MEGA
     # One thread more than infer at once (runtime.threads), except where that is one.
-    threads = (workers_share(workers) - _WORKER - _LEAST) // _INFERENCE
+    threads = (workers_share(workers) - loaded - _LEAST) // _INFERENCE
     return max(1, min(cpus, threads - 1))
 
 

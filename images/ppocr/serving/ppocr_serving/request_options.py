@@ -6,10 +6,15 @@ could have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ppocr_contract.models import DEFAULT_RECOGNIZER
+
 from .report import RequestError
+
+#: The parameters that make a recogniser of the image the one, by its name.
+Recognizers = Mapping[str, Mapping[str, Any]]
 
 DETECTION = (
     "det_limit_side_len",
@@ -18,8 +23,10 @@ DETECTION = (
     "det_db_box_thresh",
     "det_db_unclip_ratio",
 )
+RECOGNITION = ("recognizer",)
 SYSTEM = (
     *DETECTION,
+    *RECOGNITION,
     "use_angle_cls",
     "use_doc_orientation_classify",
     "drop_score",
@@ -43,8 +50,15 @@ _WHOLE = ("det_limit_side_len",)
 _CHOICES = {"det_limit_type": ("max", "min")}
 
 
-def read(options: object, allowed: Iterable[str]) -> dict[str, Any]:
-    """The options of a request, checked.
+def read(
+    options: object, allowed: Iterable[str], recognizers: Recognizers | None = None
+) -> dict[str, Any]:
+    """The options of a request, checked: the parameters that are other than the module's.
+
+    Args:
+        options: what the request says.
+        allowed: names of options the module has.
+        recognizers: those there are beside the default one.
 
     Raises:
         RequestError: no object, a name that is not allowed, or a value out of bounds.
@@ -56,19 +70,31 @@ def read(options: object, allowed: Iterable[str]) -> dict[str, Any]:
         if name not in allowed:
             known = ", ".join(allowed) or "none, this module takes no options"
             raise RequestError(f"options: unknown option {name[:40]}: known are {known}", "options")
+    options = dict(options)
+    named = options.pop("recognizer", DEFAULT_RECOGNIZER)
     read_ = {name: _checked(name, value) for name, value in options.items()}
+    read_ |= _recognizer(named, recognizers or {})
     if any(name.startswith("det_limit_") for name in read_):
         read_["det_limit_pixels"] = _PIXELS
     return read_
 
 
+def _recognizer(name: Any, others: Recognizers) -> Mapping[str, Any]:
+    _check_choice("recognizer", name, (DEFAULT_RECOGNIZER, *others))
+    return others.get(name, {})
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise RequestError(
+            f"options: {name}: {repr(value)[:40]} is not one of {', '.join(choices)}", "options"
+        )
+
+
 def _checked(name: str, value: Any) -> Any:
     shown = repr(value)[:40]
     if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            raise RequestError(
-                f"options: {name}: {shown} is not one of {', '.join(_CHOICES[name])}", "options"
-            )
+        _check_choice(name, value, _CHOICES[name])
         return value
     if name not in _NUMBERS:
         if not isinstance(value, bool):

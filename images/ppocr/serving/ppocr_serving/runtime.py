@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any
 
@@ -89,6 +89,15 @@ def recognizer(params: Any, options: EngineOptions) -> Any:
     """The :class:`~ppocr_serving.pipeline.recognizer.Recognizer` for these settings."""
     with _loading:
         return _stage("rec", params, options)
+
+
+def recognizers(of: Collection[Any], options: EngineOptions) -> None:
+    """Load the recogniser for each of these parameters."""
+    with _loading:
+        for params in of:
+            _begin("rec", _loaded(params), options)
+        for params in of:
+            _stage("rec", params, options)
 
 
 def system(params: SystemParams, options: EngineOptions) -> Any:
