@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ppocr_contract import pdserving
 from ppocr_contract.settings import bare_name
 
 _LABEL = "org.ppocr.edge"
@@ -46,8 +47,38 @@ def edge_host(name: str) -> str:
     return f"[{bare}]" if ":" in bare else bare
 
 
+def edge_published(port: int, bind: str) -> str:
+    """A port of the edge as Docker publishes it, the same on the host."""
+    return f"{bind}:{port}:{port}"
+
+
+def edge_failure(message: str, status: int, shape: str) -> str:
+    """What a frontend of the edge answers for an error, as JSON.
+
+    Args:
+        message: for the client; without an apostrophe, which ends a text of HAProxy.
+        status: of HTTP.
+        shape: ``hubserving``, or ``pdserving`` for clients of that.
+    """
+    told: dict[str, Any] = {"status": "101", "msg": message, "results": ""}
+    if shape == "pdserving":
+        told = pdserving.failure(message, int(status))
+    return json.dumps(told, separators=(",", ":"))
+
+
+def edge_maintenance_answers(message: str, keys: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What clients get during maintenance, by the first key of each shape."""
+    return {names[0]: edge_failure(message, 503, shape) for shape, names in keys.items()}
+
+
 class FilterModule:
     """Filters of the role edge."""
 
     def filters(self) -> dict[str, object]:
-        return {"edge_containers": edge_containers, "edge_host": edge_host}
+        return {
+            "edge_containers": edge_containers,
+            "edge_host": edge_host,
+            "edge_published": edge_published,
+            "edge_failure": edge_failure,
+            "edge_maintenance_answers": edge_maintenance_answers,
+        }

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 # The rules are written once, in the package that runs in the image.
-from ppocr_contract import config, models, params, resources, settings
+from ppocr_contract import config, models, params, pdserving, resources, settings
 
 
 def hubserving_module_info(
@@ -131,6 +133,55 @@ def hubserving_settings_error(
     except settings.SettingsError as error:
         return re.sub(r"PPOCR_[A-Z_]+", lambda name: f"hubserving{name[0][5:].lower()}", str(error))
     return ""
+
+
+def hubserving_published(instance: Mapping[str, Any]) -> list[str]:
+    """The ports of an instance without an edge, as Docker publishes them: the container has one."""
+    ports = [instance["port"], *([instance["pdserving_port"]] if instance["pdserving"] else [])]
+    return [f"{instance['bind']}:{port}:{instance['port']}" for port in ports]
+
+
+def hubserving_pdserving(
+    instances: Iterable[Mapping[str, Any]], on: Any, port: int
+) -> list[dict[str, Any]]:
+    """The instances that have a port for clients of deploy/pdserving, with that as their ``port``.
+
+    Args:
+        instances: entries of ``hubserving_instances``.
+        on: hubserving_pdserving, for entries that leave it out.
+        port: hubserving_pdserving_port, likewise.
+    """
+    return [
+        {**instance, "port": int(instance.get("pdserving_port", port))}
+        for instance in instances
+        if boolean(instance.get("pdserving", on))
+    ]
+
+
+def hubserving_pdserving_error(
+    instance: Mapping[str, Any], server: str, modules: Iterable[str], network: str
+) -> str:
+    """Why an instance cannot serve clients of deploy/pdserving, as a sentence; or ''.
+
+    Args:
+        instance: its ``pdserving``.
+        server: that runs in its container.
+        modules: it serves.
+        network: of its container.
+    """
+    if not boolean(instance["pdserving"]):
+        return ""
+    wrong = ""
+    if server != "gunicorn":
+        wrong = "plain hub serving has no such path: set hubserving_server: gunicorn"
+    elif pdserving.MODULE not in modules:
+        wrong = f"{pdserving.MODULE} reads for it: add that to hubserving_modules"
+    elif network == "host":
+        wrong = (
+            "with hubserving_network: host the container has one port: leave that setting out, so "
+            "that a second one can be published"
+        )
+    return f"hubserving_pdserving is true, and {wrong}, or set it to false" if wrong else ""
 
 
 def hubserving_memory(
@@ -416,6 +467,9 @@ class FilterModule:
             "hubserving_gave_up": hubserving_gave_up,
             "hubserving_lagging": hubserving_lagging,
             "hubserving_memory": hubserving_memory,
+            "hubserving_pdserving": hubserving_pdserving,
+            "hubserving_pdserving_error": hubserving_pdserving_error,
+            "hubserving_published": hubserving_published,
             "hubserving_module_info": hubserving_module_info,
             "hubserving_check_config": hubserving_check_config,
             "hubserving_check_params": hubserving_check_params,

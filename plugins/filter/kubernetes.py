@@ -218,7 +218,11 @@ def _service(name: str, instance: Mapping[str, Any], settings: Mapping[str, Any]
         "type": settings["service_type"],
         **kept,
         "selector": _labels(name),
-        "ports": [{"name": "http", "port": int(instance["port"]), "targetPort": "http"}],
+        "ports": [
+            {"name": name, "port": int(instance[key]), "targetPort": "http"}
+            for name, key in (("http", "port"), ("pdserving", "pdserving_port"))
+            if instance[key]
+        ],
     }
 
 

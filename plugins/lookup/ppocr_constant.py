@@ -7,13 +7,15 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ppocr_contract import config
+from ppocr_contract import config, pdserving
 from ppocr_control import version
 from ppocr_control.images import model_sets
 
 _CONSTANTS: dict[str, Any] = {
     # Modules that come with the image.
     "modules": list(config.OUR_MODULES),
+    # Where clients of PaddleOCR's deploy/pdserving ask.
+    "pdserving_path": pdserving.PATH,
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
     "content_label": "org.ppocr.content",
     "part_label": "org.ppocr.part-of",

@@ -23,7 +23,7 @@ options:
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
   maintenance: {type: bool, description: Whether clients are answered with 503.}
-  message: {type: str, default: "", description: The message they get then.}
+  answers: {type: dict, default: {}, description: What they get then by the key in maintenance.map.}
   retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
   apply: {type: list, elements: str, description: Its files that have changed.}
 """
@@ -51,8 +51,8 @@ def run(edge, values):
         (other,) = set(SLOTS) - {values["live"]}
         result["unfinished"] = edge.drain(other, values["drain_timeout"])
     if values["maintenance"] is not None:
-        message = values["message"] if values["maintenance"] else ""
-        result["changed"] = edge.maintain(message, values["retry_after"])
+        answers = values["answers"] if values["maintenance"] else {}
+        result["changed"] = edge.maintain(answers, values["retry_after"])
     if values["apply"]:
         edge.apply(values["apply"])
         result["changed"] = True
@@ -69,7 +69,7 @@ def main():
             "live": {"type": "str", "choices": list(SLOTS)},
             "drain_timeout": {"type": "int", "default": 30},
             "maintenance": {"type": "bool"},
-            "message": {"type": "str", "default": ""},
+            "answers": {"type": "dict", "default": {}},
             "retry_after": {"type": "int", "default": 0},
             "apply": {"type": "list", "elements": "str"},
         },

@@ -43,6 +43,8 @@ class Fields:
     Attributes:
         server: Server in the container: gunicorn runs PaddleHub's app under gunicorn, with limits,
             health paths and metrics; hub runs plain hub serving start -c config.json.
+        pdserving: Answer clients of PaddleOCR's deploy/pdserving, too: POST /ocr/prediction on
+            hubserving_pdserving_port, read by module ocr_system. See docs/pdserving.md.
         precision: Engine openvino: f32; bf16 (moves box corners by up to four pixels); or auto,
             which is bf16 where the CPU has it, except for the layers that would move corners.
         width_step: Engine openvino: a text line is recognised at its own width, rounded up to a
@@ -100,6 +102,7 @@ class Fields:
     """
 
     server: str = "gunicorn"
+    pdserving: bool = False
     precision: str = "auto"
     width_step: int = 32
     workers: int = 1

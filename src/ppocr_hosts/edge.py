@@ -7,7 +7,6 @@ again, or a run that was killed in between, finds it there.
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import time
 from pathlib import Path
@@ -100,14 +99,16 @@ class Edge:
         self.tell(f"set map {LIVE} live {slot}")
         return True
 
-    def maintain(self, message, retry_after=0):
-        """Answer clients with 503, or with no message serve them; seconds until they may ask again.
+    def maintain(self, answers, retry_after=0):
+        """Answer clients with 503, or serve them; return whether that is another state.
 
         An edge that does not run reads it when it starts.
+
+        Args:
+            answers: bodies by the key that a frontend looks for; none to serve.
+            retry_after: seconds until clients may ask again.
         """
-        body = {"status": "101", "msg": message, "results": ""}
-        line = f"answer 503 {retry_after} {json.dumps(body, separators=(',', ':'))}\n"
-        text = line if message else ""
+        text = "".join(f"{key} 503 {retry_after} {body}\n" for key, body in answers.items())
         if not (self.folder / Path(MAINTENANCE).name).exists():
             raise RuntimeFault("it is of a version without maintenance; deploy it again first")
         changed = self.read(MAINTENANCE) != text

@@ -125,6 +125,17 @@ def paddlehub_makes_its_app():
     assert {"init_flag", "configs"} <= set(inspect.signature(app_compat.create_app).parameters)
 
 
+def paddlehub_answers_for_a_module():
+    """predict_v2 and v2_module_info: requests of deploy/pdserving are answered by a module, too."""
+    from ppocr_serving.server.without_paddle import stub_paddle
+
+    stub_paddle()
+    from paddlehub.serving import app_compat
+
+    assert list(inspect.signature(app_compat.predict_v2).parameters) == ["module_info", "input"]
+    assert callable(app_compat.v2_module_info.get_module_info)
+
+
 def paddlehub_asks_for_its_log():
     """utils.log: its log goes through ours instead of into a file that grows."""
     from ppocr_serving.server.without_paddle import stub_paddle

@@ -5,6 +5,7 @@ Tests build on one another. The image comes from this machine's engine (scripts/
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import pytest
 import requests
 from hostlab import Host, HostSpec, Playbooks
 from hostlab.playbook import words
-from steady import Steady, texts
+from steady import SAMPLE, Steady, texts
 
 from tests import certificates
 
@@ -51,6 +52,18 @@ def names(host: Host) -> set[str]:
 
 def parameters(host: Host) -> dict:
     return json.loads(host.run("docker exec ppocr cat /etc/ppocr/params.json").stdout)
+
+
+def pdserving_url(url: str) -> str:
+    return url.replace(":8866/predict/ocr_system", ":9998/ocr/prediction")
+
+
+def texts_for_pdserving(url: str, **options: str) -> list[str]:
+    """The texts of the sample, asked as a client of deploy/pdserving asks."""
+    body = {"key": ["image"], "value": json.loads(SAMPLE.read_text())["images"]}
+    data = json.dumps(body)
+    told = requests.post(pdserving_url(url), data=data, timeout=60, **options).json()
+    return [text for (text, _), _ in ast.literal_eval(told["value"][0])]
 
 
 def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
@@ -155,6 +168,7 @@ def test_a_certificate_and_networks_are_changed(
             "hubserving_tls_key": str(made.key),
             "hubserving_allow_networks": networks,
             "smoke_test_ca_bundle": str(both),
+            "hubserving_pdserving": True,
         }
 
     playbook(DEPLOY, [host], *PARTS, extra_vars=settings(first, ["10.0.0.0/8"]))
@@ -166,6 +180,7 @@ def test_a_certificate_and_networks_are_changed(
         playbook(DEPLOY, [host], *PARTS, extra_vars=wider)
     assert client.lost == [] and client.answers
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
+    assert client.texts == texts_for_pdserving(client.url, verify=str(both))
     with pytest.raises(requests.exceptions.SSLError):
         texts(requests.Session(), client.url, verify=str(first.authority))
     # Settings the samples cannot be read with are put back, those of the edge's container, too.
@@ -187,6 +202,8 @@ def test_maintenance_is_for_clients_alone(host, playbook: Playbooks, url: str) -
     answer = requests.post(secure, **large, verify=False, timeout=60)  # noqa: S501 - what is said
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "600")
     assert answer.json() == {"status": "101", "msg": "back at 8", "results": ""}
+    other = requests.post(pdserving_url(secure), **large, verify=False, timeout=60)  # noqa: S501
+    assert (other.json()["err_no"], other.json()["err_msg"]) == (3001, "back at 8")
 
     host.run("docker restart ppocr-edge")
     run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})

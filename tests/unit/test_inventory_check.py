@@ -99,6 +99,21 @@ CASES: dict[str, tuple[dict, str]] = {
         {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "aa", "port": 2}]},
         "the same name (aa, aa)",
     ),
+    "pdserving_hub": (
+        {"hubserving_pdserving": True, "hubserving_server": "hub"},
+        "hubserving_pdserving is true, and plain hub serving has no such path",
+    ),
+    "pdserving_port": (
+        {"hubserving_pdserving": True, "hubserving_pdserving_port": 8866},
+        "Port 8866 is that of ppocr for clients of pdserving (hubserving_pdserving_port), and",
+    ),
+    "pdserving_twice": (
+        {
+            "hubserving_pdserving": True,
+            "hubserving_instances": [{"name": "aa", "port": 1}, {"name": "bb", "port": 2}],
+        },
+        "Port 9998 is that of aa for clients of pdserving",
+    ),
     "range": ({"hubserving_instances": [{"name": "aa", "port": 99999}]}, "from 1 to 65535"),
     "config_file": ({"hubserving_config_file": "/no/config.json"}, "no such file on the control"),
     "config_for_a_gpu": (
@@ -107,6 +122,16 @@ CASES: dict[str, tuple[dict, str]] = {
     ),
     "plain_port": ({"hubserving_port": 88666}, "hubserving_port is outside its range"),
     "plain": ({}, ""),
+    "pdserving": ({"hubserving_pdserving": True}, ""),
+    "pdserving_of_one": (
+        {
+            "hubserving_instances": [
+                {"name": "aa", "port": 1},
+                {"name": "bb", "port": 2, "pdserving": True},
+            ]
+        },
+        "",
+    ),
     "own_module": (
         {"ppocr_image_extra_modules": [str(ROOT / "tests")], "hubserving_modules": ["tests"]},
         "",

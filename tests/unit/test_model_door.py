@@ -254,13 +254,17 @@ def nested(content, *path):
 
 
 def paddle_2(classes):
-    """What Paddle 2 writes of a network, down to its last operator."""
-    sizes = nested(message((2, 7), (2, classes)), 3, 1)
-    variables = (message((1, b"x")), message((1, b"out"), (2, sizes)))
+    """What Paddle 2 writes of a network, from its first operator to its last."""
+    sizes = [nested(message((2, 7), (2, size)), 3, 1) for size in (3, classes)]
+    variables = (
+        message((1, name), (2, size)) for name, size in zip((b"x", b"out"), sizes, strict=True)
+    )
+    feed = message((3, b"feed"), (2, message((1, b"Out"), (2, b"x"))))
     fetch = message((3, b"fetch"), (1, message((1, b"X"), (2, b"out"))))
     block = message(
-        *((3, variable) for variable in variables), (4, message((3, b"relu"))), (4, fetch)
-    )
+        *((3, variable) for variable in variables), (4, feed), (4, message((3, b"relu"))),
+        (4, fetch),
+    )  # fmt: skip
     return message((1, block))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ppocr_contract.models import PROGRAM_FILES, ModelError
 
-from . import protobuf
+from . import paddle_program, protobuf
 
 
 def classes(program: Path) -> int | None:
@@ -33,20 +33,8 @@ def _of_onnx(content: bytes) -> list[int]:
 
 
 def _of_paddle_2(content: bytes) -> list[int]:
-    """Sizes of what the fetch operator takes: ProgramDesc.blocks, of which the first one runs."""
-    block = next(protobuf.messages(memoryview(content), 1))
-    fetched = next(
-        bytes(next(protobuf.messages(operator, 1, 2)))
-        for operator in protobuf.messages(block, 4)
-        if bytes(next(protobuf.messages(operator, 3))) == b"fetch"
-    )
-    # VarDesc.type.lod_tensor.tensor.dims
-    return next(
-        protobuf.numbers(tensor, 2)
-        for variable in protobuf.messages(block, 3)
-        if bytes(next(protobuf.messages(variable, 1))) == fetched
-        for tensor in protobuf.messages(variable, 2, 3, 1)
-    )
+    """Sizes of what the program gives first."""
+    return list(paddle_program.ends(content)[1][0].shape)
 
 
 def _of_paddle_3(content: bytes) -> list[int]:

@@ -1,4 +1,4 @@
-"""Reads the fields of protocol buffer messages without the protobuf package.
+"""Reads and writes the fields of protocol buffer messages without the protobuf package.
 
 Models are such messages: https://protobuf.dev/programming-guides/encoding/
 """
@@ -74,3 +74,19 @@ def numbers(data: memoryview, field: int) -> list[int]:
     """The signed whole numbers of a repeated field that is not packed."""
     found = (content for number, content in fields(data) if number == field)
     return [n - (1 << 64) if n >> 63 else n for n in found if isinstance(n, int)]
+
+
+def _written_varint(number: int) -> bytes:
+    number &= (1 << 64) - 1  # negative ones take all ten bytes
+    written = bytearray()
+    while number >= 0x80:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def field(number: int, content: int | bytes) -> bytes:
+    """One field as it is written: a whole number, or bytes of a text or a message."""
+    if isinstance(content, int):
+        return _written_varint(number << 3 | _VARINT) + _written_varint(content)
+    return _written_varint(number << 3 | _BYTES) + _written_varint(len(content)) + content

@@ -10,6 +10,7 @@ from paddlehub.commands.serving import ServingCommand
 from paddlehub.serving import app_compat
 from werkzeug.exceptions import BadRequest, HTTPException
 
+from ppocr_contract import pdserving
 from ppocr_contract.config import ServingConfig
 
 from ..hubmodule import OcrModule
@@ -41,6 +42,20 @@ def _check_body() -> None:
         raise BadRequest("unknown key self: only images, pdfs and options are accepted")
 
 
+def _predict_for_pdserving() -> dict[str, object]:
+    """Answer a request of deploy/pdserving as PaddleHub answers one for the module.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    try:
+        picture = pdserving.picture(request.get_json())
+    except pdserving.RequestFault as error:
+        raise BadRequest(str(error)) from error
+    module = app_compat.v2_module_info.get_module_info(pdserving.MODULE)
+    return dict(app_compat.predict_v2(module, {"images": [picture]}))
+
+
 def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     """Load the configured modules and make PaddleHub's app around them.
 
@@ -52,5 +67,6 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     app = app_compat.create_app(init_flag=False, configs=command.modules_info)
     app.before_request(_check_body)
     app.register_error_handler(HTTPException, _as_contract)
+    app.add_url_rule(pdserving.PATH, view_func=_predict_for_pdserving, methods=["POST"])
     loaded = [info["module"] for info in command.modules_info.values()]
     return app, [module for module in loaded if isinstance(module, OcrModule)]

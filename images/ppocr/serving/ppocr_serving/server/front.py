@@ -14,6 +14,7 @@ import ssl
 
 from tornado import web
 
+from ppocr_contract import pdserving
 from ppocr_contract.config import ServingConfig
 from ppocr_contract.settings import Settings, SettingsError
 
@@ -22,6 +23,7 @@ from . import handlers
 from .gpu_watch import GpuWatch
 from .listener import Listener
 from .predict import Predict
+from .prediction import Prediction
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Front:
 
     def _application(self) -> web.Application:
         shared = {"service": self._service}
+        others = [(pdserving.PATH, Prediction, shared)] if self._settings.pdserving else []
         return web.Application(
             [
                 ("/livez", handlers.Live, shared),
@@ -55,6 +58,7 @@ class Front:
                 ("/metrics", handlers.MetricsPage, shared),
                 ("/", handlers.Page, shared),
                 (_MODULE_PATH, Predict, shared),
+                *others,
             ],
             default_handler_class=handlers.Unknown,
             default_handler_args=shared,

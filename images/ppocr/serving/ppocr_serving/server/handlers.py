@@ -178,9 +178,11 @@ class Handler(web.RequestHandler):
             return
         self.service.metrics.errors.labels(kind).inc()
         self.fields |= {"error": kind, "reason": capped(message, 2 * ECHO)}
-        self.send_json(
-            self.client_status(code), failure(message, _CONTRACT_STATUS.get(code, "101"))
-        )
+        self.send_json(self.client_status(code), self.failure(message, code))
+
+    def failure(self, message: str, code: int) -> dict[str, Any]:
+        """What is answered for an error with this HTTP status."""
+        return failure(message, _CONTRACT_STATUS.get(code, "101"))
 
     def client_status(self, code: int) -> int:
         """The HTTP status the client gets."""
@@ -191,7 +193,7 @@ class Handler(web.RequestHandler):
         self.set_header("X-Request-Id", self.request_id)
         self.fields["error"] = "internal" if status_code >= 500 else "http"
         self.service.metrics.errors.labels(self.fields["error"]).inc()
-        self.send_json(status_code, failure(HTTPStatus(status_code).phrase))
+        self.send_json(status_code, self.failure(HTTPStatus(status_code).phrase, status_code))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, web.HTTPError | httputil.HTTPInputError):

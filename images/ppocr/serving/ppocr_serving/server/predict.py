@@ -43,9 +43,14 @@ def _is_json(content_type: str) -> bool:
 
 
 class Predict(Handler):
-    """A request for a module."""
+    """A request for a module.
+
+    Attributes:
+        any_type: Content-Type is not looked at.
+    """
 
     methods = ("POST",)
+    any_type = False
 
     def initialize(self, service: Service) -> None:
         super().initialize(service)
@@ -62,7 +67,7 @@ class Predict(Handler):
 
     def _judge_type(self) -> Refusal | None:
         headers = self.request.headers
-        if not _is_json(headers.get("Content-Type", "")):
+        if not (self.any_type or _is_json(headers.get("Content-Type", ""))):
             return 415, "Content-Type must be application/json", "request"
         try:
             if packed(headers.get("Content-Encoding", "")):
@@ -111,8 +116,17 @@ class Predict(Handler):
         self._held = 0
         self._parts = []
 
+    @property
+    def module(self) -> str:
+        """The module's name, as the client has it."""
+        return self.path_args[0] if self.path_args else ""
+
+    @property
+    def target(self) -> str:
+        """The path a worker is asked for."""
+        return f"/predict/{self.module}"
+
     async def answer(self) -> None:
-        module = self.path_args[0]
         try:
             if self._unpacker is not None:
                 self._unpacker.end()
@@ -120,14 +134,12 @@ class Predict(Handler):
             self.refuse(400, str(error), "request")
             return
         headers = {"Content-Type": "application/json", "X-Request-Id": self.request_id}
-        self.fields |= {"module": module, "bytes": self._held}
+        self.fields |= {"module": self.module, "bytes": self._held}
         try:
             # The body is counted for as long as a worker may need it.
             release = functools.partial(self.service.release, self._held)
             self._held = 0
-            self._answering = self.service.upstream.ask(
-                f"/predict/{module}", self._parts, headers, release
-            )
+            self._answering = self.service.upstream.ask(self.target, self._parts, headers, release)
             self._parts = []
             answer = await self._answering
         except asyncio.CancelledError:
@@ -148,7 +160,11 @@ class Predict(Handler):
         self._note(answer)
         if answer.code == 503:
             self.set_header("Retry-After", "1")
-        self.send(answer.code, answer.body, answer.content_type)
+        self.send(answer.code, self.body_of(answer), answer.content_type)
+
+    def body_of(self, answer: Answer) -> bytes:
+        """What the client gets of a worker's answer."""
+        return answer.body
 
     def client_status(self, code: int) -> int:
         stock = self.service.settings.stock_status and code not in _ALWAYS_TRUE
@@ -157,8 +173,7 @@ class Predict(Handler):
     @property
     def _label(self) -> str:
         """The module in metrics: only those served, since the path is the client's to choose."""
-        module = self.path_args[0] if self.path_args else ""
-        return module if module in self.service.modules else "unknown"
+        return self.module if self.module in self.service.modules else "unknown"
 
     def _note(self, answer: Answer) -> None:
         report = answer.report
