@@ -21,7 +21,7 @@ from .. import version as project_version
 from ..errors import Refused
 from ..files import file_sha256
 from ..tarfiles import without_owner_and_time
-from . import hub_modules, image_name, model_files, models
+from . import correction, hub_modules, image_name, model_files, models
 
 #: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
@@ -61,6 +61,9 @@ class ImageSettings:
             module replaces it.
         extra_requirements: pip requirements for them, in addition to their requirements.txt.
         ca_bundle: trusted while building; not part of the content.
+        text_correction: whether a service has that module.
+        language_model: for it; empty for Debian's.
+        apt_mirror: where that is fetched; not part of the content.
     """
 
     recipe: str = "ppocr"
@@ -74,6 +77,9 @@ class ImageSettings:
     extra_modules: tuple[str, ...] = ()
     extra_requirements: tuple[str, ...] = ()
     ca_bundle: str = ""
+    text_correction: bool = False
+    language_model: str = ""
+    apt_mirror: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
@@ -97,6 +103,7 @@ class ImageSettings:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
+        correction.check(self.language_model)
         sources = models.resolve(self.models, self.use_space_char)
         programs = {stage: model_files.program_of(source) for stage, source in sources.items()}
         models.check_engines(programs, self.engines)
@@ -165,6 +172,8 @@ def content_hash(settings: ImageSettings) -> str:
         "modules": {name: _tree(folder) for name, folder in modules.items()},
         "models": models.fingerprint(settings.sources()),
     }
+    if settings.text_correction:
+        parts["text_correction"] = correction.fingerprint(settings.language_model)
     return _digest(parts)
 
 
@@ -208,6 +217,10 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
     for name, folder in hub_modules.all_modules(settings.extra_modules).items():
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
+    if settings.text_correction:
+        correction.lay_out(settings.language_model, target / "models", cache, settings.apt_mirror)
+        with (target / "requirements.lock").open("ab") as lock:
+            lock.write(correction.LOCK.read_bytes())
     programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
     models.check_engines(programs, settings.engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from ppocr_contract.config import ServingConfig
 
-from ..hubmodule import OcrModule
+from ..served_module import ServedModule
 
 
 def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
@@ -41,7 +41,7 @@ def _check_body() -> None:
         raise BadRequest("unknown key self: only images, pdfs and options are accepted")
 
 
-def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
+def create(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     """Load the configured modules and make PaddleHub's app around them.
 
     Returns the app and those of its modules that are ours.
@@ -53,4 +53,4 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     app.before_request(_check_body)
     app.register_error_handler(HTTPException, _as_contract)
     loaded = [info["module"] for info in command.modules_info.values()]
-    return app, [module for module in loaded if isinstance(module, OcrModule)]
+    return app, [module for module in loaded if isinstance(module, ServedModule)]
