@@ -118,7 +118,7 @@ class Fields:
     body_limit: int = 64
     images_limit: int = 32
     texts_limit: int = 256
-    characters_limit: int = 10000
+    characters_limit: int = 4000
     pixels_limit: int = 50
     pdf_pages_limit: int = 20
     pdf_dpi: int = 200

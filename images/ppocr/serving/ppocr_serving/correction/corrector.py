@@ -20,6 +20,8 @@ _REMEDY = "name text_correction in hubserving_modules and build the image again"
 _RUN = re.compile("[\u4e00-\u9fff]{2,100}")
 #: Between the parts of a foreign name, which is written with characters for their sound.
 _OF_A_NAME = "·"
+#: Characters to either side that a correction is judged by: words of a trigram, and some more.
+_NEAR = 12
 #: A text with one error that is sure has others more likely than a text without: the part of the
 #: gain that is asked of them.
 _OTHERS = 0.25
@@ -107,15 +109,22 @@ class Corrector:
         ]
         return [
             Finding(
-                place + index,
-                text[index],
-                likeliest.text[index],
-                likeliest.score
-                - lattice.best(self._model, text, [*taken[:index], {}, *taken[index + 1 :]]).score,
+                place + index, text[index], likeliest.text[index], self._gain(text, taken, index)
             )
             for index, correction in enumerate(taken)
             if correction
         ]
+
+    def _gain(self, text: str, taken: Sequence[Candidates], index: int) -> float:
+        """How much likelier a text is with one of the corrections taken than without it."""
+        near = slice(max(index - _NEAR, 0), index + _NEAR + 1)
+        before = min(index, _NEAR)
+        with_it = list(taken[near])
+        without = [*with_it[:before], {}, *with_it[before + 1 :]]
+        return (
+            lattice.best(self._model, text[near], with_it).score
+            - lattice.best(self._model, text[near], without).score
+        )
 
 
 def check(folder: Path = FOLDER) -> None:
