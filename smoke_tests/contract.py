@@ -108,7 +108,13 @@ def check_system_lines(lines: Any, words: bool = False, corrected: bool = False)
     """
     if not isinstance(lines, list):
         return ["the result of a picture is not a list"]
-    keys = ("text", "confidence", "text_region", *["words"] * words, *["text_correction"] * corrected)
+    keys = (
+        "text",
+        "confidence",
+        "text_region",
+        *["words"] * words,
+        *["text_correction"] * corrected,
+    )
     problems: Problems = []
     for number, line in enumerate(lines, 1):
         what = f"line {number}"

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-
-from ppocr_contract.models import ModelError
 from ppocr_serving.correction import corrector, lattice
 from ppocr_serving.correction.candidates import Alike
+
+from ppocr_contract.models import ModelError
 
 #: Logarithms of the probabilities of words, whatever stands before them.
 WORDS = {"为什么": -2.0, "你": -2.0, "不": -2.0, "回家": -3.0, "口": -5.0, "家": -4.0, "公": -5.0}

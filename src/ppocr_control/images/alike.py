@@ -1,4 +1,4 @@
-"""Which Chinese characters sound or look alike: the table that text_correction takes candidates from.
+"""Which Chinese characters sound or look alike: where text_correction has its candidates from.
 
 Made from the readings, four-corner codes and strokes of the package char-similar (MIT).
 """

@@ -219,8 +219,8 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
     if settings.text_correction:
         correction.lay_out(settings.language_model, target / "models", cache, settings.apt_mirror)
-        with (target / "requirements.lock").open("ab") as lock:
-            lock.write(correction.LOCK.read_bytes())
+        with (target / "requirements.lock").open("ab") as packages:
+            packages.write(correction.LOCK.read_bytes())
     programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
     models.check_engines(programs, settings.engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.

@@ -1,7 +1,8 @@
-"""What text_correction needs in an image: a language model, and a table of characters that are alike.
+"""What text_correction needs in an image: a language model, and a table of alike characters.
 
-The language model is that of Debian's input methods (libime, LGPL-2.1+): words of simplified Chinese,
-two million pairs and 0.6 million triples of them. Neither is fetched where no service has the module.
+The language model is that of Debian's input methods (libime, LGPL-2.1+): words of simplified
+Chinese, two million pairs and 0.6 million triples of them. Neither is fetched where no service has
+the module.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _download(mirror: str, target: Path) -> None:
     if not shutil.which("mmdebstrap"):
         raise Error(f"mmdebstrap is needed to fetch {_PACKAGE}: apt-get install mmdebstrap")
     with tempfile.TemporaryDirectory(prefix="ppocr-package.", dir=target.parent) as name:
-        hook = f'cd {name} && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --quiet download {_PACKAGE}'
+        hook = f"cd {name} && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --quiet download {_PACKAGE}"
         command = [
             "mmdebstrap", "--quiet", "--variant=custom", "--format=null",
             "--aptopt=APT::Sandbox::User \"root\"", f"--customize-hook={hook}", _SUITE, "/dev/null",

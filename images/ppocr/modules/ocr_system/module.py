@@ -27,10 +27,10 @@ class OCRSystem(OcrModule):
     def pipeline(self):
         return runtime.system(self.params, self.options)
 
-    def respond(self, report, **given):
+    def respond(self, report, given):
         if self.params.text_correction:
             require()
-        return super().respond(report, **given)
+        return super().respond(report, given)
 
     def predict(self, images):
         """Per image a list of {"text", "confidence", "text_region"}, in reading order.

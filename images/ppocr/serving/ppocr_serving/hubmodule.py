@@ -12,7 +12,7 @@ import json
 import logging
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,12 +131,13 @@ class OcrModule(ServedModule):
         """Answer a request; modules of operators pass ``images`` by their place."""
         return super().answer(images=images, options=options, **given)
 
-    def respond(self, report: Report, images: Any = None, pdfs: Any = None) -> list[Any]:
+    def respond(self, report: Report, given: Mapping[str, Any]) -> list[Any]:
         """Answer a request's ``images`` (base64 strings), then the pages of its ``pdfs``.
 
         Raises:
             RequestError: no images or too many, or bad base64.
         """
+        images, pdfs = given.get("images"), given.get("pdfs")
         until = self.room.patience()
         # May take the time of several pages, however small its pictures are.
         report.large = "det_limit_pixels" in report.options

@@ -1,8 +1,9 @@
-"""What all our PaddleHub modules have in common: a request's report, and faults that are noted in it."""
+"""What all our PaddleHub modules have in common: options and faults, noted of each request."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from paddlehub.module.module import RunModule
@@ -20,7 +21,6 @@ class ServedModule(RunModule):
 
     Attributes:
         limits: the service's settings.
-        device: where the module runs; its models are loaded if need be.
     """
 
     # PaddleHub's own puts every call of a method in Paddle's static graph mode, one switch for the
@@ -31,18 +31,22 @@ class ServedModule(RunModule):
     request_options: tuple[str, ...] = ()
     #: What a request may hold besides ``options``.
     request_keys: tuple[str, ...] = ()
-    device: str
 
     def __init__(self) -> None:
         super().__init__()
         self.limits = Settings.from_environment()
 
+    @property
+    def device(self) -> str:
+        """Where the module runs; loads its models if need be."""
+        raise NotImplementedError
+
     def warm_up(self) -> None:
         """Load the models and run them once."""
         raise NotImplementedError
 
-    def respond(self, report: Report, **given: Any) -> list[Any]:
-        """Answer what a request has under :attr:`request_keys`.
+    def respond(self, report: Report, given: Mapping[str, Any]) -> list[Any]:
+        """Answer a request, by what it has under :attr:`request_keys`.
 
         Raises:
             RequestError: it is not what it should be.
@@ -66,7 +70,7 @@ class ServedModule(RunModule):
                     )
                 if options is not None:
                     report.options = request_options.read(options, self.request_options)
-                return self.respond(report, **given)
+                return self.respond(report, given)
             except Exception as error:
                 report.problem = error
                 if not isinstance(error, RequestError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from .correction.corrector import Corrector, check
@@ -30,7 +31,6 @@ class TextModule(ServedModule):
     """
 
     request_keys = ("texts",)
-    device = CPU
 
     def __init__(self, **unused: Any) -> None:
         super().__init__()
@@ -38,6 +38,11 @@ class TextModule(ServedModule):
         self._params = self.read_params()
         engine = EngineOptions(threads=inferences(available_cpus(), self.limits.workers))
         self._threads = threads(engine)
+
+    @property
+    def device(self) -> str:
+        """Where the module runs, whatever the others run on."""
+        return CPU
 
     def read_params(self) -> Any:
         """The module's parameters."""
@@ -47,13 +52,13 @@ class TextModule(ServedModule):
         """The loaded language model."""
         return corrector()
 
-    def respond(self, report: Report, texts: Any = None) -> list[Any]:
+    def respond(self, report: Report, given: Mapping[str, Any]) -> list[Any]:
         """Findings of each text, in the texts' order.
 
         Raises:
             RequestError: no texts, too many, or too long ones.
         """
-        asked = self._checked(texts)
+        asked = self._checked(given.get("texts"))
         gain = report.options.get("text_correction_gain", self._params.text_correction_gain)
         report.large = len(asked) > 1
         report.lines = len(asked)
@@ -94,4 +99,6 @@ def debug(module: type[TextModule]) -> None:
     """Run the module on texts from the command line, as the guide recommends before serving."""
     parser = argparse.ArgumentParser(description=module.__doc__)
     parser.add_argument("texts", nargs="+")
-    print(json.dumps(module().answer(texts=parser.parse_args().texts), ensure_ascii=False, indent=4))
+    print(
+        json.dumps(module().answer(texts=parser.parse_args().texts), ensure_ascii=False, indent=4)
+    )

@@ -94,9 +94,7 @@ class Corrector:
             return []
         return [finding for finding in found if finding.gain >= gain * _OTHERS]
 
-    def _of_run(
-        self, text: str, place: int, choices: Sequence[Candidates] | None
-    ) -> list[Finding]:
+    def _of_run(self, text: str, place: int, choices: Sequence[Candidates] | None) -> list[Finding]:
         """Candidates for findings in Chinese characters that begin at a place of the text."""
         if choices is None:
             candidates = [self._alike.of(character) for character in text]

@@ -1,4 +1,4 @@
-"""How likely words follow each other in Chinese: a trigram model of KenLM, as input methods have it."""
+"""How likely words follow each other in Chinese: a trigram model, as input methods have it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LanguageModel:
         return state
 
     def follow(self, state: Any, word: str) -> tuple[float, Any]:
-        """The logarithm, to the base of ten, of a word's probability there; and the state after it."""
+        """The logarithm (base ten) of a word's probability there, and the state after it."""
         after = self._new_state()
         return self._model.BaseScore(state, word, after), after
 

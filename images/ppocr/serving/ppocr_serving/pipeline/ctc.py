@@ -46,8 +46,8 @@ def second_choices(
 
     Returns:
         For each character its :data:`CHOICES` likeliest other classes, without the blank, each with
-        the logarithm, to the base of ten, of its probability beside that of the class that was read;
-        of the step where that is surest.
+        the logarithm, to the base of ten, of its probability beside that of the class that was
+        read; of the step where that is surest.
     """
     best = line.argmax(axis=1)
     found = []
