@@ -40,8 +40,8 @@ PUBLISHED_F1 = 0.31
 MOST_FALSE = 5
 DEFAULT = CorrectionParams().text_correction_gain
 GAINS = (0.5, 1.0, 2.0, 3.0, DEFAULT, 6.0)
-#: Drawn small, then blurred: lines that PP-OCRv4-mobile misreads.
-MISREAD = (
+#: Drawn small, then blurred, so that some are misread.
+DRAWN = (
     "请大家在星期一上午按时参加会议",
     "为什么你不回家",
     "我国经济保持平稳健康发展",
@@ -159,7 +159,7 @@ def put_right(text: str, findings: list[list[dict[str, str]]]) -> str:
 def scores(pairs: Sequence[tuple[str, str]], read: Sequence[str]) -> tuple[float, float, float]:
     """Precision, recall and F1 of sentences, as pycorrector counts them.
 
-    A wrong sentence counts as found if it is put right whole, a right one as false if it is changed.
+    A wrong sentence counts as found if it is put right whole, a right one as false if changed.
     """
     changed = sum(text == right != now for (text, right), now in zip(pairs, read, strict=True))
     wrong = [(right, now) for (text, right), now in zip(pairs, read, strict=True) if text != right]
@@ -208,12 +208,12 @@ def drawn(text: str, font: Path) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def misread(service: Service, font: Path) -> list[tuple[str, str, str]]:
-    """Of each line that is misread: what was drawn, what was read, and that put right."""
+def of_pictures(service: Service, font: Path) -> list[tuple[str, str, str]]:
+    """Of each line: what was drawn, what was read, and that put right."""
     options = {"text_correction": True}
-    body = {"images": [drawn(text, font) for text in MISREAD], "options": options}
+    body = {"images": [drawn(text, font) for text in DRAWN], "options": options}
     found = []
-    for text, lines in zip(MISREAD, service.ask("ocr_system", body), strict=True):
+    for text, lines in zip(DRAWN, service.ask("ocr_system", body), strict=True):
         read = "".join(line["text"] for line in lines)
         right = "".join(put_right(line["text"], line["text_correction"]) for line in lines)
         found.append((text, read, right))
@@ -234,7 +234,7 @@ def main() -> int:
     print(f"{len(pairs)} sentences of SIGHAN-2015, {len(right)} right lines of a newspaper")
     false = table(service, pairs, right)
     print(f"pycorrector's own table has F1 {PUBLISHED_F1} for its language model")
-    for text, read, now in misread(service, args.font or find_font(CHINESE_FONTS)):
+    for text, read, now in of_pictures(service, args.font or find_font(CHINESE_FONTS)):
         print(f"| {text} | {read} | {now} | {'right' if now == text else ''} |")
     return int(false > MOST_FALSE * len(right) / 1000)
 
