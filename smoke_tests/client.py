@@ -60,10 +60,17 @@ class Client:
         Raises Unreachable when no HTTP answer comes within the timeout.
         """
         images = [base64.b64encode(data).decode("ascii") for data in pictures]
+        return self._post(module, {"images": images})
+
+    def correct(self, texts: list[str]) -> Answer:
+        """POST texts to the module text_correction; raises as :meth:`predict` does."""
+        return self._post("text_correction", {"texts": texts})
+
+    def _post(self, module: str, body: dict[str, Any]) -> Answer:
         return self._request(
             "POST",
             f"{self._settings.base_url}/predict/{module}",
-            data=json.dumps({"images": images}),
+            data=json.dumps(body),
             headers={"Content-Type": "application/json"},
         )
 

@@ -58,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         served = chosen if "ocr_det" in settings.modules else []
         _ask(metafunc, "det_sample", served)
     if "extra_module" in metafunc.fixturenames:
-        known = {settings.module, "ocr_det", "ocr_rec", "ocr_cls"}
+        known = {settings.module, "ocr_det", "ocr_rec", "ocr_cls", "text_correction"}
         extra = [name for name in settings.modules if name not in known]
         metafunc.parametrize("extra_module", extra)
 

@@ -98,16 +98,23 @@ def _check_words(what: str, words: Any) -> Problems:
     return problems
 
 
-def check_system_lines(lines: Any, words: bool = False) -> Problems:
+def check_system_lines(lines: Any, words: bool = False, corrected: bool = False) -> Problems:
     """Return what is wrong with the form of ocr_system's lines of one picture.
 
     Args:
         lines: the result of the picture.
         words: whether return_word_box is set, by the request or for all.
+        corrected: whether text_correction is.
     """
     if not isinstance(lines, list):
         return ["the result of a picture is not a list"]
-    keys = ("text", "confidence", "text_region", *(["words"] * words))
+    keys = (
+        "text",
+        "confidence",
+        "text_region",
+        *["words"] * words,
+        *["text_correction"] * corrected,
+    )
     problems: Problems = []
     for number, line in enumerate(lines, 1):
         what = f"line {number}"
@@ -121,6 +128,20 @@ def check_system_lines(lines: Any, words: bool = False) -> Problems:
                 wrong += _check_words(what, line["words"])
         problems += wrong
     return problems
+
+
+def check_findings(findings: Any, expected: Sequence[tuple[str, str, int]]) -> Problems:
+    """Return how the findings in a text differ from what is expected.
+
+    Args:
+        findings: what text_correction answers for a text.
+        expected: of each finding what is wrong, what was meant, and the index of the first.
+    """
+    wanted = [
+        [{"err": wrong}, {"fix": right}, {"startIdx": str(at)}, {"endIdx": str(at + len(wrong))}]
+        for wrong, right, at in expected
+    ]
+    return [] if findings == wanted else [f"findings {findings!r} instead of {wanted!r}"]
 
 
 def check_det_boxes(boxes: Any) -> Problems:

@@ -109,6 +109,11 @@ class Settings:
     header: dict[str, str] = field(default_factory=dict)
 
     @property
+    def corrected(self) -> bool:
+        """Whether lines are answered with what is likely wrong in them."""
+        return self.params.get("text_correction") is True
+
+    @property
     def words(self) -> bool:
         """Whether lines are answered with their words."""
         return self.params.get("return_word_box") is True

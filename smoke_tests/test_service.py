@@ -42,7 +42,9 @@ def test_picture_is_read(
     if row.ok and len(answer.body["results"]) != 1:
         row.problems.append(f"{len(answer.body['results'])} results for one picture")
     if row.ok:
-        row.problems += contract.check_system_lines(answer.body["results"][0], settings.words)
+        row.problems += contract.check_system_lines(
+            answer.body["results"][0], settings.words, settings.corrected
+        )
     if row.ok:
         row.lines = answer.body["results"][0]
         row.recognised = tuple(line["text"] for line in row.lines)
@@ -111,6 +113,21 @@ def test_directions_are_told(run: Run, client: Client, samples: list[Sample]) ->
             wanted = [tag[4:] for tag in sample.tags if tag.startswith("cls-")]
             if wanted and item["angle"] not in wanted:
                 check.problems.append(f"{sample.name}: angle {item['angle']}, not {wanted[0]}")
+    _verdict(check)
+
+
+@pytest.mark.needs_module("text_correction")
+def test_wrong_characters_are_found(run: Run, client: Client) -> None:
+    """text_correction finds both errors of the guide's sentence, and none where there is none."""
+    check = Check("text_correction finds what is wrong in a text")
+    answer = client.correct(["为什公你不口家", "为什么你不回家"])
+    run.checks.append(check)
+    check.elapsed_ms = answer.elapsed_ms
+    check.problems += contract.check_status(answer)
+    if not check.problems:
+        wrong, right = answer.body["results"]
+        check.problems += contract.check_findings(wrong, [("公", "么", 2), ("口", "回", 5)])
+        check.problems += contract.check_findings(right, [])
     _verdict(check)
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 #: What ``init_args`` of our modules may hold.
 INIT_ARGS = {"version": str, "use_gpu": bool, "enable_mkldnn": bool, "engine": str}
-OUR_MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
+OCR_MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
+#: Takes texts, and is served only where it is asked for.
+TEXT_MODULE = "text_correction"
+OUR_MODULES = (*OCR_MODULES, TEXT_MODULE)
 ENGINES = ("openvino", "paddle")
 _TOP_LEVEL = {"modules_info", "port", "use_multiprocess", "workers"}
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|#[^\n]*')

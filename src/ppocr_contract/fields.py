@@ -19,6 +19,8 @@ LEAST = {
     "memory_ceiling": 0,
     "body_limit": 1,
     "images_limit": 1,
+    "texts_limit": 1,
+    "characters_limit": 1,
     "pixels_limit": 1,
     "pdf_pages_limit": 0,
     "pdf_dpi": 1,
@@ -73,6 +75,9 @@ class Fields:
         body_limit: Size of a request's body in MB, both as sent and decompressed; larger requests
             get 413. At least 1.
         images_limit: Images in one request; requests with more get 413.
+        texts_limit: Texts in one request to the module text_correction; requests with more get 413.
+        characters_limit: Characters in all texts of one request to text_correction; requests with
+            more get 413.
         pixels_limit: Size of one image or PDF page in millions of pixels, checked before it is
             decoded or drawn. A larger one is not read; the request gets 413 if nothing else in it
             can be read. From 1 to 10000.
@@ -115,6 +120,8 @@ class Fields:
     memory_ceiling: int = 1500
     body_limit: int = 64
     images_limit: int = 32
+    texts_limit: int = 256
+    characters_limit: int = 4000
     pixels_limit: int = 50
     pdf_pages_limit: int = 20
     pdf_dpi: int = 200

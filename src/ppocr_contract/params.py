@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .config import TEXT_MODULE
 from .models import DICTIONARY_FILE, MODELS_ROOT, VALUES_FILE, recognizer_place
 
 PARAMS_FILE = Path("/etc/ppocr/params.json")
@@ -81,7 +82,14 @@ class RecParams(_EngineParams):
 
 
 @dataclasses.dataclass(frozen=True)
-class SystemParams(DetParams, ClsParams, RecParams):
+class CorrectionParams:
+    """Findings of likely wrong characters."""
+
+    text_correction_gain: float = 4.5  # powers of ten by which a correction has to be likelier
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemParams(DetParams, ClsParams, RecParams, CorrectionParams):
     """Detection, direction and recognition in a row."""
 
     use_angle_cls: bool = True
@@ -90,6 +98,7 @@ class SystemParams(DetParams, ClsParams, RecParams):
         False  # read pages that lie on their side, or on their head
     )
     return_word_box: bool = False  # words of each line, with their places
+    text_correction: bool = False  # likely wrong characters of each line, with what was meant
 
     @property
     def det(self) -> DetParams:
@@ -105,6 +114,7 @@ BY_MODULE: dict[str, type] = {
     "ocr_cls": ClsParams,
     "ocr_rec": RecParams,
     "ocr_system": SystemParams,
+    TEXT_MODULE: CorrectionParams,
 }
 _CHOICES = {
     "det_algorithm": ("DB",),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from role_code import ROOT
 
+from ppocr_contract.config import OUR_MODULES
 from ppocr_control.commands import image_context
 from ppocr_control.images import build, context
 
@@ -90,7 +91,7 @@ def test_a_changed_copy_of_ocr_system_takes_its_place(modules_of, tmp_path):
     (mine / "params.py").write_text("# mine\n" + (mine / "params.py").read_text())
     (mine / "extra.txt").write_text("mine")
     found = modules_of(str(mine))
-    assert set(found) == {"ocr_det", "ocr_cls", "ocr_rec", "ocr_system"}
+    assert set(found) == set(OUR_MODULES)
     assert (found["ocr_system"] / "params.py").read_text().startswith("# mine")
     assert (found["ocr_system"] / "extra.txt").exists()
     settings = dataclasses.replace(DEFAULT, extra_modules=(str(mine),))

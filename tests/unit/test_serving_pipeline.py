@@ -1,8 +1,9 @@
 """The pipeline's own arithmetic: the order lines are read in, and how they are put in batches."""
 
 import numpy as np
+import pytest
 from ppocr_serving.pipeline.batches import aspect, by_width, resize_and_pad
-from ppocr_serving.pipeline.ctc import best_characters
+from ppocr_serving.pipeline.ctc import best_characters, second_choices
 from ppocr_serving.pipeline.order import reading_order
 
 
@@ -75,3 +76,15 @@ def test_logits_give_the_probabilities_of_the_softmax_where_there_is_a_character
 def test_a_line_without_characters_is_no_error():
     best, sure = best_characters(np.eye(3, dtype=np.float32)[None, [0, 0]], logits=True)
     assert not best.any() and not sure.any()
+
+
+def test_second_choices_are_those_of_the_surest_step_of_a_character():
+    steps = np.full((4, 9), 0.001, np.float32)
+    steps[0, 3], steps[0, 4] = 0.5, 0.4
+    steps[1, 3], steps[1, 5], steps[1, 0] = 0.9, 0.09, 0.5
+    steps[2, 0] = 0.9
+    steps[3, 6], steps[3, 3] = 0.8, 0.08
+    for line, logits in ((steps, False), (np.log(steps), True)):
+        first, last = second_choices(line, np.array([0, 3]), logits)
+        assert dict(first)[5] == pytest.approx(-1, abs=1e-3) and 0 not in dict(first)
+        assert dict(last)[3] == pytest.approx(-1, abs=1e-3) and 6 not in dict(last)

@@ -21,7 +21,7 @@ from .. import version as project_version
 from ..errors import Refused
 from ..files import file_sha256
 from ..tarfiles import without_owner_and_time
-from . import hub_modules, image_name, model_files, models
+from . import correction, hub_modules, image_name, model_files, models
 
 #: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
@@ -61,6 +61,9 @@ class ImageSettings:
             module replaces it.
         extra_requirements: pip requirements for them, in addition to their requirements.txt.
         ca_bundle: trusted while building; not part of the content.
+        text_correction: whether a service has that module.
+        language_model: for it; empty for Debian's.
+        apt_mirror: where that is fetched; not part of the content.
     """
 
     recipe: str = "ppocr"
@@ -75,6 +78,9 @@ class ImageSettings:
     extra_modules: tuple[str, ...] = ()
     extra_requirements: tuple[str, ...] = ()
     ca_bundle: str = ""
+    text_correction: bool = False
+    language_model: str = ""
+    apt_mirror: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageSettings:
@@ -98,6 +104,7 @@ class ImageSettings:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
+        correction.check(self.language_model)
         sources = models.resolve(self.models, self.recognizers, self.use_space_char)
         programs = {place: model_files.program_of(source) for place, source in sources.items()}
         models.check_engines(programs, sources, self.engines)
@@ -166,6 +173,8 @@ def content_hash(settings: ImageSettings) -> str:
         "modules": {name: _tree(folder) for name, folder in modules.items()},
         "models": models.fingerprint(settings.sources()),
     }
+    if settings.text_correction:
+        parts["text_correction"] = correction.fingerprint(settings.language_model)
     return _digest(parts)
 
 
@@ -209,6 +218,10 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     shutil.copytree(CONTRACT, target / "serving" / CONTRACT.name, ignore=_IGNORED)
     for name, folder in hub_modules.all_modules(settings.extra_modules).items():
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
+    if settings.text_correction:
+        correction.lay_out(settings.language_model, target / "models", cache, settings.apt_mirror)
+        with (target / "requirements.lock").open("ab") as packages:
+            packages.write(correction.LOCK.read_bytes())
     sources = settings.sources()
     programs = models.programs(models.lay_out(sources, target / "models", cache))
     models.check_engines(programs, sources, settings.engines)

@@ -1,7 +1,10 @@
 """ocr_system: finds the lines of each image, turns them upright and reads them."""
 
+from itertools import chain
+
 from paddlehub.module.module import moduleinfo, serving
 from ppocr_serving import request_options, runtime
+from ppocr_serving.correction.lines import of_lines, require
 from ppocr_serving.hubmodule import OcrModule, debug, params_beside
 
 
@@ -24,14 +27,26 @@ class OCRSystem(OcrModule):
     def pipeline(self):
         return runtime.system(self.params, self.options)
 
+    def respond(self, report, given):
+        if self.params.text_correction:
+            require()
+        return super().respond(report, given)
+
     def predict(self, images):
         """Per image a list of {"text", "confidence", "text_region"}, in reading order.
 
-        With ``return_word_box`` each has its words, too: {"text", "text_region"}.
+        With ``return_word_box`` each has its words, too: {"text", "text_region"}; with
+        ``text_correction`` the findings of the module of that name.
         """
         words = self.params.return_word_box
         pages = self.pipeline()(images)
-        return [[self._answered(line, words) for line in lines] for lines in pages]
+        answers = [[self._answered(line, words) for line in lines] for lines in pages]
+        if self.params.text_correction:
+            lines = [line for page in pages for line in page]
+            found = of_lines(lines, self.params.text_correction_gain, self.threads)
+            for answer, findings in zip(chain.from_iterable(answers), found, strict=True):
+                answer["text_correction"] = findings
+        return answers
 
     @staticmethod
     def _answered(line, words):

@@ -24,6 +24,11 @@ def config_file() -> Path:
     return Path(os.environ.get("PPOCR_CONFIG", CONFIG_FILE))
 
 
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise StartError(message)
+
+
 def preflight() -> config.ServingConfig:
     """Check config.json, parameters, modules and models.
 
@@ -32,7 +37,12 @@ def preflight() -> config.ServingConfig:
     """
     try:
         serving = config.load(config_file())
-        params.operator_params()
+        if params.operator_params().get("text_correction"):
+            _require(
+                config.TEXT_MODULE in serving.modules,
+                f"hubserving_params: text_correction needs the module {config.TEXT_MODULE}: add "
+                "it to hubserving_modules, or leave the parameter out",
+            )
         models.verify_manifest()
         if serving.uses_gpu:
             require_visible_device()

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ppocr_contract.config import OUR_MODULES, load
+from ppocr_contract.config import OUR_MODULES, TEXT_MODULE, load
 from ppocr_contract.settings import Settings
 
 from .checks import config_file
@@ -48,7 +48,8 @@ def _reason(body: bytes) -> str:
 
 def _ask_module(base: str, module: str) -> None:
     picture = base64.b64encode(Path(__file__).with_name("ready.png").read_bytes()).decode()
-    body = json.dumps({"images": [picture]}).encode()
+    asked = {"texts": ["ready"]} if module == TEXT_MODULE else {"images": [picture]}
+    body = json.dumps(asked).encode()
     answer = json.loads(_request(f"{base}/predict/{module}", body))
     if answer.get("status") != "000":
         raise ValueError(f"{module} answered {answer.get('status')}: {answer.get('msg')}")

@@ -1,4 +1,4 @@
-"""What the four PaddleHub modules have in common.
+"""What the PaddleHub modules that read pictures have in common.
 
 A module (images/ppocr/modules/ocr_*/module.py) says which parameters it takes and how one image or
 one request is answered; loading, decoding and refusing what the contract does not know is here.
@@ -12,17 +12,15 @@ import json
 import logging
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from paddlehub.module.module import RunModule
 
 from ppocr_contract import models, params
 from ppocr_contract.models import ModelError, check_model
-from ppocr_contract.settings import Settings
 
 from . import request_options, runtime
 from .cpus import available_cpus
@@ -33,7 +31,8 @@ from .memory import CUT_OUT, Room, forget_room, inferences, room
 from .pdf import documents
 from .pipeline.frames import MOST
 from .pipeline.picture import Picture
-from .report import Report, RequestError, current, of_request, stage
+from .report import Report, RequestError, current, stage
+from .served_module import ServedModule
 from .threads import Threads
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def params_beside(module_file: str) -> Any:
     return read_params()
 
 
-class OcrModule(RunModule):
+class OcrModule(ServedModule):
     """Base of the OCR modules.
 
     Args:
@@ -70,14 +69,9 @@ class OcrModule(RunModule):
         ParamsError: a parameter is unknown or has a wrong value.
     """
 
-    # PaddleHub's own puts every call of a method in Paddle's static graph mode, one switch for the
-    # whole process; our models know no such mode.
-    __getattribute__ = object.__getattribute__
-
+    request_keys = ("images", "pdfs")
     #: Whether an image is a page, so that pages of PDFs can be read too.
     reads_pages = True
-    #: Names of the parameters that a request may set; see :mod:`.request_options`.
-    request_options: tuple[str, ...] = ()
 
     def __init__(
         self, use_gpu: bool = False, enable_mkldnn: bool = False, engine: str | None = None
@@ -92,7 +86,6 @@ class OcrModule(RunModule):
             for name in models.recognizers()
             if "recognizer" in self.request_options
         }
-        self.limits = Settings.from_environment()
         engine = engine or ("paddle" if use_gpu else "openvino")
         cpus = available_cpus()
         at_once = inferences(cpus, self.limits.workers, len(models.recognizers()))
@@ -123,6 +116,9 @@ class OcrModule(RunModule):
             return self._params
         return dataclasses.replace(self._params, **report.options)
 
+    def read_options(self, options: object) -> dict[str, Any]:
+        return request_options.read(options, self.request_options, self._recognizers)
+
     def load_recognizers(self) -> None:
         """Load those that requests may name, all at once: no request waits for its own."""
         if self._recognizers:
@@ -149,40 +145,21 @@ class OcrModule(RunModule):
         """
         return [[] if place is None else results[place] for place in places]
 
-    def answer(
-        self, images: Any = None, pdfs: Any = None, options: Any = None, **unknown: Any
-    ) -> list[Any]:
+    def answer(self, images: Any = None, *, options: Any = None, **given: Any) -> list[Any]:
+        """Answer a request; modules of operators pass ``images`` by their place."""
+        return super().answer(images=images, options=options, **given)
+
+    def respond(self, report: Report, given: Mapping[str, Any]) -> list[Any]:
         """Answer a request's ``images`` (base64 strings), then the pages of its ``pdfs``.
 
         Raises:
-            RequestError: no images or too many, bad base64, options that are not allowed, or a key
-                the contract does not know; among them ``paths``, with which stock modules open
-                files of the server.
+            RequestError: no images or too many, or bad base64.
         """
-        with of_request() as report:  # hub serving begins none
-            try:
-                return self._answer_all(report, images, pdfs, options, unknown)
-            except Exception as error:
-                report.problem = error
-                if not isinstance(error, RequestError):
-                    log.exception("%s failed", type(self).__name__)
-                raise
-
-    def _answer_all(
-        self, report: Report, images: Any, pdfs: Any, options: Any, unknown: dict[str, Any]
-    ) -> list[Any]:
         self.load_recognizers()  # hub serving warms nothing up
+        images, pdfs = given.get("images"), given.get("pdfs")
         until = self.room.patience()
-        if unknown:
-            names = ", ".join(sorted(name[:40] for name in unknown))
-            raise RequestError(
-                f"unknown key {names}: only images, pdfs and options are accepted", "key"
-            )
-        if options is not None:
-            allowed = self.request_options
-            report.options = request_options.read(options, allowed, self._recognizers)
-            # May take the time of several pages, however small its pictures are.
-            report.large = "det_limit_pixels" in report.options
+        # May take the time of several pages, however small its pictures are.
+        report.large = "det_limit_pixels" in report.options
         if pdfs is None:
             return self._answer(report, images, until)
         # Looked at first: a request that is wrong costs no inference.

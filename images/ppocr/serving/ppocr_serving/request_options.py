@@ -24,13 +24,16 @@ DETECTION = (
     "det_db_unclip_ratio",
 )
 RECOGNITION = ("recognizer",)
+CORRECTION = ("text_correction_gain",)
 SYSTEM = (
     *DETECTION,
     *RECOGNITION,
+    *CORRECTION,
     "use_angle_cls",
     "use_doc_orientation_classify",
     "drop_score",
     "return_word_box",
+    "text_correction",
 )
 #: Parameters that are not the same in every request.
 SET = (*SYSTEM, "det_limit_pixels")
@@ -42,6 +45,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "det_db_box_thresh": (0, 1),
     "det_db_unclip_ratio": (0.5, 2.5),
     "drop_score": (0, 1),
+    "text_correction_gain": (0, 20),
 }
 #: Whatever limits a request names, a picture is scaled to so many pixels at most: eight of stock's
 #: largest pages, the most that a strip has without options.

@@ -118,10 +118,23 @@ def system(params: SystemParams, options: EngineOptions) -> Any:
         )
 
 
+@functools.cache
+def _corrector() -> Any:
+    from .correction.corrector import Corrector
+
+    return Corrector()
+
+
+def corrector() -> Any:
+    """The :class:`~ppocr_serving.correction.corrector.Corrector` of this image."""
+    with _loading:
+        return _corrector()
+
+
 def _after_fork() -> None:
     global _loading
     _loading = threading.RLock()
-    for cached in (_threads, _begin):
+    for cached in (_threads, _begin, _corrector):
         cached.cache_clear()
 
 

@@ -18,7 +18,7 @@ from ..engines import EngineOptions, load_predictor
 from ..report import stage
 from ..threads import Threads
 from .batches import aspect, by_width, resize_and_pad, scaled_width
-from .ctc import best_characters, first_of_each
+from .ctc import best_characters, first_of_each, second_choices
 from .reading import Reading
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
@@ -90,8 +90,14 @@ class Recognizer:
             Task(line, min(width, _MAX_WIDTH)) for line, width in zip(lines, widths, strict=True)
         ]
 
-    def read(self, tasks: Sequence[Task], places: bool = False) -> list[Reading]:
-        """Lines of one width, on an inference thread; with ``places`` of their characters.
+    def read(
+        self, tasks: Sequence[Task], places: bool = False, choices: bool = False
+    ) -> list[Reading]:
+        """Lines of one width, on an inference thread.
+
+        Args:
+            places: whether with the places of their characters.
+            choices: whether with what these were read as, too.
 
         Raises:
             ModelError: the dictionary is not the one the model was trained with.
@@ -107,12 +113,24 @@ class Recognizer:
         best, sure = best_characters(output, self._predict.logits)
         decoded, _ = self._decode.decode(best, sure, remove_duplicate=True)
         readings = [Reading(text, float(score)) for text, score in decoded]
-        if not places:
-            return readings
-        return [
-            Reading(reading.text, reading.confidence, *self._characters(steps, task))
-            for reading, steps, task in zip(readings, best, tasks, strict=True)
-        ]
+        if places:
+            readings = [
+                Reading(reading.text, reading.confidence, *self._characters(steps, task))
+                for reading, steps, task in zip(readings, best, tasks, strict=True)
+            ]
+        if choices:
+            readings = [
+                reading._replace(choices=self._choices(line, steps))
+                for reading, line, steps in zip(readings, output, best, strict=True)
+            ]
+        return readings
+
+    def _choices(self, line: np.ndarray, steps: np.ndarray) -> tuple[dict[str, float], ...]:
+        """What else the characters of a line were read as, and how much less surely."""
+        others = second_choices(line, np.flatnonzero(first_of_each(steps)), self._predict.logits)
+        return tuple(
+            {self._decode.character[index]: behind for index, behind in each} for each in others
+        )
 
     def _characters(
         self, steps: np.ndarray, task: Task
@@ -141,14 +159,18 @@ class Recognizer:
         return [(line.text, line.confidence) for line in self.pages([lines], threads)[0]]
 
     def pages(
-        self, pages: list[list[np.ndarray]], threads: Threads, places: bool = False
+        self,
+        pages: list[list[np.ndarray]],
+        threads: Threads,
+        places: bool = False,
+        choices: bool = False,
     ) -> list[list[Reading]]:
-        """What the lines of several pages say, read side by side; ``places`` as in :meth:`read`."""
+        """What the lines of several pages say, read side by side; the rest as in :meth:`read`."""
         tasks = [task for lines in pages for task in self.tasks(lines)]
         batches = self.batches(tasks)
         results = [Reading()] * len(tasks)
         answers = threads.map(
-            lambda part: self.read([tasks[index] for index in part], places), batches
+            lambda part: self.read([tasks[index] for index in part], places, choices), batches
         )
         for part, answer in zip(batches, answers, strict=True):
             for index, result in zip(part, answer, strict=True):

@@ -24,12 +24,14 @@ from .words import Word, as_read, words_of
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of text: its box is (4, 2) in pixels, clockwise from top left."""
+    """One line of text: its box is (4, 2) in pixels, clockwise from top left; ``choices`` are those
+    of its :class:`Reading`."""
 
     text: str
     confidence: float
     box: np.ndarray
     words: tuple[Word, ...] = ()
+    choices: tuple[dict[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,10 @@ class System:
         """
         pages = self._threads.map(self._find, images)
         texts = self._recognize.pages(
-            [page.lines for page in pages], self._threads, self._params.return_word_box
+            [page.lines for page in pages],
+            self._threads,
+            self._params.return_word_box,
+            self._params.text_correction,
         )
         return [self._lines(page, readings) for page, readings in zip(pages, texts, strict=True)]
 
@@ -125,4 +130,4 @@ class System:
         if self._params.return_word_box:
             found = words_of(as_read(box, turned), reading.characters, reading.places)
             words = tuple(Word(word.text, back(word.box)) for word in found)
-        return Line(reading.text, reading.confidence, back(box), words)
+        return Line(reading.text, reading.confidence, back(box), words, reading.choices)

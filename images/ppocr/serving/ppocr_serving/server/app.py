@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from ppocr_contract import pdserving
 from ppocr_contract.config import ServingConfig
 
-from ..hubmodule import OcrModule
+from ..served_module import ServedModule
 
 
 def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
@@ -56,7 +56,7 @@ def _predict_for_pdserving() -> dict[str, object]:
     return dict(app_compat.predict_v2(module, {"images": [picture]}))
 
 
-def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
+def create(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     """Load the configured modules and make PaddleHub's app around them.
 
     Returns the app and those of its modules that are ours.
@@ -69,4 +69,4 @@ def create(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
     app.register_error_handler(HTTPException, _as_contract)
     app.add_url_rule(pdserving.PATH, view_func=_predict_for_pdserving, methods=["POST"])
     loaded = [info["module"] for info in command.modules_info.values()]
-    return app, [module for module in loaded if isinstance(module, OcrModule)]
+    return app, [module for module in loaded if isinstance(module, ServedModule)]

@@ -22,10 +22,10 @@ from .without_paddle import stub_paddle
 if TYPE_CHECKING:
     from flask import Flask
 
-    from ..hubmodule import OcrModule
+    from ..served_module import ServedModule
 
 
-def load_app(serving: ServingConfig) -> tuple[Flask, list[OcrModule]]:
+def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     """PaddleHub's app, and those of its modules that are ours, each of which has read a page.
 
     Raises:

@@ -1,0 +1,46 @@
+"""What may have been meant by a character, and what it costs to take one for the other.
+
+A cost is a logarithm to the base of ten, below 0, as the language model's probabilities are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+Candidates = Mapping[str, float]
+
+#: By how it sounds: the same, in another tone, nearly the same.
+_SOUND = {"same": -2.0, "syllable": -2.5, "near": -4.5}
+#: Of the same shape, and of one that shares nothing.
+_SHAPE, _NO_SHAPE = -1.5, -5.5
+
+
+class Alike:
+    """Characters that sound or look alike.
+
+    Args:
+        path: the table that ``ppocr_control.images.alike`` makes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        self._of = {character: _costs(kinds) for character, kinds in table.items()}
+
+    def of(self, character: str) -> Candidates:
+        """What may have been meant by a character of a text that nobody has a picture of."""
+        return self._of.get(character, {})
+
+
+def _costs(kinds: Mapping[str, Mapping[str, float] | str]) -> dict[str, float]:
+    costs: dict[str, float] = {}
+    for kind, cost in _SOUND.items():
+        for character in kinds.get(kind, ""):
+            costs.setdefault(character, cost)
+    shapes = kinds["shape"]
+    assert isinstance(shapes, Mapping)
+    for character, share in shapes.items():
+        cost = _SHAPE + (1 - share) * (_NO_SHAPE - _SHAPE)
+        costs[character] = max(cost, costs.get(character, cost))
+    return costs

@@ -1,0 +1,98 @@
+"""Text correction: the search for what was meant, evidence, and the form of a finding."""
+
+import json
+
+import pytest
+from ppocr_serving.correction import corrector, lattice
+from ppocr_serving.correction.candidates import Alike
+
+from ppocr_contract.models import ModelError
+
+#: Logarithms of the probabilities of words, whatever stands before them.
+WORDS = {"为什么": -2.0, "你": -2.0, "不": -2.0, "回家": -3.0, "口": -5.0, "家": -4.0, "公": -5.0}
+
+
+class Words:
+    """A language model of single words; an unknown one is very unlikely."""
+
+    words = frozenset(WORDS)
+    beginnings = frozenset(word[:end] for word in WORDS for end in range(1, len(word) + 1))
+
+    def start(self):
+        return ()
+
+    def follow(self, state, word):
+        return WORDS.get(word, -7.0), (*state, word)
+
+    def end(self, state):
+        return 0.0
+
+
+@pytest.fixture
+def guide(tmp_path, monkeypatch):
+    """A corrector that knows these words, and the alike characters of the guide's sentence."""
+    alike = {"公": {"shape": {"么": 0.8}}, "口": {"shape": {"回": 0.71}}, "不": {"shape": {}}}
+    (tmp_path / corrector.ALIKE).write_text(json.dumps(alike))
+    (tmp_path / corrector.LANGUAGE_MODEL).touch()
+    monkeypatch.setattr(corrector, "LanguageModel", lambda path: Words())
+    return corrector.Corrector(tmp_path)
+
+
+def found(findings):
+    return [(each.place, each.wrong, each.right) for each in findings]
+
+
+def test_the_guide_s_sentence_has_the_guide_s_findings(guide):
+    findings = guide.findings("为什公你不口家", 4.5)
+    assert [each.answered() for each in findings] == [
+        [{"err": "公"}, {"fix": "么"}, {"startIdx": "2"}, {"endIdx": "3"}],
+        [{"err": "口"}, {"fix": "回"}, {"startIdx": "5"}, {"endIdx": "6"}],
+    ]
+
+
+def test_a_weak_finding_counts_only_beside_a_sure_one(guide):
+    assert guide.findings("为什么你不口家", 4.5) == []
+    assert found(guide.findings("为什么你不口家", 1)) == [(5, "口", "回")]
+    assert guide.findings("为什么你不回家", 0.01) == []
+
+
+def test_places_are_those_of_the_whole_text(guide):
+    assert found(guide.findings("AB，为什公你。C公", 2)) == [(5, "公", "么")]
+
+
+def test_foreign_names_are_left_alone(guide):
+    assert guide.findings("为什公·你", 0) == guide.findings("", 0) == []
+
+
+def test_second_choices_take_the_place_of_alike_characters(guide):
+    text, none = "为什公你不口家", {}
+    choices = [none, none, {"么": -0.5}, none, none, none, none]
+    assert found(guide.findings(text, 4.5, choices)) == [(2, "公", "么")]
+    # Read so surely that no sentence could make it doubtful.
+    assert guide.findings(text, 0.5, [none, none, {"么": -30.0}, *[none] * 4]) == []
+
+
+def test_a_long_text_is_found_in_pieces(guide):
+    assert len(guide.findings("为什公你不" * 100, 4.5)) == 100
+
+
+def test_one_character_of_a_word_is_taken_for_another_at_most():
+    candidates = [{}, {"什": -1.0}, {"么": -1.0}]
+    assert lattice.best(Words(), "为甚公", candidates).text == "为甚公"
+    assert lattice.best(Words(), "为什公", candidates).text == "为什么"
+
+
+def test_the_cheaper_of_two_reasons_counts(tmp_path):
+    table = tmp_path / "alike.json"
+    table.write_text(json.dumps({"公": {"same": "工", "shape": {"工": 1.0, "么": 0.8}}}))
+    costs = Alike(table).of("公")
+    assert costs["工"] > costs["么"] and Alike(table).of("x") == {}
+
+
+def test_an_image_without_the_data_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no zh_CN.lm and no alike.json.*hubserving_modules"):
+        corrector.Corrector(tmp_path)
+    for name in (corrector.LANGUAGE_MODEL, corrector.ALIKE):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        corrector.Corrector(tmp_path)
