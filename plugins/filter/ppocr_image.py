@@ -9,12 +9,12 @@ from typing import Any
 from ppocr_control.images import variant
 
 
-def ppocr_image_variant(host: Mapping[str, Any]) -> dict[str, str]:
+def image_variant(host: Mapping[str, Any]) -> dict[str, str]:
     """The image for a host, from its variables: ``suffix``, ``paddle``, ``why`` and ``error``."""
     return asdict(variant.choose(host))
 
 
-def ppocr_image_refusal(label: str, image: str, host: Mapping[str, Any]) -> str:
+def image_refusal(label: str, image: str, host: Mapping[str, Any]) -> str:
     """Why a host cannot serve from an image with this label on Paddle, as a sentence; or ''."""
     return variant.refusal(image, label.strip(), host)
 
@@ -24,6 +24,6 @@ class FilterModule:
 
     def filters(self) -> dict[str, object]:
         return {
-            "ppocr_image_variant": ppocr_image_variant,
-            "ppocr_image_refusal": ppocr_image_refusal,
+            "image_variant": image_variant,
+            "image_refusal": image_refusal,
         }

@@ -32,12 +32,12 @@ _REQUIREMENT = re.compile(r"\s*(paddlepaddle[\w-]*)", re.IGNORECASE)
 def of_config(
     modules: Mapping[str, Mapping[str, Any]], folder_of: Callable[[str], Path | None]
 ) -> str:
-    """Why what a config.json serves needs Paddle, of its first module that does; empty if none does.
+    """Why what a config.json serves needs Paddle: its first module that does; empty if none does.
 
     Args:
         modules: its ``modules_info``, checked.
-        folder_of: the folder of a module that is not in a ``directory`` of its own; None where it is
-            not known.
+        folder_of: the folder of a module that is not in a ``directory`` of its own; None where it
+            is not known.
     """
     for name, info in modules.items():
         given = info["init_args"]
@@ -84,7 +84,7 @@ def _names(imported: Iterable[str], *packages: str) -> str:
 
 
 def _imported(file: Path) -> list[str]:
-    """Names of the modules a file imports, anywhere in it; ``a.b`` and ``a`` of ``from a import b``."""
+    """Names of modules a file imports, anywhere in it; of ``from a import b`` both a and a.b."""
     names: list[str] = []
     try:
         tree = ast.parse(file.read_bytes())

@@ -44,15 +44,17 @@ def link_cuda() -> None:
 
 
 def set_apart() -> None:
-    """Move what gets a layer of its own (of an image for CPUs nothing), and the tool."""
+    """Move what gets a layer of its own, and the tool.
+
+    Where a package is not there its layer is empty: an empty folder of its name could be imported.
+    """
     tools = LAYERS / "tools"
     tools.mkdir(parents=True)
     for name in OWN_LAYER:
         folder = site_packages() / name
+        (LAYERS / name).mkdir()
         if folder.is_dir():
-            folder.rename(LAYERS / name)
-        else:
-            (LAYERS / name).mkdir()
+            folder.rename(LAYERS / name / name)
     for path in (site_packages() / TOOL, *site_packages().glob(f"{TOOL}-*.dist-info")):
         path.rename(tools / path.name)
     for path in VENV.glob(f"bin/{TOOL}*"):

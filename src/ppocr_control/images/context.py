@@ -117,7 +117,7 @@ class ImageSettings:
         return self.recipe == "ppocr" and self.device == "cpu" and not self.paddle
 
     def why_paddle(self) -> str:
-        """Why what is put into the image, or serves from it, needs Paddle; empty if nothing does."""
+        """Why what is in the image, or serves from it, needs Paddle; empty if nothing does."""
         if "paddle" in self.engines:
             return "hubserving_engine is paddle"
         return hub_modules.why_paddle(self.extra_modules, self.extra_requirements)

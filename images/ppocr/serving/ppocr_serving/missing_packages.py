@@ -2,10 +2,10 @@
 
 ``import paddlehub`` pulls in its training, NLP, conversion and demo halves (paddlenlp, visualdl,
 paddle2onnx, scipy, ...), and Paddle for them: hundreds of megabytes and seconds of start-up that
-serving never uses. The image does not carry them, and Paddle only in a variant: :func:`install` adds
-finders *behind* Python's own, so a package that is installed is always the one imported. A ``.pth``
-file in site-packages calls it, so that the ``hub`` command gets them too. Others are there and one
-process can do without them: :func:`stub` puts a finder *in front* of Python's own.
+serving never uses. The image does not carry them, and Paddle in a variant only: :func:`install`
+adds finders *behind* Python's own, so a package that is installed is always the one imported. A
+``.pth`` file in site-packages calls it, so that the ``hub`` command gets them too. Others are there
+and one process can do without them: :func:`stub` puts a finder *in front* of Python's own.
 
 Either way a module without content is imported. Its names can be imported and subclassed, not
 used: using one raises :class:`MissingPackageError` with the remedy.
@@ -69,7 +69,7 @@ class _StubModule(ModuleType):
 
 
 class _StubFinder:
-    """Finder and loader of stub modules: ``names``, which have ``attributes``, and all below them."""
+    """Finder and loader of stub modules: ``names``, with ``attributes``, and all below them."""
 
     def __init__(
         self, names: Collection[str], remedy: str, attributes: Mapping[str, Any] | None = None
