@@ -134,10 +134,7 @@ suite("unit-quick", "tests/unit", "-m", "not slow", *SPREAD, "2", tiers=["quick"
 suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT, minutes=35)
 step("audit", [sys.executable, "-m", "tests.audit"], DEFAULT)
 step("deploy-again", ["sh", "-c", DEPLOY_AGAIN], DEFAULT, ["deploy"])
-suite(
-    "stock", "tests/stock", tiers=DEFAULT, requires=["deploy"],
-    environment={"PPOCR_STOCK_URL": "http://127.0.0.1:8866"},
-)  # fmt: skip
+suite("stock", "tests/stock", tiers=DEFAULT, requires=["deploy"])
 GPU_IMAGE = "tests/image/test_gpu_image.py"
 PADDLE_3 = "tests/image/test_paddle3_models.py"
 SOAK = "tests/service/test_soak.py"

@@ -1,10 +1,14 @@
 """Containers of the image under test, run with plain docker as a person would."""
 
 import base64
+import fcntl
+import functools
 import http.client
 import json
 import os
 import subprocess
+import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -15,7 +19,8 @@ from ppocr_control import version
 from tests import slowed
 
 IMAGE = os.environ.get("PPOCR_IMAGE", f"ppocr:{version.current()}")
-SAMPLES = Path(__file__).parents[1] / "smoke_tests/samples"
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "smoke_tests/samples"
 PORT = ("--publish", "127.0.0.1::8866")
 #: The protections of the role's container.
 LOCKED_DOWN = (
@@ -43,6 +48,30 @@ def require_image():
     if docker("image", "inspect", IMAGE, check=False).returncode:
         pytest.exit(f"no image {IMAGE}: run scripts/deploy first, or name one in PPOCR_IMAGE", 2)
     return IMAGE
+
+
+@functools.cache
+def paddle_image():
+    """Build the variant with Paddle, and the guide's models, unless it is there; return its name.
+
+    What needs it runs in it: plain hub serving, the engine paddle, what is compared with stock. All
+    but Paddle and our code comes from the layers of the image under test.
+    """
+    name = os.environ.get("PPOCR_PADDLE_IMAGE")
+    if name:
+        return name
+    name = f"ppocr-test:{version.current()}-paddle"
+    bundle = os.environ.get("PPOCR_TEST_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    # Steps of scripts/test run beside each other.
+    with (Path(tempfile.gettempdir()) / "ppocr-test-paddle.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        built = subprocess.run(
+            [sys.executable, ROOT / "scripts/build_image.py", "--paddle", f"--tag={name}",
+             '--settings={"models": "PP-OCRv4-mobile"}', f"--ca-bundle={bundle}", "--quiet"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    return name
 
 
 class Container:

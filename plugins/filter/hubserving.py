@@ -15,6 +15,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 # The rules are written once, in the package that runs in the image.
 from ppocr_contract import config, models, params, pdserving, resources, settings
+from ppocr_control.images import variant
 
 
 def hubserving_module_info(
@@ -356,14 +357,17 @@ def _labels(container: dict[str, Any]) -> dict[str, str]:
 
 
 def hubserving_rollback(
-    lines: list[str], repository: str, version: str, running: list[str]
+    lines: list[str], repository: str, version: str, suffix: str, running: list[str]
 ) -> dict[str, str]:
     """Choose the image to go back to.
 
     Args:
         lines: the host's images of the repository, each ``ID name:tag``.
         repository: their name without tag.
-        version: the tag to go to; empty for the image that ran before.
+        version: the version to go to, which is the same on all hosts, or a tag; empty for the image
+            that ran before.
+        suffix: what ends the tags of this host's images. Where no such image is there, one without
+            it is taken, but for a GPU's.
         running: IDs of the images our containers have.
 
     Returns:
@@ -378,6 +382,10 @@ def hubserving_rollback(
     there = f"There are: {', '.join(listed) or 'none'}."
     remedy = "Name one of them with -e ppocr_version=..., or send one with playbooks/ship.yml."
     wanted = f"{repository}:{version}" if version else kept
+    own = f"{wanted}{suffix}"
+    # Former versions have Paddle in their one image for CPUs.
+    if version and not version.endswith(suffix) and (own in images or suffix == variant.GPU_SUFFIX):
+        wanted = own
     if not running:
         error = (
             "There is no container of the service to roll back: deploy with playbooks/deploy.yml."

@@ -7,7 +7,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ppocr_contract import config, pdserving
+from ppocr_contract import config, paddle, pdserving
 from ppocr_control import version
 from ppocr_control.images import model_sets
 
@@ -19,6 +19,8 @@ _CONSTANTS: dict[str, Any] = {
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
     "content_label": "org.ppocr.content",
     "part_label": "org.ppocr.part-of",
+    # The label that says whether an image has Paddle.
+    "paddle_label": paddle.LABEL,
     # Models that can be named.
     "named_models": model_sets.rows(),
     # The version of this project, and of the image where the inventory names none.

@@ -51,14 +51,6 @@ class ServingConfig:
         """Whether any module runs on a GPU."""
         return any(info["init_args"].get("use_gpu") for info in self.modules.values())
 
-    @property
-    def needs_paddle(self) -> bool:
-        """Whether Paddle itself is used: by a module of the user's, or as the engine of ours."""
-        return self.uses_gpu or any(
-            name not in OUR_MODULES or info["init_args"].get("engine") == "paddle"
-            for name, info in self.modules.items()
-        )
-
 
 def _parse(text: str) -> Any:
     # The guide prints config.json with "#" comments, which JSON does not know: take them out,

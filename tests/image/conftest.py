@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import PORT, SAMPLES, Container, require_image
+from tests.containers import PORT, SAMPLES, Container, paddle_image, require_image
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,8 +21,8 @@ def run():
     """Start containers; they are removed after the test."""
     started = []
 
-    def start(*options, command=()):
-        started.append(Container(*options, command=command))
+    def start(*options, **given):
+        started.append(Container(*options, **given))
         return started[-1]
 
     yield start
@@ -45,7 +45,8 @@ def _servers():
 
 def _shared(kind, servers):
     if kind not in servers:
-        servers[kind] = Container(*PORT, "--env", f"PPOCR_SERVER={kind}")
+        image = {"image": paddle_image()} if kind == "hub" else {}
+        servers[kind] = Container(*PORT, "--env", f"PPOCR_SERVER={kind}", **image)
     return servers[kind].healthy()
 
 
@@ -59,6 +60,12 @@ def server(request, _servers):
 def gunicorn(_servers):
     """The shared service under gunicorn."""
     return _shared("gunicorn", _servers)
+
+
+@pytest.fixture
+def hub(_servers):
+    """The shared plain hub serving, in the variant with Paddle, on OpenVINO."""
+    return _shared("hub", _servers)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """The image as plain docker runs it: health, offline, engines, modules, bad input, stopping."""
 
+import itertools
 import json
 import re
 import urllib.request
 
 import pytest
 
-from tests.containers import PORT, docker
+from ppocr_contract import paddle
+from tests.containers import PORT, docker, paddle_image
 
 
 def texts(container, body):
@@ -31,8 +33,9 @@ def test_hub_list_and_check_show_the_modules(gunicorn):
 
 def test_hub_serving_start_with_m(run, request_body):
     container = run(
-        *PORT, "--env", "PPOCR_SERVER=hub", command=["hub", "serving", "start", "-m", "ocr_system"]
-    )
+        *PORT, "--env", "PPOCR_SERVER=hub", command=["hub", "serving", "start", "-m", "ocr_system"],
+        image=paddle_image(),
+    )  # fmt: skip
     assert texts(container.healthy(), request_body)
 
 
@@ -46,11 +49,60 @@ def test_a_module_runs_on_its_own(run):
 
 
 @pytest.mark.parametrize("mkldnn", [False, True])
-def test_engines_give_the_same_text(run, write_config, request_body, gunicorn, mkldnn):
+def test_engines_give_the_same_text(run, write_config, request_body, hub, mkldnn):
     init_args = {"version": "1.0.0", "engine": "paddle", "enable_mkldnn": mkldnn}
     config = {"modules_info": {"ocr_system": {"init_args": init_args}}}
-    container = run(*PORT, *write_config(config)).healthy()
-    assert texts(container, request_body) == texts(gunicorn, request_body)
+    container = run(*PORT, *write_config(config), image=paddle_image()).healthy()
+    assert texts(container, request_body) == texts(hub, request_body)
+
+
+@pytest.mark.parametrize(
+    ("options", "init_args", "command", "why"),
+    [
+        (["--env=PPOCR_SERVER=hub"], {}, (), "hubserving_server is hub"),
+        ([], {}, ["hub", "serving", "start", "-m", "ocr_system"], "hub serving needs Paddle"),
+        ([], {"engine": "paddle"}, (), "ocr_system has the engine paddle (hubserving_engine)"),
+    ],
+)
+def test_what_needs_paddle_is_refused_at_once_without_it(
+    run, write_config, options, init_args, command, why
+):
+    config = {"modules_info": {"ocr_system": {"init_args": init_args}}}
+    container = run(*options, *write_config(config), command=command)
+    assert container.ended() == 2
+    logs = container.logs()
+    assert f"{why}, and this image has no Paddle: {paddle.REMEDY}" in logs
+    assert len(logs.splitlines()) == 1
+
+
+def test_a_module_made_on_paddle_is_refused_by_its_code(run, write_config, tmp_path):
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "module.py").write_text("import ppocr_serving\nfrom paddle import nn\n")
+    config = {"modules_info": {"net": {"init_args": {"directory": "/net"}}}}
+    container = run(f"--volume={folder}:/net:ro", *write_config(config))
+    assert container.ended() == 2
+    assert "module net needs it: module.py imports paddle, and this image has" in container.logs()
+
+
+def test_its_label_says_that_it_has_no_paddle_and_it_has_none(image):
+    for name, said in ((image, paddle.WITHOUT), (paddle_image(), paddle.WITH)):
+        labels = json.loads(docker("image", "inspect", name).stdout)[0]["Config"]["Labels"]
+        assert labels[paddle.LABEL] == said
+    looks = ("run", "--rm", "--network=none", "--entrypoint=find", image, "/opt/ppocr")
+    assert docker(*looks, "-name", "libpaddle*").stdout == ""
+
+
+def test_both_share_the_layers_below_models_and_paddle(image):
+    """So the variant's build, and a host that goes from one to the other, have them already."""
+    layers = {
+        name: json.loads(docker("image", "inspect", name).stdout)[0]["RootFS"]["Layers"]
+        for name in (image, paddle_image())
+    }
+    pairs = zip(*layers.values(), strict=True)
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    # The base, CUDA and its Paddle (empty), the packages, their hardening in two.
+    assert shared >= 6
 
 
 def test_readyz_and_livez(gunicorn):
@@ -125,4 +177,4 @@ def test_it_needs_no_privilege_and_leaves_nothing_of_the_build(image):
 def test_it_is_as_small_as_promised(image):
     size = json.loads(docker("image", "inspect", image).stdout)[0]["Size"]
     print(f"image size: {size / 1e6:.0f} MB uncompressed")
-    assert size < 1.03e9
+    assert size < 620e6

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import PORT, Container, docker, encoded, require_image
+from tests.containers import IMAGE, PORT, Container, docker, encoded, require_image
 
 HERE = Path(__file__).parent
 MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 class Service(Container):
     """One running service; settings are PPOCR_* names without the prefix."""
 
-    def __init__(self, folder, *options, init_args=None, memory="3g", **settings):
+    def __init__(self, folder, *options, init_args=None, memory="3g", image=IMAGE, **settings):
         info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in MODULES}
         for name in ("stuck", "picky"):
             init = {"directory": f"/modules/{name}"}
@@ -37,7 +37,7 @@ class Service(Container):
         mounts = [f"{config}:/etc/ppocr/config.json:ro", f"{HERE / 'modules'}:/modules:ro"]
         mounts.append(f"{self._gates}:/gates:ro")
         mounted = [f"--volume={mount}" for mount in mounts]
-        super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options)
+        super().__init__(f"--memory={memory}", *mounted, *PORT, *variables, *options, image=image)
 
     def predict(self, module, body, headers=None, timeout=300):
         """(HTTP status, parsed body)."""

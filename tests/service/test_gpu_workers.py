@@ -8,7 +8,7 @@ import pytest
 from conftest import MODULES
 from kills import Killing
 
-from tests.containers import docker
+from tests.containers import docker, paddle_image
 
 HERE = Path(__file__).parent
 _LOST = 'ppocr_worker_restarts_total{reason="lost"}'
@@ -31,7 +31,7 @@ def start_on_gpu(start, tmp_path):
             "--env=PPOCR_CONFIG=/gpu.json", f"--volume={config}:/gpu.json:ro",
             "--env=PYTHONPATH=/fake_gpu", f"--volume={HERE / 'fake_gpu'}:/fake_gpu:ro",
             f"--volume={fault}:/fault:ro", f"--env=CUDA_VISIBLE_DEVICES={cards}", *options,
-            **settings,
+            image=paddle_image(), **settings,
         )  # fmt: skip
         service.fault = fault
         return service

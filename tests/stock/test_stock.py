@@ -1,12 +1,11 @@
 """Our service beside the stock pipeline and the stock client, with the same models.
 
-PPOCR_STOCK_URL names a running service with the default settings; without it the tests are
-skipped. The first run makes the stock environment (see stock_environment.py).
+The service is a container of its own, of the variant with Paddle and with the guide's models
+(PP-OCRv4-mobile), on OpenVINO. The first run makes the stock environment (stock_environment.py).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import compare
@@ -14,11 +13,20 @@ import hubserving_client
 import pytest
 from stock_environment import SAMPLES_DIR, pictures
 
-from tests.containers import PORT, Container
+from tests.containers import PORT, Container, paddle_image
 
-URL = os.environ.get("PPOCR_STOCK_URL", "")
-pytestmark = pytest.mark.skipif(not URL, reason="PPOCR_STOCK_URL names no running service")
 FILES = pictures(SAMPLES_DIR)
+EXACT = ("--env=PPOCR_PRECISION=f32", "--env=PPOCR_WIDTH_STEP=1")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Our service with the default settings."""
+    container = Container(*PORT, image=paddle_image())
+    try:
+        yield container.healthy().url
+    finally:
+        container.remove()
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +49,18 @@ def test_stock_without_classifier_misreads_turned_text() -> None:
     assert "UPSIDE-DOWN" not in [line["text"] for line in lines]
 
 
-def test_answers_agree_with_stock(stock: dict[str, compare.Lines]) -> None:
+def test_answers_agree_with_stock(url: str, stock: dict[str, compare.Lines]) -> None:
     """Same lines, same text, corners within 3 pixels, confidence within 0.05.
 
     Stock's confidence of a line depends on how wide the other lines of the page are; ours does not.
     """
-    differences = compare.compare_answers(compare.ask_service(URL, FILES), stock, confidence=0.05)
+    differences = compare.compare_answers(compare.ask_service(url, FILES), stock, confidence=0.05)
     assert not any(item.problems for item in differences), "\n".join(compare.table(differences))
 
 
 def test_exact_settings_give_the_answers_of_stock(stock: dict[str, compare.Lines]) -> None:
     """In f32 and at stock's widths: the same corners, and confidence to the fourth place."""
-    exact = ("--env=PPOCR_PRECISION=f32", "--env=PPOCR_WIDTH_STEP=1")
-    container = Container(*PORT, *exact)
+    container = Container(*PORT, *EXACT, image=paddle_image())
     try:
         answers = compare.ask_service(container.healthy().url, FILES)
     finally:
@@ -64,7 +71,7 @@ def test_exact_settings_give_the_answers_of_stock(stock: dict[str, compare.Lines
 
 @pytest.mark.parametrize("visualize", [False, True])
 @pytest.mark.parametrize("module", hubserving_client.MODULES)
-def test_stock_client_works_unchanged(module: str, visualize: bool) -> None:
+def test_stock_client_works_unchanged(url: str, module: str, visualize: bool) -> None:
     """tools/test_hubserving.py of the wheel reads our answers."""
-    run = hubserving_client.run_client(URL, module, SAMPLES_DIR, visualize)
+    run = hubserving_client.run_client(url, module, SAMPLES_DIR, visualize)
     assert hubserving_client.check_run(run, [path.name for path in FILES]) == []

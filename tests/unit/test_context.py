@@ -56,6 +56,7 @@ def test_an_extra_module_must_be_one(tmp_path):
 
 
 MODULE = """
+import ppocr_serving
 from paddlehub.module.module import moduleinfo
 
 

@@ -13,7 +13,8 @@ LOCKS = locks.locks()
 
 def test_every_lock_is_looked_at():
     assert {"requirements/control.lock", "requirements/dev.lock", "images/ppocr/requirements.lock",
-            "images/ppocr/requirements.gpu.lock", "images/ppocr/requirements.convert.lock",
+            "images/ppocr/requirements.gpu.lock", "images/ppocr/requirements.paddle.lock",
+            "images/ppocr/requirements.convert.lock",
             } <= set(LOCKS)  # fmt: skip
     for lock in LOCKS:
         names = re.findall(r"^[^\s#=;\[]+", (locks.ROOT / lock).read_text(), re.MULTILINE)

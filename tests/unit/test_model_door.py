@@ -291,18 +291,19 @@ PADDLE = r"the engine paddle \(Paddle 2.6\) reads inference.pdmodel only"
 
 def test_an_engine_that_cannot_load_a_model_is_refused_by_the_plan(rec):
     for given in ({"rec": {"path": str(rec)}}, "PP-OCRv6-small", {"det": "PP-OCRv5-mobile"}):
-        values = {"models": given, "engines": ["openvino", "paddle"]}
+        values = {"models": given, "engines": ["openvino", "paddle"], "paddle": True}
         with pytest.raises(ModelError, match=PADDLE):
             context.content_hash(context.ImageSettings.from_dict(values))
-    context.content_hash(context.ImageSettings.from_dict({"engines": ["paddle"]}))
+    context.content_hash(context.ImageSettings.from_dict({"engines": ["paddle"], "paddle": True}))
 
 
 def test_what_a_url_holds_is_refused_before_the_build(rec, site, tmp_path):
     served, address = site
     archive = tar_of(rec, served / "rec.tar")
     source = {"url": f"{address}/rec.tar", "sha256": sha256(archive)}
+    models = dict.fromkeys(("det", "cls", "rec"), source)
     settings = context.ImageSettings.from_dict(
-        {"models": dict.fromkeys(("det", "cls", "rec"), source), "engines": ["paddle"]}
+        {"models": models, "engines": ["paddle"], "paddle": True}
     )
     context.content_hash(settings)
     with pytest.raises(ModelError, match="ppocr_models.det.*PostProcess CTCLabelDecode, and the"):

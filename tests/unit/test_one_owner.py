@@ -79,11 +79,9 @@ def test_the_content_label_is_one() -> None:
     assert CONSTANTS["part_label"] == image_archive.PART_OF
 
 
-def test_the_suffix_of_gpu_images_is_one() -> None:
+def test_the_suffix_of_an_image_comes_from_one_place() -> None:
     for role, name in (("ppocr_image", "ppocr_image_tag"), ("hubserving", "hubserving_image")):
-        assert "'-gpu' if" in settings(role)[name]["default"]
-    rollback = (ROOT / "roles/hubserving/tasks/rollback.yml").read_text("utf-8")
-    assert set(re.findall(r"'-[a-z]+'", rollback)) == {"'-gpu'"}
+        assert "image_variant).suffix" in settings(role)[name]["default"]
 
 
 def test_the_modules_have_the_version_their_config_asks_for() -> None:

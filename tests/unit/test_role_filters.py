@@ -165,22 +165,24 @@ IMAGES = ["sha256:a ppocr:1.0.0", "sha256:b ppocr:1.0.1", "sha256:a ppocr:previo
 
 
 def test_rolls_back_to_the_image_that_ran_before_by_its_version(hubserving):
-    chosen = hubserving.hubserving_rollback(IMAGES, "ppocr", "", ["sha256:b"])
+    chosen = hubserving.hubserving_rollback(IMAGES, "ppocr", "", "", ["sha256:b"])
     assert chosen == {"run": "ppocr:1.0.0", "words": "going to ppocr:1.0.0", "error": ""}
 
 
 def test_rolls_back_by_id_where_the_version_is_another_image_now(hubserving):
     images = ["sha256:b ppocr:1.0.0", "sha256:a ppocr:previous"]
-    assert hubserving.hubserving_rollback(images, "ppocr", "", ["sha256:b"])["run"] == "sha256:a"
+    assert (
+        hubserving.hubserving_rollback(images, "ppocr", "", "", ["sha256:b"])["run"] == "sha256:a"
+    )
 
 
 def test_a_rollback_to_what_is_not_there_names_what_is(hubserving):
-    error = hubserving.hubserving_rollback(IMAGES, "ppocr", "0.9", ["sha256:b"])["error"]
+    error = hubserving.hubserving_rollback(IMAGES, "ppocr", "0.9", "", ["sha256:b"])["error"]
     assert "ppocr:0.9 is not on this host" in error
     assert "There are: ppocr:1.0.0, ppocr:1.0.1 (running)." in error
-    none = hubserving.hubserving_rollback(IMAGES[1:2], "ppocr", "", ["sha256:b"])["error"]
+    none = hubserving.hubserving_rollback(IMAGES[1:2], "ppocr", "", "", ["sha256:b"])["error"]
     assert "No earlier image is remembered here" in none
-    assert "no container" in hubserving.hubserving_rollback(IMAGES, "ppocr", "", [])["error"]
+    assert "no container" in hubserving.hubserving_rollback(IMAGES, "ppocr", "", "", [])["error"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,9 @@ def test_a_container_without_a_gpu_is_told_in_the_words_of_the_process_that_asks
 ):
     """That process finds no library it can load, also on a machine that has a driver."""
     (tmp_path / "libcuda.so.1").touch()
+    (tmp_path / "paddle/version").mkdir(parents=True)
+    (tmp_path / "paddle/version/__init__.py").write_text("cuda_version = '11.8'\n")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", f"{SERVING}:{Path(config.__file__).parents[1]}")
     with pytest.raises(EngineError) as raised:
@@ -96,6 +99,11 @@ def test_a_paddle_for_the_cpu_is_known_without_importing_it(
         with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
             cuda.require_cuda_paddle()
     else:
+        cuda.require_cuda_paddle()
+
+
+def test_an_image_without_paddle_is_for_the_cpu():
+    with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
         cuda.require_cuda_paddle()
 
 

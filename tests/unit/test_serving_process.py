@@ -266,12 +266,13 @@ def test_a_module_brings_paddle_by_its_code_not_by_its_name(tmp_path, files, bri
         file = tmp_path / "modules/ocr_system" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    assert hubhome.brings_paddle("ocr_system", tmp_path) is brings
+    assert bool(hubhome.why_paddle({"ocr_system": {"init_args": {}}}, tmp_path)) is brings
 
 
 def test_none_of_ours_brings_paddle(tmp_path):
     (tmp_path / "modules").symlink_to(SERVING.parent / "modules")
-    assert not any(hubhome.brings_paddle(name, tmp_path) for name in config.OUR_MODULES)
+    modules = {name: {"init_args": {}} for name in config.OUR_MODULES}
+    assert not hubhome.why_paddle(modules, tmp_path)
 
 
 def test_cpus_follow_the_quota(tmp_path):
@@ -308,7 +309,22 @@ def test_left_out_packages_can_be_imported_but_not_used():
     assert "paddlenlp.data.JiebaTokenizer was used" in printed
     assert "add paddlenlp to ppocr_image_extra_requirements" in printed
     assert printed.endswith("as usual\n")
-    assert "paddle" not in missing_packages.LEFT_OUT
+
+
+def test_paddle_can_be_imported_where_there_is_none():
+    code = (
+        "from ppocr_serving import missing_packages; missing_packages.install()\n"
+        "missing_packages._BY_PADDLE = 'json'\n"
+        "import paddle; from paddle import nn\n"
+        "print(paddle.__version__, missing_packages.has_paddle())\n"
+        "try: nn.Layer()\n"
+        "except missing_packages.MissingPackageError as error: print(error)\n"
+    )
+    assert run_with_serving(code).splitlines() == [
+        f"{missing_packages.PADDLE_VERSION} False",
+        "paddle.nn.Layer was used, but this image has no Paddle: deploy with ppocr_image_paddle: "
+        "with",
+    ]
 
 
 def test_a_process_does_without_an_installed_package():
@@ -343,9 +359,9 @@ def test_a_process_does_without_an_installed_package():
         ("ocr_det", {"engine": "openvino"}, False),
         ("ocr_rec", {"engine": "paddle"}, True),
         ("ocr_rec", {"use_gpu": True}, True),
-        ("my_own", {}, True),
     ],
 )
-def test_who_needs_paddle(name, init_args, needed):
+def test_who_needs_paddle(tmp_path, name, init_args, needed):
     described = {"modules_info": {"ocr_cls": {}, name: {"init_args": init_args}}}
-    assert config.check(json.dumps(described)).needs_paddle is needed
+    modules = config.check(json.dumps(described)).modules
+    assert bool(hubhome.why_paddle(modules, tmp_path)) is needed

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ppocr_contract import paddle
+
 from ..errors import Refused
 from ..images.context import BASE_SUITE, CONTENT_LABEL, revision
 from ..layers import image_archive, saved_image
@@ -127,6 +129,7 @@ def _fill(
         "image": {
             "path": path, "tag": options.tag, "id": image.id,
             "content": image.labels.get(CONTENT_LABEL, image.id),
+            "paddle": image.labels.get(paddle.LABEL, ""),
             "layers": incremental.layers(image, blobs),
         },
         "releases": releases,

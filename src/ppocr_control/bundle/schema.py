@@ -100,6 +100,8 @@ def _check(manifest: dict[str, Any]) -> None:
 def _check_image(image: dict[str, Any], files: dict[str, Any]) -> None:
     for key in ("path", "tag", "id", "content"):
         _typed("image.", image, key, str)
+    if type(image.get("paddle", "")) is not str:  # those of former versions have none
+        raise Malformed("image.paddle is of another type")
     if image["path"] not in files:
         raise Malformed("image.path is not among its files")
     if not _DIGEST.fullmatch(image["id"]):

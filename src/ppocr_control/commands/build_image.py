@@ -21,6 +21,7 @@ EPILOG = """\
 examples:
   scripts/build_image.py                             ppocr:1.0.0
   scripts/build_image.py --device gpu --tag ppocr:1.0.0-gpu
+  scripts/build_image.py --paddle --tag ppocr:1.0.0-paddle
   scripts/build_image.py --tag ppocr:1.0.1 --ca-bundle /etc/ssl/certs/ca-certificates.crt
   scripts/build_image.py --recipe trainer --tag ppocr-trainer:1.0.0
   scripts/build_image.py --settings '{"models": {"rec": {"path": "/models/rec"}}}'
@@ -39,6 +40,12 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         help="the service's image, or the trainer's",
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument(
+        "--paddle",
+        action="store_true",
+        help="with Paddle: for plain hub serving, the engine paddle and modules made on Paddle "
+        "(the image for GPUs has its own)",
+    )
     parser.add_argument("--base", default="", help="base image (default: built from packages)")
     parser.add_argument("--ca-bundle", default="", help="PEM file trusted during the build")
     command_line.add_mirrors(parser)
@@ -55,6 +62,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     values = {
         "recipe": args.recipe,
         "device": args.device,
+        "paddle": args.paddle,
         "name": name,
         "version": tag,
         "base": args.base and image_name.to_find(args.base),

@@ -53,6 +53,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             "base_suite": context.BASE_SUITE,
             "revision": context.revision(),
             "models": models.names(settings.models, settings.recognizers),
+            "paddle": context.paddle_label(settings),
             "kernels": context.kernels(settings),
         }
         if args.action == "write":

@@ -117,6 +117,7 @@ def _arguments(
         "CREATED": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "CONTENT": content,
         "MODELS": models.names(settings.models, settings.recognizers),
+        "PADDLE": context.paddle_label(settings),
         "CUDA_KERNELS": context.kernels(settings),
         "PIP_INDEX_URL": sources.pip_index_url or os.environ.get("PIP_INDEX_URL", ""),
         **{name: os.environ.get(name, os.environ.get(name.lower(), "")) for name in _PROXIES},

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract import cards
+from ppocr_contract import cards, paddle
 
 from .. import IMAGES, ROOT, git
 from .. import version as project_version
@@ -27,6 +27,8 @@ from . import correction, hub_modules, image_name, model_files, models
 CONTRACT = ROOT / "src/ppocr_contract"
 #: The packages that turn Paddle 3 models into ONNX.
 CONVERTER_LOCK = IMAGES / "ppocr/requirements.convert.lock"
+#: What the variant with Paddle has besides requirements.lock.
+PADDLE_LOCK = IMAGES / "ppocr/requirements.paddle.lock"
 #: What the trainer image and the control node share.
 TRAINING = ROOT / "src/ppocr_training"
 #: The images, and the files of their folder that the context has beside the Dockerfile.
@@ -51,6 +53,7 @@ class ImageSettings:
     Attributes:
         recipe: ppocr (the service) or trainer; a folder of images/.
         device: cpu or gpu; chooses the lock.
+        paddle: for the CPU: whether it is the variant with Paddle; the image for GPUs has its own.
         name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
@@ -68,6 +71,7 @@ class ImageSettings:
 
     recipe: str = "ppocr"
     device: str = "cpu"
+    paddle: bool = False
     name: str = "ppocr"
     version: str = dataclasses.field(default_factory=project_version.current)
     base: str = ""
@@ -98,6 +102,11 @@ class ImageSettings:
             hub_modules.custom_modules(settings.extra_modules)
         except hub_modules.ModuleError as error:
             raise ContextError(str(error)) from error
+        if settings.without_paddle and (why := settings.why_paddle()):
+            raise ContextError(
+                f"{why}, and the image would have no Paddle: leave ppocr_image_paddle at auto "
+                "(build_image.py: --paddle)"
+            )
         if settings.ca_bundle and not Path(settings.ca_bundle).is_file():
             raise ContextError(f"ppocr_ca_bundle: {settings.ca_bundle} does not exist")
         return settings
@@ -109,6 +118,22 @@ class ImageSettings:
         programs = {place: model_files.program_of(source) for place, source in sources.items()}
         models.check_engines(programs, sources, self.engines)
         return sources
+
+    @property
+    def without_paddle(self) -> bool:
+        """Whether the image has no Paddle."""
+        return self.recipe == "ppocr" and self.device == "cpu" and not self.paddle
+
+    def why_paddle(self) -> str:
+        """Why what is in the image, or serves from it, needs Paddle; empty if nothing does."""
+        if "paddle" in self.engines:
+            return "hubserving_engine is paddle"
+        return hub_modules.why_paddle(self.extra_modules, self.extra_requirements)
+
+    @property
+    def paddle_lock(self) -> bytes:
+        """What is installed as the layer of Paddle: nothing but in the variant with Paddle."""
+        return PADDLE_LOCK.read_bytes() if self.device == "cpu" and self.paddle else b""
 
     @property
     def lock(self) -> Path:
@@ -148,6 +173,11 @@ def kernels(settings: ImageSettings) -> str:
     return " ".join(cards.KERNELS) if settings.device == "gpu" else ""
 
 
+def paddle_label(settings: ImageSettings) -> str:
+    """Return what the image's label says of Paddle."""
+    return paddle.WITHOUT if settings.without_paddle else paddle.WITH
+
+
 def content_hash(settings: ImageSettings) -> str:
     """Return the sha256 over everything that determines what the image does."""
     recipe = IMAGES / settings.recipe
@@ -167,6 +197,7 @@ def content_hash(settings: ImageSettings) -> str:
     modules = hub_modules.all_modules(settings.extra_modules)
     parts |= {
         "converter": file_sha256(CONVERTER_LOCK),
+        "paddle": hashlib.sha256(settings.paddle_lock).hexdigest(),
         "build": _tree(recipe / "build"),
         "serving": _tree(recipe / "serving"),
         "contract": _tree(CONTRACT),
@@ -228,6 +259,7 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     # Empty where no model needs converting, so that nothing is downloaded for it.
     lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)
+    (target / PADDLE_LOCK.name).write_bytes(settings.paddle_lock)
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
+from ppocr_contract import paddle
+
 from .. import IMAGES
 
 #: The folder of the built-in modules.
@@ -85,3 +87,17 @@ def requirements(folders: Iterable[str]) -> list[str]:
     """Return the lines of requirements.txt of the operator's modules."""
     files = (folder / "requirements.txt" for folder in custom_modules(folders).values())
     return [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+
+
+def why_paddle(folders: Iterable[str], extra_requirements: Iterable[str]) -> str:
+    """Why the operator's modules or requirements need Paddle, with the setting; empty if none does.
+
+    Raises:
+        ModuleError: see :func:`custom_modules`.
+    """
+    for name, folder in custom_modules(folders).items():
+        if why := paddle.of_module(folder):
+            return f"module {name} of {_SETTING} needs Paddle ({why})"
+    if found := paddle.of_requirements(extra_requirements):
+        return f"ppocr_image_extra_requirements names {found}"
+    return ""

@@ -21,7 +21,7 @@ from ppocr_contract.config import ServingConfig, load
 from ppocr_contract.settings import Settings, SettingsError
 
 from . import hubhome, listening, logs, processes
-from .checks import StartError, config_file, preflight
+from .checks import StartError, config_file, preflight, require_paddle
 from .server.not_ready import NotReady
 from .supervisor import Supervisor, max_failures
 
@@ -61,6 +61,7 @@ def _run_server() -> int:
         settings = Settings.from_environment()
         settings.check_access()
         if settings.server == "hub":
+            require_paddle("hubserving_server is hub")
             from .server import loading
 
             loading.prove(serving)
@@ -121,6 +122,8 @@ def main(arguments: list[str]) -> int:
             from . import healthcheck
 
             return healthcheck.main()
+        if arguments[:2] == ["hub", "serving"]:
+            require_paddle("hub serving needs Paddle")
     except StartError as error:
         log.error("%s", error)
         NotReady().write(str(error))

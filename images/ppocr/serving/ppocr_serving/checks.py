@@ -6,10 +6,11 @@ import logging
 import os
 from pathlib import Path
 
-from ppocr_contract import config, models, params
+from ppocr_contract import config, models, paddle, params
 
 from . import cuda, hubhome
 from .gpu import require_visible_device
+from .missing_packages import has_paddle
 
 log = logging.getLogger(__name__)
 
@@ -64,4 +65,15 @@ def preflight() -> config.ServingConfig:
                 f"module {name} is not in the image (installed: {', '.join(installed)}): correct "
                 "hubserving_modules, or add its folder to ppocr_image_extra_modules"
             )
+    require_paddle(hubhome.why_paddle(serving.modules))
     return serving
+
+
+def require_paddle(why: str) -> None:
+    """Refuse what needs Paddle in an image that has none; ``why`` is empty where nothing does.
+
+    Raises:
+        StartError: with one sentence.
+    """
+    if why and not has_paddle():
+        raise StartError(f"{why}, and this image has no Paddle: {paddle.REMEDY}")

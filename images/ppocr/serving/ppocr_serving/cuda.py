@@ -7,7 +7,7 @@ no CUDA state is ever in a process that forks.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
+import importlib.machinery
 import json
 import re
 import subprocess
@@ -127,13 +127,13 @@ def require_cuda_paddle() -> None:
     """Make sure that this image's Paddle was built for CUDA, without importing it.
 
     Raises:
-        EngineError: it was built for the CPU.
+        EngineError: it was built for the CPU, or there is none.
     """
-    spec = importlib.util.find_spec("paddle")
+    spec = importlib.machinery.PathFinder.find_spec("paddle")
     folders = spec.submodule_search_locations if spec else None
-    version = Path(folders[0], "version/__init__.py") if folders else None
+    version = Path(next(iter(folders)), "version/__init__.py") if folders else None
     text = version.read_text() if version and version.is_file() else ""
-    if re.search(r"^cuda_version\s*=\s*'False'", text, re.MULTILINE):
+    if not text or re.search(r"^cuda_version\s*=\s*'False'", text, re.MULTILINE):
         raise EngineError(
             "use_gpu is true but this image was built for the CPU: build and deploy it with "
             "ppocr_device: gpu, or set use_gpu to false"

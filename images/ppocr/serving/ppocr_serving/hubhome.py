@@ -8,10 +8,13 @@ sends a notice to ``server`` whenever serving starts or a module is loaded, and 
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ppocr_contract import paddle
 
 #: Where ``hub install`` put the modules when the image was built.
 INSTALLED_MODULES = Path("/opt/ppocr/hub/modules")
@@ -55,31 +58,7 @@ def installed_modules(home: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/module.py"))
 
 
-def brings_paddle(name: str, home: Path | None = None) -> bool:
-    """Whether an installed module is made on Paddle, by its code and not by its name: one named
-    as one of ours may have been put in its place.
-
-    Ours, and changed copies of them, are made on ppocr_serving and import no Paddle themselves.
-    """
-    folder = (home or hub_home()) / "modules" / name
-    module = folder / "module.py"
-    if not module.is_file():
-        return False  # PaddleHub says so itself
-    if "ppocr_serving" not in _imported(module):
-        return True
-    return any("paddle" in _imported(file) for file in folder.rglob("*.py"))
-
-
-def _imported(file: Path) -> set[str]:
-    """Names of the top-level packages a file imports, anywhere in it."""
-    names: set[str] = set()
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # cannot be imported, so it imports nothing
-        return names
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return names
+def why_paddle(modules: Mapping[str, Mapping[str, Any]], home: Path | None = None) -> str:
+    """Why modules of config.json need Paddle, by their code and engine; empty if they do not."""
+    installed = (home or hub_home()) / "modules"
+    return paddle.of_config(modules, lambda name: installed / name)

@@ -3,14 +3,25 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
-from paddlehub.module.module import RunModule, moduleinfo, serving
+from paddlehub.module.module import moduleinfo, serving
+from ppocr_serving.hubmodule import OcrModule
 
 
 @moduleinfo(name="stuck", version="1.0.0", summary="", author="", author_email="", type="test")
-class Stuck(RunModule):
+class Stuck(OcrModule):
     _eaten: ClassVar = []
+
+    def read_params(self):
+        return SimpleNamespace(gpu_mem=0)
+
+    def pipeline(self):
+        return SimpleNamespace(device="cpu")
+
+    def predict(self, images):
+        return []
 
     @serving
     def serving_method(self, gate="", eat=0, fail="", die=False):

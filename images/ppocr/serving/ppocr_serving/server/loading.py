@@ -31,7 +31,7 @@ def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     Raises:
         EngineError, ModelError: a model cannot be served.
     """
-    if serving.needs_paddle or any(map(hubhome.brings_paddle, serving.modules)):
+    if hubhome.why_paddle(serving.modules):
         restore_default_handlers()
     else:
         stub_paddle()

@@ -1,0 +1,29 @@
+"""Filters on the choice of the image, for all roles that name it or check one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ppocr_control.images import variant
+
+
+def image_variant(host: Mapping[str, Any]) -> dict[str, str]:
+    """The image for a host, from its variables: ``suffix``, ``paddle``, ``why`` and ``error``."""
+    return asdict(variant.choose(host))
+
+
+def image_refusal(label: str, image: str, host: Mapping[str, Any]) -> str:
+    """Why a host cannot serve from an image with this label on Paddle, as a sentence; or ''."""
+    return variant.refusal(image, label.strip(), host)
+
+
+class FilterModule:
+    """The filters."""
+
+    def filters(self) -> dict[str, object]:
+        return {
+            "image_variant": image_variant,
+            "image_refusal": image_refusal,
+        }
