@@ -7,7 +7,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ppocr_contract import config
+from ppocr_contract import config, precision
+from ppocr_contract.models import MODELS_ROOT
 from ppocr_control import version
 from ppocr_control.images import model_sets
 
@@ -19,6 +20,8 @@ _CONSTANTS: dict[str, Any] = {
     "part_label": "org.ppocr.part-of",
     # Models that can be named.
     "named_models": model_sets.rows(),
+    # In the image: whether its models may compute in bf16, and why.
+    "verdict_file": str(MODELS_ROOT / precision.VERDICT_FILE),
     # The version of this project, and of the image where the inventory names none.
     "version": version.current(),
 }

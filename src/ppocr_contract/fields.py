@@ -44,7 +44,9 @@ class Fields:
         server: Server in the container: gunicorn runs PaddleHub's app under gunicorn, with limits,
             health paths and metrics; hub runs plain hub serving start -c config.json.
         precision: Engine openvino: f32; bf16 (moves box corners by up to four pixels); or auto,
-            which is bf16 where the CPU has it, except for the layers that would move corners.
+            which is bf16 where the CPU has it and the image's models read no fewer lines right in
+            it, except for the layers that would move corners; else f32. playbooks/models.yml shows
+            which.
         width_step: Engine openvino: a text line is recognised at its own width, rounded up to a
             multiple of this many pixels, which bounds the memory for shapes. 1 gives stock's widths
             (the widest line of a batch) and, with precision f32, its exact confidences. From 1 to

@@ -192,7 +192,8 @@ def _served(given: dict[str, str] | str, precision: str, image: str) -> Iterator
         # auto is what is served, and the verdict says what it means.
         Verdict(precision, "to be counted").write(folder / VERDICT_FILE)
         page = _encoded((SAMPLES / "digits.png").read_bytes())
-        yield stack.enter_context(ours(page, image, folder, precision="auto")).url
+        patient = {"precision": "auto", "timeout": f"{_TIMEOUT:.0f}"}
+        yield stack.enter_context(ours(page, image, folder, **patient)).url
 
 
 KINDS = {

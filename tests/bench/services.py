@@ -24,7 +24,7 @@ from tests.stock.stock_environment import stock_python, stock_variables
 HERE = Path(__file__).resolve().parent
 
 LOCK = HERE / "requirements.lock"
-_START_LIMIT = 180  # seconds
+_START_LIMIT = 600  # seconds
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ In place of the stages there may be the name of one set alone.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -36,6 +37,7 @@ from ppocr_contract.models import (
     read_dictionary,
     write_manifest,
 )
+from ppocr_contract.precision import READS_FILE
 
 from ..files import file_sha256
 from . import inference_yml, model_files, onnx_model, unpack
@@ -207,7 +209,8 @@ def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
         if "dict" in source:
             found.append(file_sha256(Path(source["dict"])))
         if "named" in source:
-            found.append([source["named"].dictionary, source["named"].values])
+            named = source["named"]
+            found.append([named.dictionary, named.values, str(named.reads)])
         digests[stage] = found
     return digests
 
@@ -281,6 +284,9 @@ def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) ->
                 f"it names no dictionary, and the default one has {_DEFAULT.characters} characters "
                 "and a space, which the model has not: set dict to the one it was trained with"
             )
+    if named and named.reads:
+        reads = dataclasses.asdict(named.reads)
+        program.with_name(READS_FILE).write_text(json.dumps(reads, sort_keys=True) + "\n")
     if values:
         program.with_name(VALUES_FILE).write_text(json.dumps(values, sort_keys=True) + "\n")
 
