@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests.containers import PORT, docker
+from tests.containers import PORT, docker, lay_out
 
 
 def texts(container, body):
@@ -46,10 +46,12 @@ def test_a_module_runs_on_its_own(run):
 
 
 @pytest.mark.parametrize("mkldnn", [False, True])
-def test_engines_give_the_same_text(run, write_config, request_body, gunicorn, mkldnn):
+def test_engines_give_the_same_text(run, write_config, request_body, gunicorn, tmp_path, mkldnn):
+    """Of the sample of the guide; Paddle reads its models and none of ONNX."""
+    guides = lay_out("PP-OCRv4-mobile", tmp_path / "guides/models")
     init_args = {"version": "1.0.0", "engine": "paddle", "enable_mkldnn": mkldnn}
     config = {"modules_info": {"ocr_system": {"init_args": init_args}}}
-    container = run(*PORT, *write_config(config)).healthy()
+    container = run(*PORT, guides, *write_config(config)).healthy()
     assert texts(container, request_body) == texts(gunicorn, request_body)
 
 

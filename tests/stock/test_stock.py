@@ -1,11 +1,13 @@
-"""Our service beside the stock pipeline and the stock client, with the same models.
+"""Our service beside the stock pipeline and the stock client, with the guide's models.
 
-PPOCR_STOCK_URL names a running service with the default settings; without it the tests are
-skipped. The first run makes the stock environment (see stock_environment.py).
+Containers of the image serve them. PPOCR_STOCK_URL names a running service with the default
+settings, whose models may be others; without it the tests are skipped. The first run makes the
+stock environment (see stock_environment.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -14,11 +16,27 @@ import hubserving_client
 import pytest
 from stock_environment import SAMPLES_DIR, pictures
 
-from tests.containers import PORT, Container
+from tests.containers import PORT, Container, lay_out
 
 URL = os.environ.get("PPOCR_STOCK_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="PPOCR_STOCK_URL names no running service")
 FILES = pictures(SAMPLES_DIR)
+
+
+@pytest.fixture(scope="module")
+def guides_models(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The option that mounts the models the stock pipeline reads with."""
+    return lay_out("PP-OCRv4-mobile", tmp_path_factory.mktemp("guides") / "models")
+
+
+@contextlib.contextmanager
+def served(*options: str) -> Iterator[str]:
+    """The URL of a container of its own."""
+    container = Container(*PORT, *options)
+    try:
+        yield container.healthy().url
+    finally:
+        container.remove()
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +59,23 @@ def test_stock_without_classifier_misreads_turned_text() -> None:
     assert "UPSIDE-DOWN" not in [line["text"] for line in lines]
 
 
-def test_answers_agree_with_stock(stock: dict[str, compare.Lines]) -> None:
+def test_answers_agree_with_stock(stock: dict[str, compare.Lines], guides_models: str) -> None:
     """Same lines, same text, corners within 3 pixels, confidence within 0.05.
 
     Stock's confidence of a line depends on how wide the other lines of the page are; ours does not.
     """
-    differences = compare.compare_answers(compare.ask_service(URL, FILES), stock, confidence=0.05)
+    with served(guides_models) as url:
+        answers = compare.ask_service(url, FILES)
+    differences = compare.compare_answers(answers, stock, confidence=0.05)
     assert not any(item.problems for item in differences), "\n".join(compare.table(differences))
 
 
-def test_exact_settings_give_the_answers_of_stock(stock: dict[str, compare.Lines]) -> None:
+def test_exact_settings_give_the_answers_of_stock(
+    stock: dict[str, compare.Lines], guides_models: str
+) -> None:
     """In f32 and at stock's widths: the same corners, and confidence to the fourth place."""
-    exact = ("--env=PPOCR_PRECISION=f32", "--env=PPOCR_WIDTH_STEP=1")
-    container = Container(*PORT, *exact)
-    try:
-        answers = compare.ask_service(container.healthy().url, FILES)
-    finally:
-        container.remove()
+    with served(guides_models, "--env=PPOCR_PRECISION=f32", "--env=PPOCR_WIDTH_STEP=1") as url:
+        answers = compare.ask_service(url, FILES)
     differences = compare.compare_answers(answers, stock, pixels=0, confidence=1e-4)
     assert not any(item.problems for item in differences), "\n".join(compare.table(differences))
 

@@ -55,7 +55,8 @@ class ImageSettings:
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocr_control.images.models`.
-        engines: of the instances that will serve from it; not part of the content.
+        engines: of the instances that will serve from it; none for the device's own. What they can
+            read decides which models are the default.
         use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
@@ -97,10 +98,19 @@ class ImageSettings:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
-        sources = models.resolve(self.models, self.use_space_char)
+        sources = models.resolve(self.models, self.use_space_char, self.serving_engines)
         programs = {stage: model_files.program_of(source) for stage, source in sources.items()}
-        models.check_engines(programs, self.engines)
+        models.check_engines(programs, self.serving_engines)
         return sources
+
+    @property
+    def serving_engines(self) -> tuple[str, ...]:
+        """What loads the models."""
+        return self.engines or ("paddle" if self.device == "gpu" else "openvino",)
+
+    def model_names(self) -> str:
+        """What the models are called; see :func:`models.names`."""
+        return models.names(self.models, self.serving_engines)
 
     @property
     def lock(self) -> Path:
@@ -209,7 +219,7 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     for name, folder in hub_modules.all_modules(settings.extra_modules).items():
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
     programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
-    models.check_engines(programs, settings.engines)
+    models.check_engines(programs, settings.serving_engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.
     lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)

@@ -1,11 +1,13 @@
 """The models that can be named, each from a package pinned by its hash.
 
 Values are those its makers recommend where they are not PaddleOCR's general ones; a model whose
-package has its ``inference.yml`` brings them itself. PP-OCRv4-mobile keeps the guide's.
+package has its ``inference.yml`` brings them itself. PP-OCRv4-mobile keeps the guide's. How many
+lines each reads right, on which the default is chosen: ``python -m tests.bench.reading``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +97,21 @@ NAMED_SETS: dict[str, dict[str, NamedModel]] = {
         ),
     },
 }  # fmt: skip
-#: Of stages that nobody names a model for.
-DEFAULT_SET = "PP-OCRv4-mobile"
+#: The guide's: all stages, in a form that every engine reads.
+GUIDE_SET = "PP-OCRv4-mobile"
+DEFAULT_SET = "PP-OCRv6-small"
+
+
+def default_set(stage: str, engines: Collection[str] = ()) -> str:
+    """The set of a stage that nobody names a model for.
+
+    Args:
+        stage: det, cls or rec.
+        engines: that will serve it; paddle reads no ONNX.
+    """
+    return (
+        DEFAULT_SET if "paddle" not in engines and stage in NAMED_SETS[DEFAULT_SET] else GUIDE_SET
+    )
 
 
 def rows() -> list[dict[str, Any]]:
@@ -109,7 +124,7 @@ def rows() -> list[dict[str, Any]]:
             "characters": model.characters or "",
             "engines": "openvino" if model.program == ONNX_FILE else "openvino, paddle",
             "package": model.pinned[0],
-            "default": "yes" if name == DEFAULT_SET else "",
+            "default": "yes" if name == default_set(stage) else "",
         }
         for name, stages in NAMED_SETS.items()
         for stage, model in stages.items()

