@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ppocr_control import version
+from ppocr_control import command_line, version
+from ppocr_control.images import models
 from tests import slowed
 
 IMAGE = os.environ.get("PPOCR_IMAGE", f"ppocr:{version.current()}")
@@ -41,6 +42,17 @@ def docker(*arguments, check=True):
 def encoded(name):
     """Base64 of a sample picture."""
     return base64.b64encode((SAMPLES / name).read_bytes()).decode()
+
+
+def lay_out(given, folder):
+    """Lay models out in a new folder as the build does; return the option that mounts them.
+
+    ``given`` is ``ppocr_models``.
+    """
+    models.lay_out(models.resolve(given), folder, command_line.cache_folder() / "models")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o755)
+    return f"--volume={folder}:/opt/ppocr/models:ro"
 
 
 def require_image():

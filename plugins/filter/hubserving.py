@@ -340,6 +340,10 @@ def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
     answer = host.get("__hubserving_engine", {}).get("rc")
     none = {None: "not reachable", 0: "absent"}.get(answer, "Docker does not answer")
     containers = host.get("__hubserving_containers") or [{}]
+    verdicts = {
+        each["item"]["Name"]: each.get("stdout", "")
+        for each in host.get("__hubserving_verdicts", {}).get("results", [])
+    }
     return [
         {
             "host": host["inventory_hostname"],
@@ -347,9 +351,19 @@ def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
             "models": _labels(container).get(
                 "org.ppocr.models", "not recorded" if container else ""
             ),
+            "precision auto is": _precision(verdicts.get(container.get("Name", ""), "")),
         }
         for container in containers
     ]
+
+
+def _precision(text: str) -> str:
+    """What an image's verdict on its models says, as a sentence; '' where there is none."""
+    try:
+        verdict = json.loads(text)
+        return f"{verdict['precision']}: {verdict['why']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _labels(container: dict[str, Any]) -> dict[str, str]:

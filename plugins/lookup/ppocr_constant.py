@@ -7,7 +7,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ppocr_contract import config, paddle, pdserving
+from ppocr_contract import config, paddle, pdserving, precision
+from ppocr_contract.models import MODELS_ROOT
 from ppocr_control import version
 from ppocr_control.images import model_sets
 
@@ -23,6 +24,8 @@ _CONSTANTS: dict[str, Any] = {
     "paddle_label": paddle.LABEL,
     # Models that can be named.
     "named_models": model_sets.rows(),
+    # In the image: whether its models may compute in bf16, and why.
+    "verdict_file": str(MODELS_ROOT / precision.VERDICT_FILE),
     # The version of this project, and of the image where the inventory names none.
     "version": version.current(),
 }

@@ -48,7 +48,9 @@ class Fields:
         pdserving: Answer clients of PaddleOCR's deploy/pdserving, too: POST /ocr/prediction on
             hubserving_pdserving_port, read by module ocr_system. See docs/pdserving.md.
         precision: Engine openvino: f32; bf16 (moves box corners by up to four pixels); or auto,
-            which is bf16 where the CPU has it, except for the layers that would move corners.
+            which is bf16 where the CPU has it and the image's models read no fewer lines right in
+            it, except for the layers that would move corners; else f32. playbooks/models.yml shows
+            which.
         width_step: Engine openvino: a text line is recognised at its own width, rounded up to a
             multiple of this many pixels, which bounds the memory for shapes. 1 gives stock's widths
             (the widest line of a batch) and, with precision f32, its exact confidences. From 1 to

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
-import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from difflib import SequenceMatcher
@@ -25,15 +21,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ppocr_control import command_line, version
+from ppocr_control import version
 from ppocr_control.images import models
 
 from . import pages, plot
+from .machine import machine
 from .services import (
     HERE,
     LOCK,
     Service,
     ask,
+    laid_out,
     ours,
     stock,
     stock_python,
@@ -140,17 +138,6 @@ def cell(subject: Any, made: list[str], clients: int, requests: int) -> Cell:
     }
 
 
-def laid_out(name: str, stack: contextlib.ExitStack) -> Path:
-    """A folder with the models of that name; what the set lacks is the default's."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ppocr-bench-")))
-    folder.chmod(0o755)
-    chosen = dict.fromkeys(models.NAMED_SETS[name], name)
-    models.lay_out(
-        models.resolve(chosen), folder / "models", command_line.cache_folder() / "models"
-    )
-    return folder / "models"
-
-
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure all; return machine, subjects and cells."""
     kinds = ["page"] if args.quick else list(pages.KINDS)
@@ -204,22 +191,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             memory = subject.memory()
             result["memory"].setdefault(name, {"peak": memory, "settled": memory})
     return result
-
-
-def machine() -> dict[str, Any]:
-    """What was measured on, and when."""
-    model = next(
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
-    return {
-        "cpu": model,
-        "cpus": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "load": os.getloadavg()[0],
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
 
 
 def ratios(result: dict[str, Any]) -> list[tuple[str, float, float, bool]]:

@@ -17,12 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ppocr_control.command_line import cache_folder
+from ppocr_control.images import models
 from tests.stock.stock_environment import stock_python, stock_variables
 
 HERE = Path(__file__).resolve().parent
 
 LOCK = HERE / "requirements.lock"
-_START_LIMIT = 180  # seconds
+_START_LIMIT = 600  # seconds
 
 
 def free_port() -> int:
@@ -35,13 +37,18 @@ def free_port() -> int:
 
 def ask(url: str, page: str, timeout: float = 120) -> Any:
     """The lines of one page; raises when the answer is no success."""
-    body = json.dumps({"images": [page]}).encode()
+    return ask_all(url, [page], timeout)[0]
+
+
+def ask_all(url: str, pages: list[str], timeout: float = 120) -> Any:
+    """The results of several; ocr_rec has one result for all of them."""
+    body = json.dumps({"images": pages}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         parsed = json.load(answer)
     if parsed["status"] != "000":
         raise RuntimeError(parsed)
-    return parsed["results"][0]
+    return parsed["results"]
 
 
 class Service:
@@ -92,6 +99,14 @@ def _proportional(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def laid_out(given: dict[str, str] | str, stack: contextlib.ExitStack) -> Path:
+    """A folder with the models that ``ppocr_models`` names so."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ppocr-bench-")))
+    folder.chmod(0o755)
+    models.lay_out(models.resolve(given), folder / "models", cache_folder() / "models")
+    return folder / "models"
 
 
 @contextlib.contextmanager

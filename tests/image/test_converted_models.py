@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from ppocr_control import command_line
-from ppocr_control.images import models
-from tests.containers import PORT, SAMPLES, docker, encoded
+from ppocr_contract.precision import VERDICT_FILE
+from tests.containers import PORT, SAMPLES, docker, encoded, lay_out
 from tests.unit.role_code import ROOT
 
-CONVERT = ROOT / "images/ppocr/build/convert_models.py"
+BUILD = ROOT / "images/ppocr/build"
+CONVERT = BUILD / "convert_models.py"
 PACKAGES = "/opt/ppocr/venv/lib/python3.11/site-packages"
 CONVERTER = f"{PACKAGES}/openvino/tools/ovc/moc_frontend/moc_emit_ir.py"
 MODELS = "/opt/ppocr/models"
@@ -25,13 +25,16 @@ def broken_converter(tmp_path):
 
 
 @pytest.fixture
-def unconverted(tmp_path):
-    """The option that mounts the models as they are before the build converts one."""
+def unconverted(tmp_path, image):
+    """The option that mounts the models as they are before the build converts one.
+
+    They keep the image's verdict on bf16.
+    """
     folder = tmp_path / "mounted/models"
-    models.lay_out(models.resolve({}), folder, command_line.cache_folder() / "models")
-    for path in (tmp_path, folder.parent):
-        path.chmod(0o755)
-    return f"--volume={folder}:{MODELS}:ro"
+    mount = lay_out({}, folder)
+    verdict = docker("run", "--rm", "--entrypoint=cat", image, f"{MODELS}/{VERDICT_FILE}").stdout
+    (folder / VERDICT_FILE).write_text(verdict)
+    return mount
 
 
 def boxes(container):
@@ -49,19 +52,20 @@ def convert(image):
 
     def run(*options, look="true"):
         return docker(
-            "run", "--rm", "--network=none", f"--volume={CONVERT}:/convert.py:ro", *options,
+            "run", "--rm", "--network=none", f"--volume={BUILD}:/build:ro", *options,
             "--entrypoint=/bin/sh", image, "-c",
-            f"python /convert.py /tmp/made && cd /tmp/made && {look}", check=False,
+            f"python /build/convert_models.py /tmp/made && cd /tmp/made && {look}", check=False,
         )  # fmt: skip
 
     return run
 
 
 def test_the_image_holds_what_converting_its_model_makes(convert):
-    sums = "sha256sum manifest.json det/bf16-*/model.*"
-    done = convert(look=f"{sums} && cd {MODELS} && {sums}")
-    lines = done.stdout.splitlines()
-    assert len(lines) == 6 and lines[:3] == lines[3:], done.stdout + done.stderr
+    sums = "sha256sum det/bf16-*/model.*"
+    done = convert(look=f"{sums} && cd {MODELS} && {sums} && grep -c bf16- manifest.json")
+    *lines, recorded = done.stdout.splitlines()
+    assert len(lines) == 4 and lines[:2] == lines[2:], done.stdout + done.stderr
+    assert recorded == "2"
 
 
 def test_what_cannot_be_converted_the_build_says_in_one_line(convert, broken_converter):
@@ -76,16 +80,14 @@ def test_what_cannot_be_converted_the_build_says_in_one_line(convert, broken_con
 )
 def test_what_cannot_be_read_ends_the_build(convert, tmp_path, stage, broken):
     folder = tmp_path / "models"
-    models.lay_out(models.resolve({}), folder, command_line.cache_folder() / "models")
-    for path in (tmp_path, folder):
-        path.chmod(0o755)
+    mount = lay_out("PP-OCRv4-mobile", folder)
     if broken == "cut":
         file = folder / stage / "inference.pdiparams"
         file.write_bytes(file.read_bytes()[:100_000])
     else:
         text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
         (folder / stage / "inference.pdmodel").write_text(text)
-    done = convert(f"--volume={folder}:{MODELS}:ro")
+    done = convert(mount)
     assert done.returncode == 1
     assert done.stderr.startswith(
         f"ppocr_models.{stage}: OpenVINO cannot read inference.pdmodel: it is truncated"

@@ -162,7 +162,9 @@ def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks
         {"name": "ppocr_system", "port": 8868, "modules": ["ocr_system"], "engine": "paddle"},
     ]
     serve = ("--tags", "ppocr_image,hubserving,smoke_test")
-    run = playbook(DEPLOY, [a], *serve, extra_vars={"hubserving_instances": instances})
+    # The engine paddle decides the default models, so this is another image than everyone else's.
+    chosen = {"hubserving_instances": instances, "ppocr_image_tag": "guides-models"}
+    run = playbook(DEPLOY, [a], *serve, extra_vars=chosen)
     assert len(re.findall(r"PASSED a/ppocr_\w+ ", words(run))) == 3
     assert set(ask(a, 8866, "ocr_det")["results"][0][0]) == {"text_region"}
     assert set(ask(a, 8867, "ocr_rec")["results"][0][0]) == {"text", "confidence"}
@@ -170,7 +172,7 @@ def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks
     # The container there was gave its port up: the inventory does not name it any more.
     assert running(a) == {f"ppocr_{name}{end}" for name in ("det", "rec", "system")
                           for end in ("", "-edge")}  # fmt: skip
-    again = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars={"hubserving_instances": instances})
+    again = playbook(DEPLOY, [a], *SERVE_ONLY, extra_vars=chosen)
     again.assert_unchanged()
     playbook("playbooks/remove.yml", [a], extra_vars={"confirm": "yes"})
     assert running(a) == set()

@@ -50,6 +50,21 @@ def test_the_plan_names_the_cards_the_build_expects(capsys, device, kernels):
     assert json.loads(capsys.readouterr().out)["kernels"] == kernels
 
 
+@pytest.mark.parametrize(
+    ("settings", "det"),
+    [
+        ({}, "PP-OCRv6-small"),
+        ({"engines": ["openvino"]}, "PP-OCRv6-small"),
+        ({"engines": ["paddle"]}, "PP-OCRv4-mobile"),
+        ({"device": "gpu"}, "PP-OCRv4-mobile"),
+    ],
+)
+def test_the_plan_names_the_models(capsys, settings, det):
+    image_context.main(["plan", f"--settings={json.dumps(settings)}"])
+    names = json.loads(capsys.readouterr().out)["models"]
+    assert names == f"det {det}, cls PP-OCRv4-mobile, rec {det}"
+
+
 def test_an_extra_module_must_be_one(tmp_path):
     with pytest.raises(context.ContextError, match="ppocr_image_extra_modules"):
         context.ImageSettings.from_dict({"extra_modules": [str(tmp_path)]})

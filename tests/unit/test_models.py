@@ -233,11 +233,21 @@ def test_onnx_models_bring_their_dictionary(own, tmp_path):
         models.lay_out(models.resolve(own), tmp_path / "again", tmp_path / "cache")
 
 
+GUIDES = dict.fromkeys(("det", "cls", "rec"), "PP-OCRv4-mobile")
+
+
 def test_sets_by_name():
     chosen = models.resolve({"det": "PP-OCRv6-small", "rec": "PP-OCRv6-small"})
     assert chosen["rec"]["path"].endswith("PP-OCRv6_rec_small.onnx")
-    assert chosen["cls"] == models.resolve({})["cls"]
-    assert models.resolve(dict.fromkeys(chosen, "PP-OCRv4-mobile")) == models.resolve({})
+    assert chosen["cls"] == models.resolve(GUIDES)["cls"]
+    assert chosen == models.resolve({}) == models.resolve("PP-OCRv6-small")
+
+
+@pytest.mark.parametrize("engines", [("paddle",), ("openvino", "paddle")])
+def test_paddle_gets_the_guide_s_models_unless_others_are_named(engines):
+    """It reads no ONNX; instances of both engines serve from one image."""
+    assert models.resolve({}, engines=engines) == models.resolve(GUIDES)
+    assert models.names({}, None, engines) == ", ".join(f"{s} {name}" for s, name in GUIDES.items())
 
 
 def test_fingerprint_follows_the_bytes(own, tmp_path):

@@ -204,9 +204,21 @@ def test_the_models_of_containers_are_listed_by_host(hubserving):
     labels = {"org.ppocr.models": "det PP-OCRv6-tiny, cls PP-OCRv4-mobile, rec mine"}
     new = {"Name": "/ppocr", "Config": {"Labels": labels}}
     old = {"Name": "/other", "Config": {"Labels": None}}
-    host = {"inventory_hostname": "web1", "__hubserving_containers": [new, old]}
+    verdict = '{"precision": "f32", "why": "of 360 lines bf16 read 261 right, f32 262"}'
+    asked = [
+        {"item": new, "rc": 0, "stdout": verdict},
+        {"item": old, "rc": 1, "stdout": ""},
+    ]
+    host = {
+        "inventory_hostname": "web1",
+        "__hubserving_containers": [new, old],
+        "__hubserving_verdicts": {"results": asked},
+    }
     rows = hubserving.hubserving_models(host)
     assert [row["models"] for row in rows] == [labels["org.ppocr.models"], "not recorded"]
+    assert [row["precision auto is"] for row in rows] == [
+        "f32: of 360 lines bf16 read 261 right, f32 262", "",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -219,5 +231,5 @@ def test_the_models_of_containers_are_listed_by_host(hubserving):
 )
 def test_why_no_models_are_listed_of_a_host(hubserving, engine, expected):
     host = {"inventory_hostname": "web2", "__hubserving_engine": engine}
-    row = {"host": "web2", "container": expected, "models": ""}
+    row = {"host": "web2", "container": expected, "models": "", "precision auto is": ""}
     assert hubserving.hubserving_models(host) == [row]

@@ -1,8 +1,8 @@
 """Converts the detection model to what the CPU engine serves it in, once, at build time.
 
-Reads the models in /opt/ppocr/models; writes what it makes of them, and a manifest of both, to a
-folder whose content belongs beside them. A model that the CPU engine cannot read ends the build, one
-that cannot be converted is served in f32: the build says so and goes on.
+Reads the models in /opt/ppocr/models; writes what it makes of them to a folder whose content belongs
+beside them. A model that the CPU engine cannot read ends the build, one that cannot be converted is
+served in f32: the build says so and goes on.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from ppocr_contract.models import (
-    MODELS_ROOT, check_model, places, read_manifest, setting_of, write_manifest,
-)  # fmt: skip
+from ppocr_contract.models import MODELS_ROOT, check_model, places, setting_of
 from ppocr_serving.engines import mixed_precision
 from ppocr_serving.pipeline.detector import EXACT_SHARE
 
@@ -56,8 +54,6 @@ def main(target: Path) -> None:
     except Exception as error:  # whatever OpenVINO's converter raises
         shutil.rmtree(target / STAGE)
         print(f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {_said(error)}")
-    else:
-        write_manifest(target, read_manifest())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ppocr_contract.models import ModelError
 
 from .. import command_line
 from ..errors import OK, Error
-from ..images import context, models
+from ..images import context
 
 EPILOG = """\
 examples:
@@ -52,7 +52,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
             "base": context.base_tag(settings),
             "base_suite": context.BASE_SUITE,
             "revision": context.revision(),
-            "models": models.names(settings.models, settings.recognizers),
+            "models": settings.model_names(),
             "paddle": context.paddle_label(settings),
             "kernels": context.kernels(settings),
         }

@@ -16,7 +16,7 @@ from .. import IMAGES
 from ..docker_engine.engine import local_engine
 from ..errors import Error
 from ..progress import Progress
-from . import context, image_name, models
+from . import context, image_name
 
 #: How a step of the build begins a line that a person should see.
 _NOTE = "note: "
@@ -116,7 +116,7 @@ def _arguments(
         "REVISION": context.revision(),
         "CREATED": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "CONTENT": content,
-        "MODELS": models.names(settings.models, settings.recognizers),
+        "MODELS": settings.model_names(),
         "PADDLE": context.paddle_label(settings),
         "CUDA_KERNELS": context.kernels(settings),
         "PIP_INDEX_URL": sources.pip_index_url or os.environ.get("PIP_INDEX_URL", ""),

@@ -58,7 +58,8 @@ class ImageSettings:
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models, recognizers: see :mod:`ppocr_control.images.models`.
-        engines: of the instances that will serve from it; not part of the content.
+        engines: of the instances that will serve from it; none for the device's own. What they can
+            read decides which models are the default.
         use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
@@ -114,10 +115,21 @@ class ImageSettings:
     def sources(self) -> dict[str, dict[str, Any]]:
         """Where the models come from; raises ModelError for what cannot be served."""
         correction.check(self.language_model)
-        sources = models.resolve(self.models, self.recognizers, self.use_space_char)
+        sources = models.resolve(
+            self.models, self.recognizers, self.use_space_char, self.serving_engines
+        )
         programs = {place: model_files.program_of(source) for place, source in sources.items()}
-        models.check_engines(programs, sources, self.engines)
+        models.check_engines(programs, sources, self.serving_engines)
         return sources
+
+    @property
+    def serving_engines(self) -> tuple[str, ...]:
+        """What loads the models."""
+        return self.engines or ("paddle" if self.device == "gpu" else "openvino",)
+
+    def model_names(self) -> str:
+        """What the models are called; see :func:`models.names`."""
+        return models.names(self.models, self.recognizers, self.serving_engines)
 
     @property
     def without_paddle(self) -> bool:
@@ -255,7 +267,7 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
             packages.write(correction.LOCK.read_bytes())
     sources = settings.sources()
     programs = models.programs(models.lay_out(sources, target / "models", cache))
-    models.check_engines(programs, sources, settings.engines)
+    models.check_engines(programs, sources, settings.serving_engines)
     # Empty where no model needs converting, so that nothing is downloaded for it.
     lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)

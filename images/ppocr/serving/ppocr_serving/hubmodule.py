@@ -31,6 +31,7 @@ from .memory import CUT_OUT, Room, forget_room, inferences, room
 from .pdf import documents
 from .pipeline.frames import MOST
 from .pipeline.picture import Picture
+from .precision import resolved
 from .report import Report, RequestError, current, stage
 from .served_module import ServedModule
 from .threads import Threads
@@ -89,20 +90,24 @@ class OcrModule(ServedModule):
         engine = engine or ("paddle" if use_gpu else "openvino")
         cpus = available_cpus()
         at_once = inferences(cpus, self.limits.workers, len(models.recognizers()))
+        model_dirs = [
+            value
+            for values in (vars(self._params), *self._recognizers.values())
+            for name, value in values.items()
+            if name.endswith("_model_dir")
+        ]
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=at_once if engine == "openvino" else cpus,
             gpu_mem=self._params.gpu_mem,
-            precision=self.limits.precision,
+            precision=resolved(self.limits.precision, model_dirs),
             width_step=self.limits.width_step if engine == "openvino" else 1,
         )
         # A missing model is told now; the predictors themselves are made after any fork.
-        for values in (vars(self._params), *self._recognizers.values()):
-            for name, value in values.items():
-                if name.endswith("_model_dir"):
-                    check_model(Path(value))
+        for folder in model_dirs:
+            check_model(Path(folder))
 
     def read_params(self) -> Any:
         """The module's parameters."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ppocr_contract.config import OUR_MODULES, ServingConfig, load
 from ppocr_contract.models import ModelError
 
-from .. import hubhome, hublog, logs
+from .. import hubhome, hublog, logs, precision
 from ..checks import StartError, config_file
 from ..engines import EngineError
 from .signals import restore_default_handlers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ..served_module import ServedModule
+
+log = logging.getLogger(__name__)
 
 
 def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
@@ -41,6 +44,9 @@ def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     app, modules = create(serving)
     for module in modules:
         module.warm_up()
+    asked = {m.limits.precision for m in modules if m.options.engine == "openvino"}
+    for each in asked:
+        log.info("precision: %s", precision.described(each))
     return app, modules
 
 

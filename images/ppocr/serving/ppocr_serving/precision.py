@@ -1,0 +1,40 @@
+"""The precision that models are served in: the operator's word, or the image's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ppocr_contract import precision
+from ppocr_contract.models import MODELS_ROOT
+
+
+def has_bf16() -> bool:
+    """Whether this CPU computes in bf16."""
+    import openvino as ov  # a second and a hundred megabytes, which engine paddle has no use for
+
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def resolved(asked: str, model_dirs: Iterable[str]) -> str:
+    """What :class:`~.engines.EngineOptions` is told: ``auto`` where bf16 is allowed.
+
+    Args:
+        asked: ``hubserving_precision``.
+        model_dirs: folders of the models; the verdict is on those of the image.
+    """
+    if asked != "auto":
+        return asked
+    others = [folder for folder in model_dirs if MODELS_ROOT not in Path(folder).parents]
+    allowed = not others and precision.verdict().precision == precision.BF16
+    return "auto" if allowed else precision.F32
+
+
+def described(asked: str) -> str:
+    """What the models of the image are served in by openvino, and why."""
+    found = precision.verdict()
+    if asked != "auto":
+        return f"{asked}, as hubserving_precision says"
+    if found.precision == precision.BF16 and not has_bf16():
+        return f"{precision.F32}, as this CPU has no bf16"
+    return f"{found.precision}: {found.why}"
