@@ -14,7 +14,14 @@ from typing import Any
 #: What ``init_args`` of our modules may hold.
 INIT_ARGS = {"version": str, "use_gpu": bool, "enable_mkldnn": bool, "engine": str}
 OUR_MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
-ENGINES = ("openvino", "paddle")
+ENGINES = ("openvino", "onnxruntime", "paddle")
+
+
+def default_engine(use_gpu: bool) -> str:
+    """The engine of modules that name none."""
+    return "onnxruntime" if use_gpu else "openvino"
+
+
 _TOP_LEVEL = {"modules_info", "port", "use_multiprocess", "workers"}
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|#[^\n]*')
 
@@ -51,7 +58,7 @@ class ServingConfig:
     @property
     def needs_paddle(self) -> bool:
         """Whether Paddle itself is used: by a module of the user's, or as the engine of ours."""
-        return self.uses_gpu or any(
+        return any(
             name not in OUR_MODULES or info["init_args"].get("engine") == "paddle"
             for name, info in self.modules.items()
         )
