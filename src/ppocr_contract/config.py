@@ -56,6 +56,12 @@ class ServingConfig:
         return any(info["init_args"].get("use_gpu") for info in self.modules.values())
 
     @property
+    def gpu_engines(self) -> set[str]:
+        """What modules on a GPU name as their engine; empty for the default."""
+        given = [info["init_args"] for info in self.modules.values()]
+        return {each.get("engine") or "" for each in given if each.get("use_gpu")}
+
+    @property
     def needs_paddle(self) -> bool:
         """Whether Paddle itself is used: by a module of the user's, or as the engine of ours."""
         return any(
@@ -157,6 +163,12 @@ def check(text: str) -> ServingConfig:
     )
     if workers is not None and not multiprocess:
         notes.append("workers has no effect without use_multiprocess")
+    engines = {info["init_args"].get("engine") for info in checked.values()}
+    _require(
+        not (on_gpu and {"onnxruntime", "paddle"} <= engines),
+        "config.json: engine is onnxruntime for one module and paddle for another, and the image for "
+        "GPUs carries one of them: set the same for all",
+    )
     return ServingConfig({**data, "port": port, "modules_info": checked}, tuple(notes))
 
 

@@ -80,7 +80,7 @@ def test_a_hash_inside_a_string_is_no_comment():
         (config(modules_info={"ocr_det": {"init_args": ["a"]}}), "ocr_det.init_args is not an"),
         (config(modules_info={"ocr_det": {"init_args": "a"}}), "ocr_det.init_args is not an"),
         ("[" * 100_000, "nested too deeply"),
-        (with_init_args(engine="torch"), "'torch' is not one of openvino, paddle"),
+        (with_init_args(engine="torch"), "'torch' is not one of openvino, onnxruntime, paddle"),
         (
             config(modules_info={"ocr_rec": {"predict_args": {"paths": ["/etc/passwd"]}}}),
             "ocr_rec takes none",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,13 +29,24 @@ def check_base() -> None:
             "paddle:2.3.2 image has 3.7): name an image with python3.11, or leave it empty"
         )
     if platform.machine() != "x86_64":
-        sys.exit(f"{name}: the image is for {platform.machine()}, paddlepaddle 2.6.2 for x86_64")
+        sys.exit(f"{name}: the image is for {platform.machine()}, the locked packages for x86_64")
     if not ctypes.util.find_library("gomp"):
-        sys.exit(f"{name}: the image lacks libgomp.so.1 (Debian's libgomp1), which paddle needs")
+        sys.exit(f"{name}: the image lacks libgomp.so.1 (Debian's libgomp1), which Paddle needs")
     try:
         import ensurepip  # noqa: F401
     except ImportError:
         sys.exit(f"{name}: the image lacks ensurepip (Debian's python3-venv)")
+
+
+def prune(packages: Path) -> None:
+    """Remove what ``prune.txt`` beside this file names from a folder of packages."""
+    for line in (HERE / "prune.txt").read_text().splitlines():
+        pattern = line.partition("#")[0].strip()
+        for path in packages.glob(pattern) if pattern else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def pip(venv: Path, command: str, *arguments: str) -> None:

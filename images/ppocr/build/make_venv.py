@@ -6,18 +6,17 @@ may be empty), ``prune.txt`` (what the packages bring and serving never opens).
 
 from __future__ import annotations
 
-import shutil
 import sys
 import venv
 from pathlib import Path
 
-from environment import HERE, check_base, pip
+from environment import HERE, check_base, pip, prune
 
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
 #: Where folders of site-packages that have a layer of the image to themselves are put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
 #: Large and seldom renewed: a change of any other package must not send them again.
-OWN_LAYER = ("nvidia", "paddle")
+OWN_LAYER = ("nvidia", "onnxruntime", "paddle")
 #: Installs the modules (hub install calls it), and is no part of the image.
 TOOL = "pip"
 
@@ -36,16 +35,6 @@ def site_packages() -> Path:
     return next(VENV.glob("lib/python3*/site-packages"))
 
 
-def prune() -> None:
-    for line in (HERE / "prune.txt").read_text().splitlines():
-        pattern = line.partition("#")[0].strip()
-        for path in site_packages().glob(pattern) if pattern else ():
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-
 def link_cuda() -> None:
     """Paddle and cuDNN ask for ``libcudnn.so`` and the like; the packages bring ``libcudnn.so.8``."""
     for library in site_packages().glob("nvidia/*/lib/*.so.*"):
@@ -55,15 +44,17 @@ def link_cuda() -> None:
 
 
 def set_apart() -> None:
-    """Move what gets a layer of its own (the CPU image has an empty nvidia/), and the tool."""
+    """Move what gets a layer of its own, and the tool.
+
+    Where a package is not there its layer is empty: an empty folder of its name could be imported.
+    """
     tools = LAYERS / "tools"
     tools.mkdir(parents=True)
     for name in OWN_LAYER:
         folder = site_packages() / name
+        (LAYERS / name).mkdir()
         if folder.is_dir():
-            folder.rename(LAYERS / name)
-        else:
-            (LAYERS / name).mkdir()
+            folder.rename(LAYERS / name / name)
     for path in (site_packages() / TOOL, *site_packages().glob(f"{TOOL}-*.dist-info")):
         path.rename(tools / path.name)
     for path in VENV.glob(f"bin/{TOOL}*"):
@@ -74,6 +65,6 @@ if __name__ == "__main__":
     check_base()
     venv.create(VENV, with_pip=True)
     install()
-    prune()
+    prune(site_packages())
     link_cuda()
     set_apart()

@@ -25,7 +25,7 @@ from . import hub_modules, image_name, model_files, models
 
 #: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
-#: The packages that turn Paddle 3 models into ONNX.
+#: The packages that turn Paddle's models into ONNX.
 CONVERTER_LOCK = IMAGES / "ppocr/requirements.convert.lock"
 #: What the trainer image and the control node share.
 TRAINING = ROOT / "src/ppocr_training"
@@ -50,12 +50,12 @@ class ImageSettings:
 
     Attributes:
         recipe: ppocr (the service) or trainer; a folder of images/.
-        device: cpu or gpu; chooses the lock.
+        device: cpu or gpu; chooses the lock, on gpu together with engines.
         name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models: see :mod:`ppocr_control.images.models`.
-        engines: of the instances that will serve from it; not part of the content.
+        engines: of the instances that will serve from it; the image for GPUs carries one.
         use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
@@ -103,9 +103,15 @@ class ImageSettings:
         return sources
 
     @property
+    def gpu_engine(self) -> str:
+        """The engine that the image carries for cards; empty for the CPU."""
+        return cards.engine_of(self.engines) if self.device == "gpu" else ""
+
+    @property
     def lock(self) -> Path:
-        name = "requirements.lock" if self.device == "cpu" else f"requirements.{self.device}.lock"
-        path = IMAGES / self.recipe / name
+        gpu = "gpu" if self.gpu_engine == "paddle" else f"{self.gpu_engine}-gpu"
+        named = {"cpu": "requirements.lock", "gpu": f"requirements.{gpu}.lock"}
+        path = IMAGES / self.recipe / named.get(self.device, "")
         if not path.is_file():
             setting = "ppocr_device" if self.recipe == "ppocr" else "trainer_device"
             raise ContextError(f"{setting}: no image is defined for {self.device!r}")
@@ -136,8 +142,9 @@ def base_tag(settings: ImageSettings) -> str:
 
 
 def kernels(settings: ImageSettings) -> str:
-    """Return the cards the image's Paddle has to have kernels for, as its build is told."""
-    return " ".join(cards.KERNELS) if settings.device == "gpu" else ""
+    """Return the cards the image's engine has to have kernels for, as its build is told."""
+    engine = settings.gpu_engine
+    return " ".join(cards.LIBRARIES[engine].kernels) if engine else ""
 
 
 def content_hash(settings: ImageSettings) -> str:
@@ -210,8 +217,10 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
         shutil.copytree(folder, target / "modules" / name, ignore=_IGNORED)
     programs = models.programs(models.lay_out(settings.sources(), target / "models", cache))
     models.check_engines(programs, settings.engines)
+    convert = models.to_convert(programs, onnx_only=settings.gpu_engine == "onnxruntime")
+    (target / "convert.txt").write_text("\n".join(convert))
     # Empty where no model needs converting, so that nothing is downloaded for it.
-    lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
+    lock = CONVERTER_LOCK.read_bytes() if convert else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)
 
 

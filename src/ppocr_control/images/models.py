@@ -161,12 +161,17 @@ def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
     """
     if "paddle" not in engines:
         return
+    if "onnxruntime" in engines:
+        raise ModelError(
+            "hubserving_engine is paddle for one instance and onnxruntime for another, and an image "
+            "carries one of them: set the same for all"
+        )
     for stage, program in programs.items():
         if program and program != PROGRAM_FILES[0]:
             raise ModelError(
                 f"ppocr_models.{stage}: the engine paddle (Paddle 2.6) reads {PROGRAM_FILES[0]} "
-                f"only, and this model is or becomes ONNX ({program}): set hubserving_engine to "
-                f"openvino (ppocr_device cpu), or name a Paddle 2 model such as {DEFAULT_SET}"
+                f"only, and this model is or becomes ONNX ({program}): leave hubserving_engine "
+                f"empty, or name a Paddle 2 model such as {DEFAULT_SET}"
             )
 
 
@@ -234,6 +239,17 @@ def programs(manifest: Collection[str]) -> dict[str, str]:
     """The program file of each stage that has one among these paths."""
     names = {stage: [n for n in PROGRAM_FILES if f"{stage}/{n}" in manifest] for stage in STAGES}
     return {stage: found[0] for stage, found in names.items() if found}
+
+
+def to_convert(programs: dict[str, str], onnx_only: bool) -> list[str]:
+    """Stages whose model the build turns into ONNX.
+
+    Args:
+        programs: by stage, as :func:`programs` returns them.
+        onnx_only: whether the image's engine reads nothing else; otherwise only what Paddle 3 wrote.
+    """
+    kept = {ONNX_FILE} if onnx_only else {ONNX_FILE, PROGRAM_FILES[0]}
+    return [stage for stage, program in programs.items() if program not in kept]
 
 
 def _lay_out_stage(stage: str, source: dict[str, Any], folder: Path, cache: Path) -> None:

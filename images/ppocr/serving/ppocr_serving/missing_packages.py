@@ -1,11 +1,11 @@
 """Stand for packages that PaddleHub or rapidocr import on their way and serving does not use.
 
 ``import paddlehub`` pulls in its training, NLP, conversion and demo halves (paddlenlp, visualdl,
-paddle2onnx, scipy, ...): hundreds of megabytes and seconds of start-up that serving never uses.
-The image does not carry them: :func:`install` adds a finder *behind* Python's own, so a package
-that is installed is always the one imported. A ``.pth`` file in site-packages calls it, so that the
-``hub`` command gets it too. Others are there and one process can do without them: :func:`stub`
-puts a finder *in front* of Python's own.
+paddle2onnx, scipy, ...), and Paddle for them: hundreds of megabytes and seconds of start-up that
+serving never uses. The image does not carry them, and Paddle in a variant only: :func:`install`
+adds finders *behind* Python's own, so a package that is installed is always the one imported. A
+``.pth`` file in site-packages calls it, so that the ``hub`` command gets them too. Others are there
+and one process can do without them: :func:`stub` puts a finder *in front* of Python's own.
 
 Either way a module without content is imported. Its names can be imported and subclassed, not
 used: using one raises :class:`MissingPackageError` with the remedy.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -27,6 +27,11 @@ LEFT_OUT = frozenset(
     {"paddlenlp", "visualdl", "gradio", "paddle2onnx", "matplotlib", "scipy", "pycocotools", "git",
      "setuptools"}
 )  # fmt: skip
+PADDLE = "paddle"
+#: What PaddleHub asks Paddle for as it is imported: the version of requirements.paddle.lock.
+PADDLE_VERSION = "2.6.2"
+#: PaddleHub uses it without importing it: Paddle did.
+_BY_PADDLE = "PIL.Image"
 
 
 class MissingPackageError(ImportError):
@@ -64,11 +69,14 @@ class _StubModule(ModuleType):
 
 
 class _StubFinder:
-    """Finder and loader of stub modules: ``names`` and all below them."""
+    """Finder and loader of stub modules: ``names``, with ``attributes``, and all below them."""
 
-    def __init__(self, names: Collection[str], remedy: str) -> None:
+    def __init__(
+        self, names: Collection[str], remedy: str, attributes: Mapping[str, Any] | None = None
+    ) -> None:
         self._names = frozenset(names)
         self._remedy = remedy
+        self._attributes = attributes or {}
 
     def _refuse(self, name: str) -> NoReturn:
         package = name.partition(".")[0]
@@ -94,18 +102,34 @@ class _StubFinder:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        return None
+        if module.__name__ in self._names:
+            vars(module).update(self._attributes)
+        if module.__name__ == PADDLE:
+            importlib.import_module(_BY_PADDLE)
 
 
 def install() -> None:
-    """Put the finder of what the image leaves out last on ``sys.meta_path``, once."""
-    if not any(isinstance(finder, _StubFinder) for finder in sys.meta_path):
-        remedy = (
-            "the ppocr image leaves {package} out: add {package} to "
-            "ppocr_image_extra_requirements and build the image again"
-        )
-        finder: Any = _StubFinder(LEFT_OUT, remedy)
-        sys.meta_path.append(finder)
+    """Put the finders of what the image leaves out last on ``sys.meta_path``, once."""
+    if any(isinstance(finder, _StubFinder) for finder in sys.meta_path):
+        return
+    remedy = (
+        "the ppocr image leaves {package} out: add {package} to "
+        "ppocr_image_extra_requirements and build the image again"
+    )
+    finders: list[Any] = [
+        _StubFinder(LEFT_OUT, remedy),
+        _StubFinder(
+            {PADDLE},
+            "this image has no Paddle: deploy with ppocr_image_paddle: with",
+            {"__version__": PADDLE_VERSION},
+        ),
+    ]
+    sys.meta_path += finders
+
+
+def has_paddle() -> bool:
+    """Whether the image has Paddle, found without importing it."""
+    return importlib.machinery.PathFinder.find_spec(PADDLE) is not None
 
 
 def stub(package: str, remedy: str, **attributes: Any) -> None:
@@ -118,6 +142,6 @@ def stub(package: str, remedy: str, **attributes: Any) -> None:
     """
     if package in sys.modules:
         return
-    finder: Any = _StubFinder({package}, remedy)
+    finder: Any = _StubFinder({package}, remedy, attributes)
     sys.meta_path.insert(0, finder)
-    vars(importlib.import_module(package)).update(attributes)
+    importlib.import_module(package)
