@@ -1,8 +1,8 @@
 """Which NVIDIA cards and drivers the engines of the GPU image compute with.
 
-On any other card kernels do nothing, or fail: with Paddle without an error, so that what should be a
-picture's text is zeros. Standard library only: the control node refuses such a card before an image
-is built or sent.
+On any other card kernels do nothing, or fail: with Paddle without an error, so that what should be
+a picture's text is zeros. Standard library only: the control node refuses such a card before an
+image is built or sent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 #: Compute capabilities that an image for GPUs has kernels for.
 KERNELS_FILE = Path("/opt/ppocr/cuda-kernels")
-#: What ends a capability whose kernels are there as PTX, too: the driver compiles it for later cards.
+#: What ends a capability whose kernels are there as PTX, too: the driver compiles it for later
+#: cards.
 PTX = "+PTX"
 
 
@@ -70,7 +71,8 @@ def is_served(capability: str, kernels: Iterable[str]) -> bool:
     """Whether a card of this compute capability, such as ``8.9``, runs some of the kernels.
 
     Machine code runs on cards of its own major number with the same minor number or a higher one,
-    PTX on all later cards (CUDA C++ Programming Guide, "Binary Compatibility", "PTX Compatibility").
+    PTX on all later cards (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX
+    Compatibility").
     """
     card = _numbers(capability)
     for kernel in kernels:

@@ -166,8 +166,8 @@ def check(text: str) -> ServingConfig:
     engines = {info["init_args"].get("engine") for info in checked.values()}
     _require(
         not (on_gpu and {"onnxruntime", "paddle"} <= engines),
-        "config.json: engine is onnxruntime for one module and paddle for another, and the image for "
-        "GPUs carries one of them: set the same for all",
+        "config.json: engine is onnxruntime for one module and paddle for another, and the image "
+        "for GPUs carries one of them: set the same for all",
     )
     return ServingConfig({**data, "port": port, "modules_info": checked}, tuple(notes))
 

@@ -65,9 +65,7 @@ def test_an_image_for_gpus_carries_the_engine_that_is_set():
     assert lock("paddle") == "requirements.gpu.lock"
 
 
-@pytest.mark.parametrize(
-    ("onnx_only", "stages"), [(False, ["cls"]), (True, ["det", "cls"])]
-)
+@pytest.mark.parametrize(("onnx_only", "stages"), [(False, ["cls"]), (True, ["det", "cls"])])
 def test_models_become_onnx_where_the_engine_reads_nothing_else(onnx_only, stages):
     programs = {"det": "inference.pdmodel", "cls": "inference.json", "rec": "inference.onnx"}
     assert models.to_convert(programs, onnx_only) == stages

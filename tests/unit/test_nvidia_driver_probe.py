@@ -28,8 +28,8 @@ filters = load("plugins/filter/nvidia_container_toolkit.py")
 PADDLE, ONNX_RUNTIME = (cards.LIBRARIES[engine] for engine in ("paddle", "onnxruntime"))
 OLDEST = PADDLE.driver, PADDLE.cuda
 _NO_KERNELS = (
-    "card 0 (NVIDIA L4) has compute capability {}, for which the {} of this image has no kernels (it "
-    "has them for {}"
+    "card 0 (NVIDIA L4) has compute capability {}, for which the {} of this image has no kernels "
+    "(it has them for {}"
 )
 
 

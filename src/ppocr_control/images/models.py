@@ -163,8 +163,8 @@ def check_engines(programs: dict[str, str], engines: Collection[str]) -> None:
         return
     if "onnxruntime" in engines:
         raise ModelError(
-            "hubserving_engine is paddle for one instance and onnxruntime for another, and an image "
-            "carries one of them: set the same for all"
+            "hubserving_engine is paddle for one instance and onnxruntime for another, and an "
+            "image carries one of them: set the same for all"
         )
     for stage, program in programs.items():
         if program and program != PROGRAM_FILES[0]:
@@ -246,7 +246,7 @@ def to_convert(programs: dict[str, str], onnx_only: bool) -> list[str]:
 
     Args:
         programs: by stage, as :func:`programs` returns them.
-        onnx_only: whether the image's engine reads nothing else; otherwise only what Paddle 3 wrote.
+        onnx_only: whether the image's engine reads nothing else; otherwise what Paddle 3 wrote.
     """
     kept = {ONNX_FILE} if onnx_only else {ONNX_FILE, PROGRAM_FILES[0]}
     return [stage for stage, program in programs.items() if program not in kept]

@@ -1,7 +1,7 @@
 """What the NVIDIA driver of this container says, asked before anything is loaded.
 
-``python -m ppocr_serving.cuda ENGINE`` prints the cards as JSON: it runs in a process of its own, so that
-no CUDA state is ever in a process that forks.
+``python -m ppocr_serving.cuda ENGINE`` prints the cards as JSON: it runs in a process of its own,
+so that no CUDA state is ever in a process that forks.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def cards(library: Any, engine: Library) -> list[Card]:
     _call(library, "cuDriverGetVersion", ctypes.byref(version))
     if version.value < engine.driver_api:
         raise EngineError(
-            f"use_gpu is true but the driver is too old for this image's CUDA {engine.cuda}: install "
-            f"driver {engine.driver} or newer (this one is for {_dotted(version)})"
+            f"use_gpu is true but the driver is too old for this image's CUDA {engine.cuda}: "
+            f"install driver {engine.driver} or newer (this one is for {_dotted(version)})"
         )
     _call(library, "cuDeviceGetCount", ctypes.byref(count))
     if not count.value:
@@ -205,9 +205,7 @@ def _require_served(found: list[Card], engine: str) -> None:
     kernels = KERNELS_FILE.read_text().split() if KERNELS_FILE.is_file() else []
     for card in found:
         if wrong := unserved(card.name, card.capability, kernels, engine):
-            raise EngineError(
-                f"use_gpu is true but {wrong}. Remedy: {LIBRARIES[engine].remedy}"
-            )
+            raise EngineError(f"use_gpu is true but {wrong}. Remedy: {LIBRARIES[engine].remedy}")
 
 
 def main(engine: str) -> int:

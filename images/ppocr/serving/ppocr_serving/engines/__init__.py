@@ -13,6 +13,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ppocr_contract.config import ENGINES
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -131,9 +133,6 @@ def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
     """
     if options.precision not in PRECISIONS:
         raise EngineError(f"unknown precision {options.precision!r}: use {', '.join(PRECISIONS)}")
-    # Not at the top: the supervisor imports this module, and needs nothing of the contract.
-    from ppocr_contract.config import ENGINES
-
     if options.engine not in ENGINES:
         raise EngineError(f"unknown engine {options.engine!r}: use {' or '.join(ENGINES)}")
     # Imported when asked for: each engine costs a second and a hundred megabytes.

@@ -1,8 +1,8 @@
 """Unites what the requests of a worker ask a model, so that a card computes much at once.
 
-Requests take turns: each batch begins with what another one has waited for longest, and is filled up
-with what any of them asks in the same shape. So a request of many pages delays a small one by the
-batch at hand, not by its own length.
+Requests take turns: each batch begins with what another one asks, and is filled up with what any of
+them asks in the same shape. So a request of many pages delays a small one by the batch at hand, not
+by its own length.
 """
 
 from __future__ import annotations
@@ -73,16 +73,21 @@ class Batcher:
         while True:
             with self._asked:
                 self._asked.wait_for(lambda: bool(self._waiting))
-                first = next(iter(self._waiting.values()))[0]
-                left = first.due - time.monotonic()
-                self._asked.wait_for(lambda: self._rows_like(first) >= self._most, max(left, 0))
-                asks = self._take(first.shape)
+                left = self._first.due - time.monotonic()
+                self._asked.wait_for(self._is_full, max(left, 0))
+                asks = self._take(self._first.shape)
             self._answer(asks)
 
-    def _rows_like(self, first: _Ask) -> int:
-        """How many rows of its shape wait."""
+    @property
+    def _first(self) -> _Ask:
+        """What the next batch begins with: only :meth:`_take` changes it."""
+        return next(iter(self._waiting.values()))[0]
+
+    def _is_full(self) -> bool:
+        """Whether rows like the first wait that fill a batch."""
         waiting = (ask for asks in self._waiting.values() for ask in asks)
-        return sum(len(ask.rows) for ask in waiting if ask.shape == first.shape)
+        shape = self._first.shape
+        return sum(len(ask.rows) for ask in waiting if ask.shape == shape) >= self._most
 
     def _take(self, shape: tuple[int, ...]) -> list[_Ask]:
         """What is run at once: of each request in turn what fits, until nothing does."""

@@ -1,9 +1,9 @@
 """Shapes of input, each with a session prepared for it.
 
-A card plans its convolutions anew for each new shape, which takes longer than computing them: a line
-45 ms instead of 2. So shapes are few (lines are padded to a multiple of a width, batches to a power of
-two), and the common ones have a session each. What is rare runs in one session that takes any shape,
-until it is not rare any more.
+A card plans its convolutions anew for each new shape, which takes longer than computing them: a
+line 45 ms instead of 2. So shapes are few (lines are padded to a multiple of a width, batches to a
+power of two), and the common ones have a session each. What is rare runs in one session that takes
+any shape, until it is not rare any more.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Buckets:
 
     def _shape_for(self, given: Shape) -> Shape:
         """What a batch is filled up to: the smallest that has a session, if any has."""
-        fits = [shape for shape in self._of_shape if shape[1:] == given[1:] and shape[0] >= given[0]]
+        like = (shape for shape in self._of_shape if shape[1:] == given[1:])
+        fits = [shape for shape in like if shape[0] >= given[0]]
         return min(fits, default=(padded(given[0], self._rows), *given[1:]))
 
     def _session(self, shape: Shape) -> Session:
@@ -109,7 +110,8 @@ class Buckets:
             self._most = max(len(self._of_shape), 1)
             log.warning(
                 "the card has no memory for more than %d prepared shapes: others are slower. End "
-                "what else runs on it, or lower hubserving_workers_per_gpu or hubserving_gpu_shapes",
+                "what else runs on it, or lower hubserving_workers_per_gpu or "
+                "hubserving_gpu_shapes",
                 len(self._of_shape),
             )
             return False

@@ -109,12 +109,12 @@ def _not_on_card(device: str) -> str:
         ctypes.CDLL(str(Path(ort.__file__).with_name("capi") / _CUDA_LIBRARY))
     except OSError as error:
         return (
-            f"use_gpu is true, but ONNX Runtime cannot use {device}: {error}. Where it names a file "
-            "that is missing, build the image again with ppocr_device: gpu"
+            f"use_gpu is true, but ONNX Runtime cannot use {device}: {error}. Where it names a "
+            "file that is missing, build the image again with ppocr_device: gpu"
         )
     return (
-        f"{device} is not there, CUDA sees no card in this container: deploy with ppocr_device: gpu, "
-        "and compare ppocr_cuda_visible_devices with nvidia-smi -L"
+        f"{device} is not there, CUDA sees no card in this container: deploy with "
+        "ppocr_device: gpu, and compare ppocr_cuda_visible_devices with nvidia-smi -L"
     )
 
 
