@@ -134,7 +134,9 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--url", default="http://127.0.0.1:8866")
     parser.add_argument("--page", type=Path, default=SAMPLES / "mixed.jpg", help="what is posted")
-    parser.add_argument("--seconds", type=float, default=_SECONDS, help="for each number of clients")
+    parser.add_argument(
+        "--seconds", type=float, default=_SECONDS, help="for each number of clients"
+    )
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of the whole run")
     return parser.parse_args(arguments)
 

@@ -1,7 +1,7 @@
 """What the service refuses before anything is loaded, with a driver that only names cards.
 
-The image is the one for CPUs, told that its engine was built for CUDA and for which cards: what asks
-the driver and what refuses are those of the GPU image, which test_gpu_image.py builds.
+The image is the one for CPUs, told that its engine was built for CUDA and for which cards: what
+asks the driver and what refuses are those of the GPU image, which test_gpu_image.py builds.
 """
 
 import json

@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     alone = [plain([line], one)[0][0] for line in lines]
 
     batched, threads = Recognizer(given, dataclasses.replace(options, shapes=6)), Threads(4)
-    chance, requests, start = random.Random(7), [], 0
+    chance, requests, start = random.Random(7), [], 0  # noqa: S311
     while start < len(lines):
         size = chance.randint(1, 40)
         requests.append(lines[start : start + size])

@@ -41,7 +41,8 @@ def options(tmp_path_factory):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    models.lay_out(models.resolve(_MODELS), folder / "models", command_line.cache_folder() / "models")
+    cache = command_line.cache_folder() / "models"
+    models.lay_out(models.resolve(_MODELS), folder / "models", cache)
     for path in (folder.parent, folder, folder / "packages"):
         path.chmod(0o755)
     return (
@@ -93,5 +94,5 @@ def test_a_thousand_drawn_lines_read_alike_in_batches_and_alone(start, options, 
     done = service.execute("python", "/onnxruntime/read_lines.py", "/lines/drawn")
     read = json.loads(done.stdout.splitlines()[-1])
     assert len(read["plain"]) == len(read["batched"]) == 1000
-    differ = [pair for pair in zip(read["plain"], read["batched"], strict=True) if pair[0] != pair[1]]
-    assert differ == []
+    pairs = zip(read["plain"], read["batched"], strict=True)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == []
