@@ -57,9 +57,8 @@ class ServingConfig:
 
     @property
     def gpu_engines(self) -> set[str]:
-        """What modules on a GPU name as their engine; empty for the default."""
-        given = [info["init_args"] for info in self.modules.values()]
-        return {each.get("engine") or "" for each in given if each.get("use_gpu")}
+        """The engines of modules on a GPU: one, or none."""
+        return _gpu_engines(self.modules)
 
     @property
     def needs_paddle(self) -> bool:
@@ -68,6 +67,11 @@ class ServingConfig:
             name not in OUR_MODULES or info["init_args"].get("engine") == "paddle"
             for name, info in self.modules.items()
         )
+
+
+def _gpu_engines(modules: dict[str, dict[str, Any]]) -> set[str]:
+    given = [info["init_args"] for info in modules.values()]
+    return {each.get("engine") or default_engine(True) for each in given if each.get("use_gpu")}
 
 
 def _parse(text: str) -> Any:
@@ -163,11 +167,10 @@ def check(text: str) -> ServingConfig:
     )
     if workers is not None and not multiprocess:
         notes.append("workers has no effect without use_multiprocess")
-    engines = {info["init_args"].get("engine") for info in checked.values()}
     _require(
-        not (on_gpu and {"onnxruntime", "paddle"} <= engines),
-        "config.json: engine is onnxruntime for one module and paddle for another, and the image "
-        "for GPUs carries one of them: set the same for all",
+        len(_gpu_engines(checked)) < 2,
+        "config.json: engine is paddle for one module on a GPU and not for another, and the image "
+        "for GPUs carries one engine: set the same for all",
     )
     return ServingConfig({**data, "port": port, "modules_info": checked}, tuple(notes))
 

@@ -8,7 +8,6 @@ numbers without an axis, which Paddle 2 has not.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,13 +55,14 @@ def _put_right(operators: list[dict[str, Any]]) -> None:
             for scale in given["scale"]["D"]:
                 scale["#"] = "0.a_f32"
         # One number of a shape: it keeps its axis in Paddle 2, and would lose it in Paddle 3.
-        if kind == "slice" and len(given["decrease_axis"]["D"]) == len(sizes[operator["I"][0]["%"]]):
-            given["decrease_axis"]["D"] = []
+        if kind == "slice":
+            axes = sizes.get(operator["I"][0]["%"], [])
+            if axes and len(given["decrease_axis"]["D"]) == len(axes):
+                given["decrease_axis"]["D"] = []
         for value in operator["O"] if isinstance(operator["O"], list) else ():
             if value["TT"]["#"] == "0.t_dtensor":
                 sizes[value["%"]] = value["TT"]["D"][1]
 
 
 if __name__ == "__main__":
-    os.environ["FLAGS_enable_pir_api"] = "1"
     translate(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,8 +1,8 @@
 """Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL``.
 
 The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle, one
-of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one line; exit status 1 if the outputs differ by more than
-the tolerance, or a recogniser's characters differ.
+of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one
+line; exit status 1 if the outputs differ by more than the tolerance, or a recogniser's characters differ.
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ class EngineOptions:
             little of it.
         width_step: widths of lines are rounded up to a multiple of this, which bounds the number of
             shapes the engine prepares itself for; 1 for stock's widths.
+        rows: onnxruntime only: inputs of one batch at most.
         shapes: onnxruntime only: shapes of input that sessions are kept for.
         warm: onnxruntime only: shapes (N, C, H, W) to prepare while the model is loaded, the most
             important first.
@@ -74,6 +75,7 @@ class EngineOptions:
     exact_share: float = 0.0
     logits: bool = False
     width_step: int = 1
+    rows: int = 16
     shapes: int = 12
     warm: tuple[tuple[int, ...], ...] = ()
 

@@ -99,6 +99,7 @@ class Buckets:
 
     def _prepare(self, shape: Shape) -> bool:
         """Give a shape a session; false where the card has no room for one more."""
+        self._met.pop(shape, None)
         if len(self._of_shape) >= self._most:
             self._of_shape.popitem(last=False)
         try:
@@ -115,6 +116,5 @@ class Buckets:
                 len(self._of_shape),
             )
             return False
-        self._met.pop(shape, None)
         self._of_shape[shape] = session
         return True

@@ -24,8 +24,6 @@ from .buckets import Buckets, Session
 
 log = logging.getLogger(__name__)
 
-#: Rows of one batch.
-ROWS = 16
 _CUDA = "CUDAExecutionProvider"
 _CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
 _FATAL_ONLY = 4  # severity: what fails is raised, and told in one sentence
@@ -41,7 +39,7 @@ class OnnxRuntimePredictor:
     def __init__(self, program: Path, options: EngineOptions) -> None:
         self.device = gpu.device_name() if options.use_gpu else CPU
         self._program, self._options = program, options
-        self._buckets = Buckets(self._open, options.shapes, ROWS, gpu.is_out_of_memory)
+        self._buckets = Buckets(self._open, options.shapes, options.rows, gpu.is_out_of_memory)
         if options.warm:
             started = time.monotonic()
             name = program.parent.name
@@ -51,7 +49,7 @@ class OnnxRuntimePredictor:
                 log.info("model %s: %d of %d shapes prepared, %.1f s", name, done, wanted, seconds)
 
             self._buckets.warm(options.warm, told)
-        self._batcher = Batcher(self._run, ROWS)
+        self._batcher = Batcher(self._run, options.rows)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         return self._batcher(batch)

@@ -29,6 +29,7 @@ _STD = [0.229, 0.224, 0.225]
 _STRIDE = 32  # the network's: both sides must be multiples
 _CANDIDATES = 1000  # lines of a page looked at, as in stock
 _USUAL = (3 / 4, 0.5**0.5, 9 / 16)  # shorter over longer side: photos, sheets of paper, screens
+_PAGES = 4  # of one batch: each takes as much memory as fifty lines
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
 _LARGE_LINE = 16  # pixels: lines of large letters are as high at least
@@ -135,7 +136,10 @@ class Detector:
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
         options = dataclasses.replace(
-            options, exact_share=EXACT_SHARE, warm=_usual_shapes(params.det_limit_side_len)
+            options,
+            exact_share=EXACT_SHARE,
+            rows=_PAGES,
+            warm=_usual_shapes(params.det_limit_side_len),
         )
         self._predict = load_predictor(params.det_model_dir, options)
         self.device = self._predict.device
