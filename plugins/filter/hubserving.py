@@ -397,9 +397,10 @@ def hubserving_rollback(
     remedy = "Name one of them with -e ppocr_version=..., or send one with playbooks/ship.yml."
     wanted = f"{repository}:{version}" if version else kept
     own = f"{wanted}{suffix}"
-    # Former versions have Paddle in their one image for CPUs.
-    if version and not version.endswith(suffix) and (own in images or suffix == variant.GPU_SUFFIX):
-        wanted = own
+    # Former versions have Paddle in their one image for each device.
+    device = variant.GPU_SUFFIX if suffix.startswith(variant.GPU_SUFFIX) else ""
+    if version and not version.endswith((suffix, device) if device else suffix):
+        wanted = own if own in images else f"{wanted}{device}"
     if not running:
         error = (
             "There is no container of the service to roll back: deploy with playbooks/deploy.yml."

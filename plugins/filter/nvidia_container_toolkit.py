@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,15 +26,25 @@ def nvidia_container_toolkit_cdi_name(device: dict[str, str], known: Iterable[st
     return names[0] if by_uuid else names[1]
 
 
-def nvidia_container_toolkit_unserved(chosen: Iterable[dict[str, str]]) -> str:
+def nvidia_container_toolkit_library(engines: Iterable[str]) -> dict[str, Any]:
+    """What the GPU image computes with, of the engines its instances ask for.
+
+    Its ``engine``, ``cuda``, the oldest ``driver``, and the ``remedy`` for cards it does not serve.
+    """
+    engine = cards.engine_of(engines)
+    return {"engine": engine, **dataclasses.asdict(cards.LIBRARIES[engine])}
+
+
+def nvidia_container_toolkit_unserved(chosen: Iterable[dict[str, str]], engine: str) -> str:
     """What is wrong with the first chosen card the image has no kernels for; empty for none.
 
     Where the driver does not tell a card's compute capability, the container asks.
     """
     for card in chosen:
         name = f"card {card['index']} ({card['model']})"
+        kernels = cards.LIBRARIES[engine].kernels
         if card["capability"] and (
-            wrong := cards.unserved(name, card["capability"], cards.KERNELS)
+            wrong := cards.unserved(name, card["capability"], kernels, engine)
         ):
             return wrong
     return ""
@@ -46,5 +57,6 @@ class FilterModule:
         return {
             "nvidia_container_toolkit_choice_error": nvidia_container_toolkit_choice_error,
             "nvidia_container_toolkit_cdi_name": nvidia_container_toolkit_cdi_name,
+            "nvidia_container_toolkit_library": nvidia_container_toolkit_library,
             "nvidia_container_toolkit_unserved": nvidia_container_toolkit_unserved,
         }

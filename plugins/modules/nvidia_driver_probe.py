@@ -30,13 +30,18 @@ options:
     description: Oldest driver that will do.
     type: str
     required: true
+  cuda:
+    description: What the image was built with, for the message.
+    type: str
+    required: true
 """
 
 EXAMPLES = r"""
 - name: Choose two cards
   nvidia_driver_probe:
     visible: "0,1"
-    min_driver: 450.80.02
+    min_driver: 525.60.13
+    cuda: "12.8"
 """
 
 RETURN = r"""
@@ -91,7 +96,7 @@ def loaded_version(proc="/proc"):
         return ""
 
 
-def look(visible, min_driver):
+def look(visible, min_driver, cuda):
     """Return one look at driver and cards, as RETURN describes it."""
     result = {"problem": "", "driver": "", "cards": [], "chosen": []}
     loaded = loaded_version()
@@ -122,7 +127,7 @@ def look(visible, min_driver):
         )
     elif older(result["driver"], min_driver):
         result["problem"] = (
-            f"the NVIDIA driver {result['driver']} is too old: the image's CUDA 11.8 wants "
+            f"the NVIDIA driver {result['driver']} is too old: the image's CUDA {cuda} wants "
             f"{min_driver} or newer"
         )
     else:
@@ -139,10 +144,12 @@ def main():
         argument_spec={
             "visible": {"type": "raw", "required": True},
             "min_driver": {"type": "str", "required": True},
+            "cuda": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, **look(module.params["visible"], module.params["min_driver"]))
+    names = ("visible", "min_driver", "cuda")
+    module.exit_json(changed=False, **look(*(module.params[name] for name in names)))
 
 
 if __name__ == "__main__":

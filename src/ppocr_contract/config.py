@@ -17,7 +17,14 @@ OCR_MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 #: Takes texts, and is served only where it is asked for.
 TEXT_MODULE = "text_correction"
 OUR_MODULES = (*OCR_MODULES, TEXT_MODULE)
-ENGINES = ("openvino", "paddle")
+ENGINES = ("openvino", "onnxruntime", "paddle")
+
+
+def default_engine(use_gpu: bool) -> str:
+    """The engine of modules that name none."""
+    return "onnxruntime" if use_gpu else "openvino"
+
+
 _TOP_LEVEL = {"modules_info", "port", "use_multiprocess", "workers"}
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|#[^\n]*')
 
@@ -50,6 +57,16 @@ class ServingConfig:
     def uses_gpu(self) -> bool:
         """Whether any module runs on a GPU."""
         return any(info["init_args"].get("use_gpu") for info in self.modules.values())
+
+    @property
+    def gpu_engines(self) -> set[str]:
+        """The engines of modules on a GPU: one, or none."""
+        return _gpu_engines(self.modules)
+
+
+def _gpu_engines(modules: dict[str, dict[str, Any]]) -> set[str]:
+    given = [info["init_args"] for info in modules.values()]
+    return {each.get("engine") or default_engine(True) for each in given if each.get("use_gpu")}
 
 
 def _parse(text: str) -> Any:
@@ -145,6 +162,11 @@ def check(text: str) -> ServingConfig:
     )
     if workers is not None and not multiprocess:
         notes.append("workers has no effect without use_multiprocess")
+    _require(
+        len(_gpu_engines(checked)) < 2,
+        "config.json: engine is paddle for one module on a GPU and not for another, and the image "
+        "for GPUs carries one engine: set the same for all",
+    )
     return ServingConfig({**data, "port": port, "modules_info": checked}, tuple(notes))
 
 

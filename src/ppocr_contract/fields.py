@@ -10,6 +10,7 @@ import dataclasses
 LEAST = {
     "width_step": 1,
     "workers": 1,
+    "gpu_shapes": 1,
     "workers_per_gpu": 1,
     "threads": 1,
     "queue": 1,
@@ -57,6 +58,9 @@ class Fields:
             4096.
         workers: Worker processes on a CPU, each with its own copy of the models (about 400 MB). On
             GPUs see hubserving_workers_per_gpu. From 1 to 256.
+        gpu_shapes: Engine onnxruntime: shapes of input that each worker keeps a session for, of
+            each model. A session takes 100 to 400 MB of the card's memory; a shape without one is
+            read some ten times slower. From 1 to 256.
         workers_per_gpu: Worker processes on each card, each with its own copy of the models on the
             card. While a worker is being replaced its card holds one more. More than 1 needs
             hubserving_server: gunicorn. From 1 to 64.
@@ -113,6 +117,7 @@ class Fields:
     precision: str = "auto"
     width_step: int = 32
     workers: int = 1
+    gpu_shapes: int = 12
     workers_per_gpu: int = 1
     threads: int = 4
     queue: int = 64

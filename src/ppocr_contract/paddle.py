@@ -41,8 +41,6 @@ def of_config(
     """
     for name, info in modules.items():
         given = info["init_args"]
-        if given.get("use_gpu"):
-            return f"{name} has use_gpu"
         if given.get("engine") == "paddle":
             return f"{name} has the engine paddle (hubserving_engine)"
         folder = Path(given["directory"]) if "directory" in given else folder_of(name)

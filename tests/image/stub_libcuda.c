@@ -1,6 +1,6 @@
 /* A driver that names cards and can do nothing with them: as many as CUDA_VISIBLE_DEVICES has entries, up to
    the first that is no number below STUB_CARDS. STUB_CUINIT is what cuInit returns, STUB_CAPABILITY (8.6) the
-   compute capability of each. */
+   compute capability of each, STUB_DRIVER (12020) the CUDA the driver is for. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@ int cuInit(unsigned flags) {
 }
 
 int cuDriverGetVersion(int *version) {
-  *version = 12020;
+  const char *driver = getenv("STUB_DRIVER");
+  *version = driver ? atoi(driver) : 12020;
   return 0;
 }
 

@@ -1,6 +1,6 @@
-"""The GPU image, built here and run without a GPU: its libraries resolve, and it never pretends.
+"""The GPU images, built and run without a GPU: their libraries resolve, and they never pretend.
 
-A step of its own (scripts/test gpu-image): it builds the image unless it is there.
+A step of its own (scripts/test gpu-image): it builds those that are not there.
 """
 
 import json
@@ -18,7 +18,8 @@ from ppocr_contract import cards
 from ppocr_control import version
 
 ROOT = Path(__file__).parents[2]
-IMAGE = os.environ.get("PPOCR_GPU_IMAGE", f"ppocr:{version.current()}-gpu")
+NAME = os.environ.get("PPOCR_GPU_IMAGE", f"ppocr:{version.current()}-gpu")
+ENGINES = ("onnxruntime", "paddle")
 SITE = "/opt/ppocr/venv/lib/python3.11/site-packages"
 #: What Paddle opens for itself when a kernel first needs it, by the function that does it.
 _OPENED = {"GetCublasDsoHandle": "libcublas.so", "GetCublasLtDsoHandle": "libcublasLt.so",
@@ -51,11 +52,18 @@ def docker(*arguments, check=True):
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
 
 
+@pytest.fixture(scope="module", params=ENGINES, autouse=True)
+def engine(request):
+    """What the image carries."""
+    return request.param
+
+
 @pytest.fixture(scope="module", autouse=True)
-def gpu_image():
-    """Build the image as a person does."""
-    started = time.monotonic()
-    command = [sys.executable, "scripts/build_image.py", "--device=gpu", f"--tag={IMAGE}"]
+def image(engine):
+    """The image with the engine, built as a person does."""
+    started, name = time.monotonic(), f"{NAME}-{engine}"
+    command = [sys.executable, "scripts/build_image.py", "--device=gpu", f"--tag={name}"]
+    command.append(f"--settings={json.dumps({'engines': [engine]})}")
     bundle = os.environ.get("PPOCR_TEST_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     built = subprocess.run(
         [*command, f"--ca-bundle={bundle}", "--quiet"],
@@ -63,34 +71,58 @@ def gpu_image():
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
     print(f"\n{built.stdout.strip()} in {time.monotonic() - started:.0f} s")
+    return name
 
 
-def run(*arguments):
+@pytest.fixture
+def run(image):
     """The last line a command of the image prints."""
-    done = docker("run", "--rm", "--network=none", IMAGE, *arguments, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    def last_line(*arguments):
+        done = docker("run", "--rm", "--network=none", image, *arguments, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    return last_line
 
 
-def test_paddle_is_built_for_the_cuda_libraries_the_image_carries():
+@pytest.fixture
+def of_paddle(engine):
+    """For what only Paddle does."""
+    if engine != "paddle":
+        pytest.skip("the other engine")
+
+
+def test_the_engine_is_the_only_one_for_cards(image, engine):
+    packages = docker("run", "--rm", image, "python", "-c", _PACKAGES).stdout.split()
+    has = {"paddle": "paddlepaddle-gpu==2.6.2", "onnxruntime": "onnxruntime-gpu==1.26.0"}
+    assert [name for name, package in has.items() if package in packages] == [engine]
+    of_cuda = [package for package in packages if re.search(r"^nvidia-.*-cu1[12]==", package)]
+    assert len({package.partition("==")[0][-4:] for package in of_cuda}) == 1
+
+
+def test_paddle_is_built_for_the_cuda_libraries_the_image_carries(of_paddle, image, run):
     assert json.loads(run("python", "-c", _VERSIONS)) == ["2.6.2", "11.8", "8.6.0", True]
-    packages = docker("run", "--rm", IMAGE, "python", "-c", _PACKAGES).stdout
+    packages = docker("run", "--rm", image, "python", "-c", _PACKAGES).stdout
     assert "nvidia-cudnn-cu11==8.6.0.163" in packages
     assert "paddlepaddle==" not in packages  # both builds write to paddle/
 
 
-def test_paddle_itself_finds_every_library_it_opens():
+def test_paddle_itself_finds_every_library_it_opens(of_paddle, run):
     found = json.loads(run("python", "-c", _OPEN, *_OPENED))
     assert found == dict.fromkeys(_OPENED, True)
 
 
-def test_only_the_drivers_library_is_missing():
-    # Of every library of CUDA and Paddle: what it is linked with, and whether it can be opened.
+def test_only_the_drivers_library_is_missing(engine, run):
+    # Of every library of CUDA and the engine: what it is linked with, and whether it can be opened.
+    of_engine = {"paddle": "paddle/libs/*.so*", "onnxruntime": "onnxruntime/capi/*_cuda.so"}[engine]
     script = f"""
 import ctypes, json, pathlib, subprocess
 missing, site = [], pathlib.Path("{SITE}")
-import paddle
-for path in sorted([*site.glob("nvidia/*/lib/*.so*"), *site.glob("paddle/libs/*.so*")]):
+import {engine}
+for path in site.glob("onnxruntime/capi/*_shared.so"):
+    ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+for path in sorted([*site.glob("nvidia/*/lib/*.so*"), *site.glob("{of_engine}")]):
     listed = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
     missing += [f"{{path.name}}: {{l.strip()}}" for l in listed.splitlines() if "not found" in l]
     try:
@@ -105,32 +137,35 @@ print(json.dumps(missing))
 """
     missing = json.loads(run("python", "-c", script))
     # MKL comes without a search path; libphi.so, which opens it, has loaded libiomp5.so by then.
-    assert missing == ["libmklml_intel.so: libiomp5.so => not found", "libcuda.so.1"]
+    without_path = ["libmklml_intel.so: libiomp5.so => not found"] * (engine == "paddle")
+    assert missing == [*without_path, "libcuda.so.1"]
 
 
-@pytest.mark.parametrize("engine", ["openvino", "paddle"])
-def test_modules_models_and_engines_are_whole(engine):
+@pytest.mark.parametrize("asked", ["openvino", "the engine"])
+def test_modules_models_and_engines_are_whole(image, engine, asked):
     # Asked for by name, the CPU does read: what was left out of the image is not missed.
     module, picture = "ocr_system/module.py", "serving/ppocr_serving/ready.png"
-    command = ("python", f"/opt/ppocr/modules/{module}", f"--engine={engine}")
-    done = docker("run", "--rm", "--network=none", IMAGE, *command, f"/opt/ppocr/{picture}")
+    name = engine if asked == "the engine" else asked
+    command = ("python", f"/opt/ppocr/modules/{module}", f"--engine={name}")
+    done = docker("run", "--rm", "--network=none", image, *command, f"/opt/ppocr/{picture}")
     assert '"text": "ready"' in done.stdout
 
 
 @pytest.fixture
-def start():
+def start(image, engine):
     """Start services on what is no GPU; they are removed after the test."""
     started = []
 
     def start_one(*options):
-        config = {"modules_info": {"ocr_system": {"init_args": {"use_gpu": True}}}, "port": 8866}
+        given = {"use_gpu": True, "engine": engine}
+        config = {"modules_info": {"ocr_system": {"init_args": given}}, "port": 8866}
         write = f"import pathlib; pathlib.Path('/tmp/c').write_text({json.dumps(config)!r})"
         command = f'python -c "$WRITE" && exec python -m ppocr_serving {options[-1]}'
         name = f"ppocr-gpu-test-{os.getpid()}-{len(started)}"
         docker(
             "run", "--detach", "--name", name, "--network=none", "--label=org.ppocr.test=gpu",
             "--env=PPOCR_CONFIG=/tmp/c", f"--env=WRITE={write}", *options[:-1],
-            "--entrypoint=sh", IMAGE, "-c", command,
+            "--entrypoint=sh", image, "-c", command,
         )  # fmt: skip
         started.append(name)
         return name
@@ -182,8 +217,8 @@ def test_a_driver_that_refuses_is_told_in_one_sentence(start, stub_driver):
     assert "cuInit failed (803): the driver's library and its kernel module are of two" in logs
 
 
-def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_driver):
-    # The driver names two cards, so the preflight passes; Paddle's own start finds none it can use.
+def test_cards_that_the_engine_cannot_use_are_no_reason_to_use_the_cpu(start, stub_driver):
+    # The driver names two cards, so the preflight passes; the engine's start finds none it can use.
     status, logs = ended(start(stub_driver, "--env=CUDA_VISIBLE_DEVICES=0,1", "serve"))
     assert status == 3
     assert "card: Stub, GPU-11111111-1111-1111-1111-111111111111" in logs
@@ -191,21 +226,22 @@ def test_cards_that_paddle_cannot_use_are_no_reason_to_use_the_cpu(start, stub_d
     assert "Traceback" not in logs and "ready in" not in logs
 
 
-def test_it_says_which_cards_it_has_kernels_for():
-    label = docker("inspect", '--format={{index .Config.Labels "org.ppocr.cuda-kernels"}}', IMAGE)
-    assert label.stdout.strip() == run("cat", str(cards.KERNELS_FILE)) == " ".join(cards.KERNELS)
+def test_it_says_which_cards_it_has_kernels_for(image, engine, run):
+    label = docker("inspect", '--format={{index .Config.Labels "org.ppocr.cuda-kernels"}}', image)
+    kernels = " ".join(cards.LIBRARIES[engine].kernels)
+    assert label.stdout.strip() == run("cat", str(cards.KERNELS_FILE)) == kernels
 
 
-@pytest.mark.parametrize("capability", ["9.0", "12.0"])
-def test_cards_paddle_has_no_kernels_for_are_refused(start, stub_driver, capability):
-    card = f"--env=STUB_CAPABILITY={capability}"
+def test_cards_it_has_no_kernels_for_are_refused(start, stub_driver, engine):
+    card = "--env=STUB_CAPABILITY=5.2"
     status, logs = ended(start(stub_driver, "--env=CUDA_VISIBLE_DEVICES=0", card, "serve"))
     assert status == 2
-    assert f"Stub has compute capability {capability}, for which the Paddle of this image" in logs
+    library = cards.LIBRARIES[engine].name
+    assert f"Stub has compute capability 5.2, for which the {library} of this image" in logs
 
 
-def test_models_are_not_converted_for_the_engine_of_cpus():
-    listed = docker("run", "--rm", IMAGE, "ls", "/opt/ppocr/models/det").stdout.split()
+def test_models_are_not_converted_for_the_engine_of_cpus(image):
+    listed = docker("run", "--rm", image, "ls", "/opt/ppocr/models/det").stdout.split()
     assert listed and all(name.startswith("inference.") for name in listed)
 
 
@@ -223,12 +259,13 @@ def test_on_a_real_card_it_proves_itself_and_names_it(start):
     assert json.loads(done.stdout)["modules"] == {"ocr_system": "gpu:0"}
 
 
-def test_sizes_by_layer():
-    command = [sys.executable, "scripts/image_layers.py", "sizes", IMAGE]
+def test_sizes_by_layer(image, engine):
+    command = [sys.executable, "scripts/image_layers.py", "sizes", image]
     shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
     print(f"\n{shown}")
-    rows = dict(re.findall(r"^ *([\d.]+) MB +COPY to (\S+)$", shown, re.MULTILINE))
-    sizes = {target.rpartition("/")[2]: float(size) for size, target in rows.items()}
-    assert 1300 < sizes["nvidia"] < 1700 and 2400 < sizes["paddle"] < 2800
-    assert sizes["venv"] < 450
+    rows = re.findall(r"^ *([\d.]+) MB +COPY to (\S+)$", shown, re.MULTILINE)
+    packages = sorted(float(size) for size, target in rows if target.endswith("site-packages"))
+    (of_cuda, of_engine) = packages[-2:] if engine == "paddle" else reversed(packages[-2:])
+    assert 1300 < of_cuda < 2800 and 200 < of_engine < 2800
+    assert [float(size) < 450 for size, target in rows if target.endswith("/venv")] == [True]
     assert float(re.findall(r"([\d.]+) MB", shown)[-1]) < 5000

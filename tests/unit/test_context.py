@@ -11,7 +11,7 @@ from role_code import ROOT
 
 from ppocr_contract.config import OUR_MODULES
 from ppocr_control.commands import image_context
-from ppocr_control.images import build, context
+from ppocr_control.images import build, context, models
 
 DEFAULT = context.ImageSettings()
 
@@ -44,9 +44,17 @@ def test_playbooks_and_scripts_build_with_the_same_arguments(monkeypatch):
     assert set(role["_ppocr_image_build_args"]) == set(scripts)
 
 
-@pytest.mark.parametrize(("device", "kernels"), [("gpu", "6.1 7.0 7.5 8.0 8.6"), ("cpu", "")])
-def test_the_plan_names_the_cards_the_build_expects(capsys, device, kernels):
-    image_context.main(["plan", f'--settings={{"device": "{device}"}}'])
+@pytest.mark.parametrize(
+    ("device", "engine", "kernels"),
+    [
+        ("gpu", "paddle", "6.1 7.0 7.5 8.0 8.6"),
+        ("gpu", "onnxruntime", "6.0 7.0 7.5 8.0 8.6 9.0+PTX"),
+        ("cpu", "openvino", ""),
+    ],
+)
+def test_the_plan_names_the_cards_the_build_expects(capsys, device, engine, kernels):
+    given = json.dumps({"device": device, "engines": [engine]})
+    image_context.main(["plan", f"--settings={given}"])
     assert json.loads(capsys.readouterr().out)["kernels"] == kernels
 
 
@@ -56,13 +64,28 @@ def test_the_plan_names_the_cards_the_build_expects(capsys, device, kernels):
         ({}, "PP-OCRv6-small"),
         ({"engines": ["openvino"]}, "PP-OCRv6-small"),
         ({"engines": ["paddle"]}, "PP-OCRv4-mobile"),
-        ({"device": "gpu"}, "PP-OCRv4-mobile"),
+        ({"device": "gpu"}, "PP-OCRv6-small"),
+        ({"device": "gpu", "engines": ["paddle"]}, "PP-OCRv4-mobile"),
     ],
 )
 def test_the_plan_names_the_models(capsys, settings, det):
     image_context.main(["plan", f"--settings={json.dumps(settings)}"])
     names = json.loads(capsys.readouterr().out)["models"]
     assert names == f"det {det}, cls PP-OCRv4-mobile, rec {det}"
+
+
+def test_an_image_for_gpus_carries_the_engine_that_is_set():
+    def lock(*engines):
+        return dataclasses.replace(DEFAULT, device="gpu", engines=engines).lock.name
+
+    assert lock() == lock("onnxruntime") == "requirements.onnxruntime-gpu.lock"
+    assert lock("paddle") == "requirements.gpu.lock"
+
+
+@pytest.mark.parametrize(("onnx_only", "stages"), [(False, ["cls"]), (True, ["det", "cls"])])
+def test_models_become_onnx_where_the_engine_reads_nothing_else(onnx_only, stages):
+    programs = {"det": "inference.pdmodel", "cls": "inference.json", "rec": "inference.onnx"}
+    assert models.to_convert(programs, onnx_only) == stages
 
 
 def test_an_extra_module_must_be_one(tmp_path):

@@ -1,4 +1,4 @@
-"""Which cards an image's Paddle has kernels for, read from its libraries as it is built."""
+"""Which cards an image's engine has kernels for, read from its libraries as it is built."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ def library(path: Path, *fat_binaries: list[tuple[int, int]]) -> None:
 
 @pytest.fixture
 def paddle(tmp_path, monkeypatch):
-    """Libraries with kernels for 7.0 and 8.6; a few, from elsewhere, for more; PTX is none."""
-    kernel = [(SASS, 70), (SASS, 86), (PTX, 90)]
-    library(tmp_path / kernels.LIBRARIES[0], kernel, kernel, kernel, [(SASS, 90), *kernel])
+    """Libraries with kernels for 7.0 and 8.6; a few, from elsewhere, for more."""
+    kernel = [(SASS, 70), (SASS, 86)]
+    more = [(SASS, 90), (PTX, 86), *kernel]
+    library(tmp_path / kernels.LIBRARIES[0], kernel, kernel, kernel, more)
     library(tmp_path / kernels.LIBRARIES[1], kernel)
-    monkeypatch.setattr(kernels, "PADDLE", tmp_path)
+    monkeypatch.setattr(kernels, "PACKAGES", tmp_path)
     return tmp_path
 
 
@@ -49,18 +50,26 @@ def test_they_are_recorded(paddle, tmp_path):
     assert (tmp_path / "found").read_text() == "7.0 8.6\n"
 
 
-@pytest.mark.parametrize("expected", [[], ["7.0"], list(cards.KERNELS)])
+@pytest.mark.parametrize("expected", [[], ["7.0"], list(cards.LIBRARIES["paddle"].kernels)])
 def test_a_build_that_expects_others_ends(paddle, tmp_path, expected):
-    with pytest.raises(SystemExit, match=r"Paddle has kernels for 7.0, 8.6, and KERNELS in src/"):
+    with pytest.raises(SystemExit, match=r"the engine has kernels for 7.0, 8.6, and LIBRARIES"):
         kernels.main(tmp_path / "found", expected)
     assert not (tmp_path / "found").exists()
 
 
+def test_ptx_of_an_architecture_is_recorded_with_its_machine_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "PACKAGES", tmp_path)
+    kernel = [(SASS, 60), (SASS, 90), (PTX, 90), (SASS, 100)]
+    library(tmp_path / kernels.LIBRARIES[2], kernel, kernel)
+    kernels.main(tmp_path / "found", ["6.0", "9.0+PTX", "10.0"])
+    assert (tmp_path / "found").read_text() == "6.0 9.0+PTX 10.0\n"
+
+
 def test_an_image_for_cpus_has_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(kernels, "PADDLE", tmp_path)
+    monkeypatch.setattr(kernels, "PACKAGES", tmp_path)
     kernels.main(tmp_path / "found", [])
     library(tmp_path / kernels.LIBRARIES[1])
     kernels.main(tmp_path / "found", [])
     assert not (tmp_path / "found").exists()
-    with pytest.raises(SystemExit, match="Paddle has kernels for no card, and"):
+    with pytest.raises(SystemExit, match="the engine has kernels for no card, and"):
         kernels.main(tmp_path / "found", ["8.6"])

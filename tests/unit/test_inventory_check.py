@@ -85,7 +85,19 @@ CASES: dict[str, tuple[dict, str]] = {
     ),
     "gpu_engine": (
         {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
-        "only paddle runs on NVIDIA GPUs",
+        "the image for it carries onnxruntime or paddle",
+    ),
+    "cpu_engine": ({"hubserving_engine": "onnxruntime"}, "carries openvino or paddle"),
+    "gpu_engines": (
+        {
+            "ppocr_device": "gpu",
+            "hubserving_engine": "paddle",
+            "hubserving_instances": [
+                {"name": "aa", "port": 1},
+                {"name": "bb", "port": 2, "engine": "onnxruntime"},
+            ],
+        },
+        "an image for GPUs carries one engine",
     ),
     "cards_twice": (
         {"ppocr_device": "gpu", "hubserving_environment": {"CUDA_VISIBLE_DEVICES": "0"}},

@@ -30,8 +30,8 @@ def predictor(monkeypatch):
                 return next(given)
 
         module = SimpleNamespace(load=lambda folder, options: Engine(**vars(made)))
-        monkeypatch.setitem(sys.modules, "ppocr_serving.engines.paddle", module)
-        return engines.load_predictor("/models/rec", EngineOptions(engine="paddle"))
+        monkeypatch.setitem(sys.modules, "ppocr_serving.engines.onnxruntime", module)
+        return engines.load_predictor("/models/rec", EngineOptions(engine="onnxruntime"))
 
     return load
 

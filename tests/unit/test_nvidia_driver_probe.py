@@ -18,15 +18,19 @@ import pytest
 import yaml
 from role_code import ROOT, load
 
+from ppocr_contract import cards
 from ppocr_control.messages import catalogue
 from tests.lab.hostlab import nvidia
 
 ROLE = "roles/nvidia_container_toolkit"
 probe = load("plugins/modules/nvidia_driver_probe.py")
 filters = load("plugins/filter/nvidia_container_toolkit.py")
-OLDEST = yaml.safe_load((ROOT / ROLE / "defaults/main.yml").read_text())[
-    "nvidia_container_toolkit_min_driver"
-]
+PADDLE, ONNX_RUNTIME = (cards.LIBRARIES[engine] for engine in ("paddle", "onnxruntime"))
+OLDEST = PADDLE.driver, PADDLE.cuda
+_NO_KERNELS = (
+    "card 0 (NVIDIA L4) has compute capability {}, for which the {} of this image has no kernels "
+    "(it has them for {}"
+)
 
 
 @pytest.fixture
@@ -129,7 +133,7 @@ def test_refusals_say_what_the_catalogue_knows(
 ) -> None:
     if driver is not None:
         pretend(**driver)
-    found = probe.look(visible, OLDEST)
+    found = probe.look(visible, *OLDEST)
     assert all(text in found["problem"] for text in says), found
     assert found["chosen"] == []
     entry = catalogue.find(found["problem"], "gpu")
@@ -138,40 +142,56 @@ def test_refusals_say_what_the_catalogue_knows(
 
 def test_a_driver_that_works_gives_the_cards(pretend: Callable[..., None]) -> None:
     pretend(count=2)
-    found = probe.look("all", OLDEST)
+    found = probe.look("all", *OLDEST)
     assert found["problem"] == "" and found["driver"] == nvidia.DRIVER
     assert [card["index"] for card in found["chosen"]] == ["0", "1"], json.dumps(found)
 
 
-@pytest.mark.parametrize("capability", ["6.1", "7.5", "8.0", "8.7", "8.9"])
+@pytest.mark.parametrize(
+    ("engine", "capability"),
+    [
+        *(("paddle", capability) for capability in ("6.1", "7.5", "8.0", "8.7", "8.9")),
+        *(("onnxruntime", capability) for capability in ("6.0", "8.9", "9.0", "10.3", "12.0")),
+    ],
+)
 def test_cards_the_image_has_kernels_for_are_taken(
-    pretend: Callable[..., None], capability: str
+    pretend: Callable[..., None], engine: str, capability: str
 ) -> None:
     pretend(count=2, instances=2, capability=capability)
-    found = probe.look("MIG-00000001-0000-4000-8000-0000000000a1", OLDEST)
+    found = probe.look("MIG-00000001-0000-4000-8000-0000000000a1", *OLDEST)
     assert [card["capability"] for card in found["chosen"]] == [capability]
-    assert filters.nvidia_container_toolkit_unserved(found["chosen"]) == ""
+    assert filters.nvidia_container_toolkit_unserved(found["chosen"], engine) == ""
 
 
 def test_a_driver_that_does_not_know_the_question_leaves_it_to_the_container(
     pretend: Callable[..., None],
 ) -> None:
     pretend(count=1, capability="[N/A]")
-    chosen = probe.look("all", OLDEST)["chosen"]
+    chosen = probe.look("all", *OLDEST)["chosen"]
     assert [card["capability"] for card in chosen] == [""]
-    assert filters.nvidia_container_toolkit_unserved(chosen) == ""
+    assert filters.nvidia_container_toolkit_unserved(chosen, "onnxruntime") == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", ["5.2", "6.0", "9.0", "12.0"])
-def test_preflight_refuses_a_card_the_image_has_no_kernels_for(
-    pretend: Callable[..., None], tmp_path: Path, capability: str
+@pytest.mark.parametrize(
+    ("engine", "driver", "refusal"),
+    [
+        ("paddle", {"capability": "9.0"}, _NO_KERNELS.format("9.0", "Paddle", "6.1, 7.0")),
+        ("", {"capability": "5.2"}, _NO_KERNELS.format("5.2", "ONNX Runtime", "6.0, 7.0")),
+        ("onnxruntime", {"driver": "470.57.02"}, "the image's CUDA 12.8 wants 525.60.13 or newer"),
+        ("paddle", {"driver": "440.33.01"}, "the image's CUDA 11.8 wants 450.80.02 or newer"),
+        ("", {"capability": "12.0"}, ""),
+    ],
+)
+def test_preflight_knows_what_the_engine_asks_of_card_and_driver(
+    pretend: Callable[..., None], tmp_path: Path, engine: str, driver: dict[str, Any], refusal: str
 ) -> None:
-    pretend(count=2, capability=capability)
+    pretend(count=2, **driver)
     play = [
         {
             "hosts": "localhost",
             "gather_facts": False,
+            "vars": {"hubserving_engine": engine},
             "tasks": [
                 {"include_role": {"name": "nvidia_container_toolkit", "tasks_from": "driver.yml"}}
             ],
@@ -188,7 +208,6 @@ def test_preflight_refuses_a_card_the_image_has_no_kernels_for(
         check=False,
     )
     said = " ".join(done.stdout.split())
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert f"card 0 (NVIDIA L4) has compute capability {capability}, for which the Paddle" in said
-    assert "has no kernels (it has them for 6.1, 7.0, 7.5, 8.0, 8.6)" in said
-    assert "ppocr_device: cpu" in said and "ppocr_cuda_visible_devices" in said
+    assert done.returncode == (2 if refusal else 0), done.stdout + done.stderr
+    assert refusal in said
+    assert ("Cause and remedy: " in said) is bool(refusal)

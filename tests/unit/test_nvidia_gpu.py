@@ -111,11 +111,11 @@ def test_a_library_newer_than_the_loaded_module_is_refused(monkeypatch) -> None:
     }
     monkeypatch.setattr(probe, "ask", lambda *arguments: answers[arguments[0]])
     monkeypatch.setattr(probe, "loaded_version", lambda: "535.183.01")
-    problem = probe.look("1", "450.80.02")["problem"]
+    problem = probe.look("1", "450.80.02", "11.8")["problem"]
     assert "library is 550.54.15 and its loaded kernel module 535.183.01" in problem
     assert catalogue.find(problem, "gpu").id == "gpu-module-differs"
     monkeypatch.setattr(probe, "loaded_version", lambda: "550.54.15")
-    assert probe.look("1", "450.80.02")["problem"] == ""
+    assert probe.look("1", "450.80.02", "11.8")["problem"] == ""
 
 
 def test_names_cards_for_cdi_as_the_specification_does() -> None:

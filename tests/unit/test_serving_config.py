@@ -77,10 +77,19 @@ def test_a_hash_inside_a_string_is_no_comment():
         (with_init_args(gpu=True), "init_args.gpu: known are"),
         (with_init_args(use_gpu=1), "write true or false"),
         (with_init_args(use_gpu=True, engine="openvino"), "leave engine out"),
+        (
+            config(
+                modules_info={
+                    "ocr_det": {"init_args": {"use_gpu": True}},
+                    "ocr_rec": {"init_args": {"use_gpu": True, "engine": "paddle"}},
+                }
+            ),
+            "the image for GPUs carries one engine",
+        ),
         (config(modules_info={"ocr_det": {"init_args": ["a"]}}), "ocr_det.init_args is not an"),
         (config(modules_info={"ocr_det": {"init_args": "a"}}), "ocr_det.init_args is not an"),
         ("[" * 100_000, "nested too deeply"),
-        (with_init_args(engine="torch"), "'torch' is not one of openvino, paddle"),
+        (with_init_args(engine="torch"), "'torch' is not one of openvino, onnxruntime, paddle"),
         (
             config(modules_info={"ocr_rec": {"predict_args": {"paths": ["/etc/passwd"]}}}),
             "ocr_rec takes none",

@@ -11,10 +11,12 @@ from ppocr_serving.server import worker_slots
 from ppocr_serving.server.gpu_watch import GpuWatch
 from ppocr_serving.server.not_ready import NotReady
 
-from ppocr_contract import config
+from ppocr_contract import cards, config
 from ppocr_contract.settings import Settings
 
 SERVING = Path(cuda.__file__).parents[1]
+PADDLE = cards.LIBRARIES["paddle"]
+ON_GPU = config.check('{"modules_info": {"ocr_det": {"init_args": {"use_gpu": true}}}}')
 
 
 class Driver:
@@ -45,7 +47,7 @@ class Driver:
 
 
 def test_cards_as_the_driver_names_them():
-    first, second = cuda.cards(Driver(count=2))
+    first, second = cuda.cards(Driver(count=2), PADDLE)
     uuid = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
     assert first == cuda.Card("NVIDIA A10 0", uuid, 24000, "8.6")
     assert second.name == "NVIDIA A10 1"
@@ -59,20 +61,34 @@ def test_cards_as_the_driver_names_them():
         (Driver(cuInit=803), "library and its kernel module are of two versions: restart the host"),
         (Driver(cuInit=999), "dmesg of the host"),
         (Driver(cuInit=77), "CUDA error 77"),
-        (Driver(version=10020), "install driver 450 or newer .this one is for CUDA 10.2."),
+        (Driver(version=10020), "install driver 450.80.02 or newer .this one is for CUDA 10.2."),
         (Driver(cuDeviceGet=101), "names a card this container does not have"),
     ],
 )
 def test_what_the_driver_refuses_is_one_sentence_with_a_remedy(driver, message):
     with pytest.raises(EngineError, match=message) as raised:
-        cuda.cards(driver)
+        cuda.cards(driver, PADDLE)
     assert str(raised.value).startswith("use_gpu is true but ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "old"),
+    [("paddle", 11000, False), ("onnxruntime", 11080, True), ("onnxruntime", 12000, False)],
+)
+def test_each_engine_has_an_oldest_driver_of_its_own(engine, version, old):
+    driver, library = Driver(version=version), cards.LIBRARIES[engine]
+    if not old:
+        assert len(cuda.cards(driver, library)) == 1
+    else:
+        with pytest.raises(EngineError, match=r"CUDA 12.8: install driver 525.60.13 or newer"):
+            cuda.cards(driver, library)
 
 
 def test_a_container_without_a_gpu_is_told_in_the_words_of_the_process_that_asks(
     tmp_path, monkeypatch
 ):
     """That process finds no library it can load, also on a machine that has a driver."""
+    monkeypatch.setattr(cuda, "has_engine", lambda engine: True)
     (tmp_path / "libcuda.so.1").touch()
     (tmp_path / "paddle/version").mkdir(parents=True)
     (tmp_path / "paddle/version/__init__.py").write_text("cuda_version = '11.8'\n")
@@ -80,7 +96,7 @@ def test_a_container_without_a_gpu_is_told_in_the_words_of_the_process_that_asks
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", f"{SERVING}:{Path(config.__file__).parents[1]}")
     with pytest.raises(EngineError) as raised:
-        cuda.probe()
+        cuda.probe(ON_GPU)
     assert str(raised.value).startswith(
         "use_gpu is true but this container has no GPU (no libcuda.so.1): deploy with ppocr_device"
     )
@@ -97,9 +113,22 @@ def test_a_paddle_for_the_cpu_is_known_without_importing_it(
     monkeypatch.syspath_prepend(tmp_path)
     if refused:
         with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
-            cuda.require_cuda_paddle()
+            cuda.require_engine("paddle")
     else:
-        cuda.require_cuda_paddle()
+        cuda.require_engine("paddle")
+
+
+def test_an_image_with_another_engine_says_which_it_has(tmp_path, monkeypatch):
+    library = tmp_path / "onnxruntime/capi/libonnxruntime_providers_cuda.so"
+    library.parent.mkdir(parents=True)
+    (tmp_path / "onnxruntime/__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EngineError, match="built for the CPU"):
+        cuda.require_engine("onnxruntime")
+    library.touch()
+    cuda.require_engine("onnxruntime")
+    with pytest.raises(EngineError, match="this image carries onnxruntime: set hubserving_engine"):
+        cuda.require_engine("paddle")
 
 
 def test_an_image_without_paddle_is_for_the_cpu():
@@ -175,7 +204,7 @@ _STACK = (
             EngineError,
             ["gpu:1 is not there, CUDA sees no card", "ppocr_cuda_visible_devices"],
         ),
-        (RuntimeError("shape mismatch"), False, EngineError, ["paddle failed on gpu:1"]),
+        (RuntimeError("shape mismatch"), False, EngineError, ["the engine failed on gpu:1"]),
     ],
 )
 def test_paddles_failures_are_explained(monkeypatch, error, loading, kind, parts):

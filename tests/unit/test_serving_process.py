@@ -358,7 +358,8 @@ def test_a_process_does_without_an_installed_package():
         ("ocr_system", {}, False),
         ("ocr_det", {"engine": "openvino"}, False),
         ("ocr_rec", {"engine": "paddle"}, True),
-        ("ocr_rec", {"use_gpu": True}, True),
+        ("ocr_rec", {"use_gpu": True}, False),
+        ("ocr_rec", {"use_gpu": True, "engine": "paddle"}, True),
     ],
 )
 def test_who_needs_paddle(tmp_path, name, init_args, needed):

@@ -43,7 +43,8 @@ def _said(error: Exception) -> str:
 
 def main(target: Path) -> None:
     target.mkdir(parents=True)
-    if any(metadata.distributions(name="paddlepaddle-gpu")):  # which serves on cards, with Paddle
+    on_cards = ("onnxruntime-gpu", "paddlepaddle-gpu")  # which serve the models as they are
+    if any(found for name in on_cards for found in metadata.distributions(name=name)):
         return
     check_all()
     program = check_model(MODELS_ROOT / STAGE)

@@ -1,7 +1,8 @@
-"""Records for which cards an image's Paddle was compiled, and compares that with what was expected.
+"""Records for which cards an image's engine was compiled, and compares that with what was expected.
 
 Runs while the image is built, standard library only: ``cuda_kernels.py FILE 6.1 7.0 ...`` reads the
-device code in Paddle's libraries and writes the file. Without any expected the image is one for CPUs.
+device code in the engine's libraries and writes the file. PTX counts as well: ``9.0+PTX``. Without any
+expected the image is one for CPUs.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-PADDLE = Path("/opt/ppocr/venv/lib/python3.11/site-packages/paddle")
-LIBRARIES = ("libs/libphi.so", "base/libpaddle.so")
+PACKAGES = Path("/opt/ppocr/venv/lib/python3.11/site-packages")
+#: Of Paddle and of ONNX Runtime; an image for GPUs has one of them.
+LIBRARIES = ("paddle/libs/libphi.so", "paddle/base/libpaddle.so",
+             "onnxruntime/capi/libonnxruntime_providers_cuda.so")  # fmt: skip
 _SECTION = b".nv_fatbin\0"
 _MAGIC = 0xBA55ED50
-_MACHINE_CODE = 2  # kind of an entry; 1 is PTX
+_PTX, _MACHINE_CODE = 1, 2  # kinds of entries
 
 
 def sections(elf: mmap.mmap, wanted: bytes) -> Iterator[tuple[int, int]]:
@@ -31,8 +34,8 @@ def sections(elf: mmap.mmap, wanted: bytes) -> Iterator[tuple[int, int]]:
             yield offset, length
 
 
-def architectures(elf: mmap.mmap, offset: int, size: int) -> Iterator[int]:
-    """Architectures, such as 86, of the machine code in a section; one for each entry.
+def architectures(elf: mmap.mmap, offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """Kind and architecture, such as 86, of the code in a section; one for each entry.
 
     It is a row of fat binaries, each with a header (magic, version, size of the header, size of the
     rest) and entries (kind, version, size of the header, size of the rest, ..., architecture), as
@@ -49,13 +52,12 @@ def architectures(elf: mmap.mmap, offset: int, size: int) -> Iterator[int]:
             kind, _, head, length, _, _, _, _, architecture = struct.unpack_from(
                 "<HHIQIIHHI", elf, entry
             )
-            if kind == _MACHINE_CODE:
-                yield architecture
+            yield kind, architecture
             entry += head + length
 
 
 def compiled_for(library: Path) -> set[str]:
-    """Compute capabilities that most of a library's kernels have machine code for.
+    """Compute capabilities that most of a library's kernels have code for.
 
     A few come from libraries linked into it, which were compiled for more.
     """
@@ -65,16 +67,21 @@ def compiled_for(library: Path) -> set[str]:
             each for place in sections(elf, _SECTION) for each in architectures(elf, *place)
         )
     most = max(found.values(), default=0)
-    return {f"{each // 10}.{each % 10}" for each, count in found.items() if count > most / 2}
+    usual = {each for each, count in found.items() if count > most / 2}
+    return {
+        f"{number // 10}.{number % 10}{'+PTX' * ((_PTX, number) in usual)}"
+        for kind, number in usual
+        if kind == _MACHINE_CODE
+    }
 
 
 def main(target: Path, expected: list[str]) -> None:
-    libraries = [PADDLE / name for name in LIBRARIES if (PADDLE / name).is_file()]
+    libraries = [PACKAGES / name for name in LIBRARIES if (PACKAGES / name).is_file()]
     found = set.intersection(*map(compiled_for, libraries)) if libraries else set()
-    kernels = sorted(found, key=lambda each: [int(part) for part in each.split(".")])
+    kernels = sorted(found, key=lambda each: [int(part) for part in each.removesuffix("+PTX").split(".")])
     if kernels != expected:
         sys.exit(
-            f"Paddle has kernels for {', '.join(kernels) or 'no card'}, and KERNELS in "
+            f"the engine has kernels for {', '.join(kernels) or 'no card'}, and LIBRARIES in "
             f"src/ppocr_contract/cards.py names {', '.join(expected) or 'none'}: correct it there"
         )
     if kernels:

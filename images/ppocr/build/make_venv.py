@@ -16,7 +16,7 @@ VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
 #: Where folders of site-packages that have a layer of the image to themselves are put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
 #: Large and seldom renewed: a change of any other package must not send them again.
-OWN_LAYER = ("nvidia", "paddle")
+OWN_LAYER = ("nvidia", "onnxruntime", "paddle")
 #: Installs the modules (hub install calls it), and is no part of the image.
 TOOL = "pip"
 

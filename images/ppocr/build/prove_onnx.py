@@ -1,7 +1,8 @@
-"""Compares a converted model with its original on drawn pictures: Paddle 3 against OpenVINO.
+"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL``.
 
-Runs in the converter's environment. Prints one line; exit status 1 if the outputs differ by more than
-the tolerance, or a recogniser's characters differ.
+The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle, one
+of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one
+line; exit status 1 if the outputs differ by more than the tolerance, or a recogniser's characters differ.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +59,35 @@ def characters(output: np.ndarray) -> list[list[int]]:
     ]
 
 
-def prove(folder: Path, stage: str) -> str:
-    config = paddle.inference.Config(str(folder), "inference")
+def read(program: Path) -> ov.CompiledModel:
+    return ov.Core().compile_model(program, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def answers_of(original: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What maps a batch of pictures to the original's first output."""
+    paddle_2 = original / "inference.pdmodel"
+    if paddle_2.is_file():
+        model = read(paddle_2)
+        return lambda pictures: model(pictures)[0]
+    config = paddle.inference.Config(str(original), "inference")
     config.disable_glog_info()
     config.disable_gpu()
-    original = paddle.inference.create_predictor(config)
-    core = ov.Core()
+    predictor = paddle.inference.create_predictor(config)
+    entry = predictor.get_input_handle(predictor.get_input_names()[0])
+    result = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        entry.copy_from_cpu(pictures)
+        predictor.run()
+        return np.asarray(result.copy_to_cpu())
+
+    return answer
+
+
+def prove(made: Path, original: Path, stage: str) -> str:
+    right_answer = answers_of(original)
     try:
-        model = core.compile_model(
-            core.read_model(folder / "inference.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
+        model = read(made / "inference.onnx")
     except RuntimeError as error:
         failed = _FAILED.search(str(error))
         on = f"operator {failed[1]}" if failed else " ".join(str(error).split())
@@ -75,15 +96,11 @@ def prove(folder: Path, stage: str) -> str:
     for height, width in shapes(stage, model.input(0).get_partial_shape()):
         for batch in _BATCHES:
             pictures = np.stack([drawn(height, width, seed) for seed in range(batch)])
-            handle = original.get_input_handle(original.get_input_names()[0])
-            handle.copy_from_cpu(pictures)
-            original.run()
-            right = original.get_output_handle(original.get_output_names()[0]).copy_to_cpu()
-            made = model(pictures)[0]
-            if made.shape != right.shape:
-                sys.exit(f"its output has the shape {made.shape}, the original's {right.shape}")
-            worst.append(float(np.abs(made - right).max()))
-            if stage == "rec" and characters(made) != characters(right):
+            right, found = right_answer(pictures), model(pictures)[0]
+            if found.shape != right.shape:
+                sys.exit(f"its output has the shape {found.shape}, the original's {right.shape}")
+            worst.append(float(np.abs(found - right).max()))
+            if stage == "rec" and characters(found) != characters(right):
                 sys.exit("it reads other characters than the original")
             lines += batch
     most = max(worst)
@@ -94,4 +111,4 @@ def prove(folder: Path, stage: str) -> str:
 
 if __name__ == "__main__":
     os.environ["FLAGS_enable_pir_api"] = "1"
-    print(prove(Path(sys.argv[1]), sys.argv[2]))
+    print(prove(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

@@ -1,4 +1,7 @@
-"""Turns the models that Paddle 3 wrote into ONNX, in place, and proves each against its original.
+"""Turns Paddle's models into ONNX, in place, and proves each against its original.
+
+Which ones, ``convert.txt`` beside this file says: what Paddle 3 wrote, and where the engine reads ONNX
+only, what Paddle 2 wrote, too.
 
 A model that paddle2onnx cannot convert, or that answers otherwise afterwards, ends the build with one
 sentence: the stage, the file, the operator. paddle2onnx ends in many ways, among them with a signal, or
@@ -10,16 +13,20 @@ from __future__ import annotations
 import bisect
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract.models import ONNX_FILE, places, setting_of, stage_of, write_manifest
+from ppocr_contract.models import (
+    ONNX_FILE, PARAMETER_FILES, check_model, setting_of, stage_of, write_manifest,
+)  # fmt: skip
 
 HERE = Path(__file__).parent
-PROGRAM, PARAMETERS = "inference.json", "inference.pdiparams"
+PADDLE_2, PROGRAM, PARAMETERS = "inference.pdmodel", "inference.json", "inference.pdiparams"
+_REMEDY_2 = "name another model in ppocr_models, or set hubserving_engine to paddle"
 _REMEDY = "give the model as .onnx, or exported by Paddle 2 (inference.pdmodel)"
 #: Where what paddle2onnx says of an error begins, among colours and times.
 _ERROR = re.compile(r"\[ERROR\](?:\[Paddle2ONNX\])?\s*(?P<said>.+?)\s*(?:\x1b|$)", re.MULTILINE)
@@ -81,25 +88,43 @@ def _fetching(fetch: dict[str, Any], operator: dict[str, Any]) -> dict[str, Any]
 
 
 def convert(python: Path, folder: Path, place: str) -> None:
-    what = f"{setting_of(place)}: {PROGRAM} cannot be converted to ONNX"
-    if said := converted(python, folder):
-        operator = operator_at_fault(python, folder)
-        where = f"on operator {operator}" if operator else "on the file"
-        sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {_REMEDY}")
-    proof = run(python, str(HERE / "prove_onnx.py"), str(folder), stage_of(place))
-    if proof.returncode:
-        last = (proof.stdout + proof.stderr).strip().splitlines()[-1:]
-        sys.exit(f"{what}, {''.join(last) or f'the proof ended with {proof.returncode}'}: {_REMEDY}")
+    """Replace the folder's model by the same as ONNX, or end with one sentence."""
+    program = check_model(folder)
+    what = f"{setting_of(place)}: {program.name} cannot be converted to ONNX"
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch, folder.name)
+        made.mkdir()
+        if program.name == PADDLE_2:
+            translated = run(python, str(HERE / "from_paddle_2.py"), str(folder), str(made))
+            if translated.returncode:
+                sys.exit(f"{what}, Paddle 3 cannot read it ({_last_line(translated)}): {_REMEDY_2}")
+        else:
+            for name in (PROGRAM, PARAMETERS):
+                (made / name).symlink_to(folder / name)
+        if said := converted(python, made):
+            operator = operator_at_fault(python, made)
+            where = f"on operator {operator}" if operator else "on the file"
+            sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {_REMEDY}")
+        proof = run(python, str(HERE / "prove_onnx.py"), str(made), str(folder), stage_of(place))
+        if proof.returncode:
+            sys.exit(f"{what}, {_last_line(proof)}: {_REMEDY}")
+        shutil.copyfile(made / ONNX_FILE, folder / ONNX_FILE)
     print(f"note: model {place} was converted to ONNX: {proof.stdout.strip()}")
-    for name in (PROGRAM, PARAMETERS):
-        (folder / name).unlink()
+    for name in (program.name, *PARAMETER_FILES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program said last, or how it ended."""
+    last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+    return "".join(last) or f"it ended with {done.returncode}"
 
 
 def main(converter: Path, models: Path) -> None:
-    found = [place for place in places(models) if (models / place / PROGRAM).is_file()]
-    for place in found:
+    places = (HERE / "convert.txt").read_text().split()
+    for place in places:
         convert(converter / "bin/python", models / place, place)
-    if found:
+    if places:
         write_manifest(models)
 
 

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract import cards, paddle
+from ppocr_contract import cards, config, paddle
 
 from .. import IMAGES, ROOT, git
 from .. import version as project_version
@@ -25,7 +25,7 @@ from . import correction, hub_modules, image_name, model_files, models
 
 #: The package shared with the image.
 CONTRACT = ROOT / "src/ppocr_contract"
-#: The packages that turn Paddle 3 models into ONNX.
+#: The packages that turn Paddle's models into ONNX.
 CONVERTER_LOCK = IMAGES / "ppocr/requirements.convert.lock"
 #: What the variant with Paddle has besides requirements.lock.
 PADDLE_LOCK = IMAGES / "ppocr/requirements.paddle.lock"
@@ -52,14 +52,14 @@ class ImageSettings:
 
     Attributes:
         recipe: ppocr (the service) or trainer; a folder of images/.
-        device: cpu or gpu; chooses the lock.
-        paddle: for the CPU: whether it is the variant with Paddle; the image for GPUs has its own.
+        device: cpu or gpu; chooses the lock, on gpu together with engines.
+        paddle: whether it is the variant with Paddle.
         name: repository of the image; not part of the content.
         version: image tag and OCI version.
         base: name of a base image; empty to bootstrap one.
         models, recognizers: see :mod:`ppocr_control.images.models`.
         engines: of the instances that will serve from it; none for the device's own. What they can
-            read decides which models are the default.
+            read decides which models are the default. The image for GPUs carries one.
         use_space_char: false where an instance sets that parameter so; not part of the content.
         extra_modules: folders of additional PaddleHub modules; one with the name of a built-in
             module replaces it.
@@ -123,9 +123,14 @@ class ImageSettings:
         return sources
 
     @property
+    def gpu_engine(self) -> str:
+        """The engine that the image carries for cards; empty for the CPU."""
+        return cards.engine_of(self.engines) if self.device == "gpu" else ""
+
+    @property
     def serving_engines(self) -> tuple[str, ...]:
         """What loads the models."""
-        return self.engines or ("paddle" if self.device == "gpu" else "openvino",)
+        return self.engines or (config.default_engine(self.device == "gpu"),)
 
     def model_names(self) -> str:
         """What the models are called; see :func:`models.names`."""
@@ -134,7 +139,7 @@ class ImageSettings:
     @property
     def without_paddle(self) -> bool:
         """Whether the image has no Paddle."""
-        return self.recipe == "ppocr" and self.device == "cpu" and not self.paddle
+        return self.recipe == "ppocr" and not (self.paddle or self.gpu_engine == "paddle")
 
     def why_paddle(self) -> str:
         """Why what is in the image, or serves from it, needs Paddle; empty if nothing does."""
@@ -144,13 +149,14 @@ class ImageSettings:
 
     @property
     def paddle_lock(self) -> bytes:
-        """What is installed as the layer of Paddle: nothing but in the variant with Paddle."""
-        return PADDLE_LOCK.read_bytes() if self.device == "cpu" and self.paddle else b""
+        """What is installed as the layer of Paddle: nothing where the lock of the engine has it."""
+        return PADDLE_LOCK.read_bytes() if self.paddle and self.gpu_engine != "paddle" else b""
 
     @property
     def lock(self) -> Path:
-        name = "requirements.lock" if self.device == "cpu" else f"requirements.{self.device}.lock"
-        path = IMAGES / self.recipe / name
+        gpu = "gpu" if self.gpu_engine == "paddle" else f"{self.gpu_engine}-gpu"
+        named = {"cpu": "requirements.lock", "gpu": f"requirements.{gpu}.lock"}
+        path = IMAGES / self.recipe / named.get(self.device, "")
         if not path.is_file():
             setting = "ppocr_device" if self.recipe == "ppocr" else "trainer_device"
             raise ContextError(f"{setting}: no image is defined for {self.device!r}")
@@ -181,8 +187,9 @@ def base_tag(settings: ImageSettings) -> str:
 
 
 def kernels(settings: ImageSettings) -> str:
-    """Return the cards the image's Paddle has to have kernels for, as its build is told."""
-    return " ".join(cards.KERNELS) if settings.device == "gpu" else ""
+    """Return the cards the image's engine has to have kernels for, as its build is told."""
+    engine = settings.gpu_engine
+    return " ".join(cards.LIBRARIES[engine].kernels) if engine else ""
 
 
 def paddle_label(settings: ImageSettings) -> str:
@@ -268,8 +275,10 @@ def _write_service(settings: ImageSettings, target: Path, cache: Path) -> None:
     sources = settings.sources()
     programs = models.programs(models.lay_out(sources, target / "models", cache))
     models.check_engines(programs, sources, settings.serving_engines)
+    convert = models.to_convert(programs, onnx_only=settings.gpu_engine == "onnxruntime")
+    (target / "convert.txt").write_text("\n".join(convert))
     # Empty where no model needs converting, so that nothing is downloaded for it.
-    lock = CONVERTER_LOCK.read_bytes() if models.PADDLE_3_FILE in programs.values() else b""
+    lock = CONVERTER_LOCK.read_bytes() if convert else b""
     (target / CONVERTER_LOCK.name).write_bytes(lock)
     (target / PADDLE_LOCK.name).write_bytes(settings.paddle_lock)
 

@@ -122,7 +122,7 @@ def rows() -> list[dict[str, Any]]:
             "stage": stage,
             "megabytes": model.size,
             "characters": model.characters or "",
-            "engines": "openvino" if model.program == ONNX_FILE else "openvino, paddle",
+            "engines": "openvino, onnxruntime" + ", paddle" * (model.program != ONNX_FILE),
             "package": model.pinned[0],
             "default": "yes" if name == default_set(stage) else "",
         }

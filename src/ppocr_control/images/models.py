@@ -235,13 +235,17 @@ def check_engines(
     """
     if "paddle" not in engines:
         return
+    if "onnxruntime" in engines:
+        raise ModelError(
+            "hubserving_engine is paddle for one instance and onnxruntime for another, and an "
+            "image carries one of them: set the same for all"
+        )
     for place, program in programs.items():
         if program and program != PROGRAM_FILES[0]:
             raise ModelError(
                 f"{sources[place]['setting']}: the engine paddle (Paddle 2.6) reads "
-                f"{PROGRAM_FILES[0]} only, and this model is or becomes ONNX ({program}): set "
-                "hubserving_engine to openvino (ppocr_device cpu), or name a Paddle 2 model such "
-                f"as {GUIDE_SET}"
+                f"{PROGRAM_FILES[0]} only, and this model is or becomes ONNX ({program}): leave "
+                f"hubserving_engine empty, or name a Paddle 2 model such as {GUIDE_SET}"
             )
 
 
@@ -313,6 +317,17 @@ def programs(manifest: Collection[str]) -> dict[str, str]:
         if path.name in PROGRAM_FILES:
             found[path.parent.as_posix()] = path.name
     return found
+
+
+def to_convert(programs: dict[str, str], onnx_only: bool) -> list[str]:
+    """Places whose model the build turns into ONNX.
+
+    Args:
+        programs: by place, as :func:`programs` returns them.
+        onnx_only: whether the image's engine reads nothing else; otherwise what Paddle 3 wrote.
+    """
+    kept = {ONNX_FILE} if onnx_only else {ONNX_FILE, PROGRAM_FILES[0]}
+    return [place for place, program in programs.items() if program not in kept]
 
 
 def _lay_out_model(place: str, source: dict[str, Any], folder: Path, cache: Path) -> None:

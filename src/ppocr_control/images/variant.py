@@ -37,15 +37,15 @@ class Variant:
 
 def choose(host: Mapping[str, Any]) -> Variant:
     """Return the image for a host, from its variables as the inventory has them."""
-    if host.get("ppocr_device", "cpu") == "gpu":
-        return Variant(GPU_SUFFIX, paddle.WITH, "ppocr_device is gpu")
+    device = GPU_SUFFIX if host.get("ppocr_device", "cpu") == "gpu" else ""
     asked, needed = host.get("ppocr_image_paddle", "auto"), why_paddle(host)
     if asked == paddle.WITHOUT:
         error = f"{needed}, and ppocr_image_paddle is without: set it to auto" if needed else ""
-        return Variant("", paddle.WITHOUT, "ppocr_image_paddle is without", error)
+        return Variant(device, paddle.WITHOUT, "ppocr_image_paddle is without", error)
     if needed or asked == paddle.WITH:
-        return Variant(paddle.SUFFIX, paddle.WITH, needed or "ppocr_image_paddle is with")
-    return Variant("", paddle.WITHOUT, "no setting needs it")
+        why = needed or "ppocr_image_paddle is with"
+        return Variant(device + paddle.SUFFIX, paddle.WITH, why)
+    return Variant(device, paddle.WITHOUT, "no setting needs it")
 
 
 def refusal(image: str, label: str, host: Mapping[str, Any]) -> str:

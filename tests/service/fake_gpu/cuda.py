@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from ppocr_serving.gpu import visible_devices
 
 
-def probe():
+def probe(serving):
     return [
         SimpleNamespace(
             name=f"Pretended {name}", uuid=f"GPU-{name}", memory=24_000, capability="8.6"

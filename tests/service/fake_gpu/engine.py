@@ -1,4 +1,4 @@
-"""The engine paddle on a pretended card: OpenVINO's answers, and the card this process was told.
+"""The engine of cards on a pretended one: OpenVINO's answers, and the card this process was told.
 
 ``FAKE_GPU_FULL`` names a card without free memory, ``FAKE_GPU_ZEROS`` one that computes zeros,
 ``FAKE_GPU_WRONG`` one that mixes up what it computes. While the file ``/fault/lost`` exists, its

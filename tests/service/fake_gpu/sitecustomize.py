@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-_INSTEAD = {"ppocr_serving.cuda": "cuda.py", "ppocr_serving.engines.paddle": "engine.py"}
+_INSTEAD = {"ppocr_serving.cuda": "cuda.py", "ppocr_serving.engines.onnxruntime": "engine.py"}
 
 
 class _Finder(importlib.abc.MetaPathFinder):

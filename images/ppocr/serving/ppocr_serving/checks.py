@@ -47,7 +47,7 @@ def preflight() -> config.ServingConfig:
         models.verify_manifest()
         if serving.uses_gpu:
             require_visible_device()
-            for card in cuda.probe():
+            for card in cuda.probe(serving):
                 log.info(
                     "card: %s, %s, %d MB, compute capability %s",
                     card.name,

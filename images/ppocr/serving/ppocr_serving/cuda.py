@@ -1,7 +1,7 @@
 """What the NVIDIA driver of this container says, asked before anything is loaded.
 
-``python -m ppocr_serving.cuda`` prints the cards as JSON: it runs in a process of its own, so that
-no CUDA state is ever in a process that forks.
+``python -m ppocr_serving.cuda ENGINE`` prints the cards as JSON: it runs in a process of its own,
+so that no CUDA state is ever in a process that forks.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract.cards import KERNELS_FILE, unserved
+from ppocr_contract.cards import KERNELS_FILE, LIBRARIES, Library, engine_of, unserved
+from ppocr_contract.config import ServingConfig
 
 from .engines import EngineError
 from .gpu import visible_devices
 
-#: cuDriverGetVersion of the oldest driver (450) that runs programs made for CUDA 11.8.
-OLDEST_DRIVER = 11000
 _DEPLOY = "deploy with ppocr_device: gpu, which gives the container its cards"
 #: CUresult values that a person can do something about; cuda.h has the rest.
 _CAUSES = {
@@ -75,8 +74,12 @@ def load_library() -> Any:
         ) from error
 
 
-def cards(library: Any) -> list[Card]:
+def cards(library: Any, engine: Library) -> list[Card]:
     """The cards, in the order CUDA_VISIBLE_DEVICES gives them.
+
+    Args:
+        library: of the driver.
+        engine: what is to run with it.
 
     Raises:
         EngineError: CUDA cannot start, the driver is too old, or there is no card.
@@ -84,10 +87,10 @@ def cards(library: Any) -> list[Card]:
     _call(library, "cuInit", 0)
     version, count = ctypes.c_int(), ctypes.c_int()
     _call(library, "cuDriverGetVersion", ctypes.byref(version))
-    if version.value < OLDEST_DRIVER:
+    if version.value < engine.driver_api:
         raise EngineError(
-            "use_gpu is true but the driver is too old for this image's CUDA 11.8: install driver "
-            f"450 or newer (this one is for {_dotted(version)})"
+            f"use_gpu is true but the driver is too old for this image's CUDA {engine.cuda}: "
+            f"install driver {engine.driver} or newer (this one is for {_dotted(version)})"
         )
     _call(library, "cuDeviceGetCount", ctypes.byref(count))
     if not count.value:
@@ -123,31 +126,52 @@ def _attribute(library: Any, attribute: int, device: ctypes.c_int) -> int:
     return value.value
 
 
-def require_cuda_paddle() -> None:
-    """Make sure that this image's Paddle was built for CUDA, without importing it.
+def _holds(package: str, file: str, pattern: str = "") -> bool:
+    """Whether a package, which is not imported, has a file, and a pattern in it."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(folders[0], file) if folders else None
+    if path is None or not path.is_file():
+        return False
+    return not pattern or bool(re.search(pattern, path.read_text(), re.MULTILINE))
+
+
+def has_engine(engine: str) -> bool:
+    """Whether this image carries the engine, built for CUDA."""
+    if engine == "paddle":
+        return _holds("paddle", "version/__init__.py", r"^cuda_version\s*=\s*'\d")
+    return _holds("onnxruntime", "capi/libonnxruntime_providers_cuda.so")
+
+
+def require_engine(engine: str) -> None:
+    """Make sure that this image carries the engine, built for CUDA, without importing it.
 
     Raises:
-        EngineError: it was built for the CPU, or there is none.
+        EngineError: it does not.
     """
-    spec = importlib.machinery.PathFinder.find_spec("paddle")
-    folders = spec.submodule_search_locations if spec else None
-    version = Path(next(iter(folders)), "version/__init__.py") if folders else None
-    text = version.read_text() if version and version.is_file() else ""
-    if not text or re.search(r"^cuda_version\s*=\s*'False'", text, re.MULTILINE):
+    if has_engine(engine):
+        return
+    carried = next((other for other in LIBRARIES if has_engine(other)), "")
+    if carried:
         raise EngineError(
-            "use_gpu is true but this image was built for the CPU: build and deploy it with "
-            "ppocr_device: gpu, or set use_gpu to false"
+            f"use_gpu is true with the engine {engine}, and this image carries {carried}: set "
+            f"hubserving_engine to {carried}, or build and deploy the image again"
         )
+    raise EngineError(
+        "use_gpu is true but this image was built for the CPU: build and deploy it with "
+        "ppocr_device: gpu, or set use_gpu to false"
+    )
 
 
-def probe() -> list[Card]:
+def probe(serving: ServingConfig) -> list[Card]:
     """The cards, asked for in a process of its own.
 
     Raises:
         EngineError: the GPU cannot be used; the message has cause and remedy.
     """
-    require_cuda_paddle()
-    command = [sys.executable, "-m", __name__]
+    engine = engine_of(serving.gpu_engines)
+    require_engine(engine)
+    command = [sys.executable, "-m", __name__, engine]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=False
@@ -161,7 +185,7 @@ def probe() -> list[Card]:
         raise EngineError(done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}")
     found = [Card(**fields) for fields in json.loads(done.stdout)]
     _require_all(found)
-    _require_served(found)
+    _require_served(found, engine)
     return found
 
 
@@ -176,20 +200,17 @@ def _require_all(found: list[Card]) -> None:
         )
 
 
-def _require_served(found: list[Card]) -> None:
-    """Refuse cards that Paddle would compute nothing but zeros on."""
+def _require_served(found: list[Card], engine: str) -> None:
+    """Refuse cards that the engine has no kernels for."""
     kernels = KERNELS_FILE.read_text().split() if KERNELS_FILE.is_file() else []
     for card in found:
-        if wrong := unserved(card.name, card.capability, kernels):
-            raise EngineError(
-                f"use_gpu is true but {wrong}. Choose another card (ppocr_cuda_visible_devices), "
-                "or serve on this host's CPU (ppocr_device: cpu)"
-            )
+        if wrong := unserved(card.name, card.capability, kernels, engine):
+            raise EngineError(f"use_gpu is true but {wrong}. Remedy: {LIBRARIES[engine].remedy}")
 
 
-def main() -> int:
+def main(engine: str) -> int:
     try:
-        found = cards(load_library())
+        found = cards(load_library(), LIBRARIES[engine])
     except EngineError as error:
         print(error, file=sys.stderr)
         return 1
@@ -198,4 +219,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -1,6 +1,6 @@
 """The GPU as the modules see it: which cards were given, and what its failures mean.
 
-:mod:`ppocr_serving.cuda` asks the driver, the engine paddle uses the card.
+:mod:`ppocr_serving.cuda` asks the driver, the engines use the card.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ class DeviceLost(EngineError):
 
 
 _MEMORY = re.compile(
-    r"out of memory|cannot allocate|ResourceExhausted|ALLOC_FAILED|cudaErrorMemoryAllocation", re.I
+    r"out of memory|cannot allocate|Failed to allocate|ResourceExhausted|ALLOC_FAILED|"
+    r"cudaErrorMemoryAllocation",
+    re.I,
 )
 #: After any of these every further CUDA call of the process fails too.
 _LOST = re.compile(
-    r"CUDA error|cudaError|CUDNN_STATUS|CUBLAS_STATUS|CUDNN error|CUBLAS error|NVML|"
+    r"(?:CUDA|CUDNN|CUBLAS) (?:error|failure)|cudaError|CUDNN_STATUS|CUBLAS_STATUS|NVML|"
     r"unspecified launch failure|GPU is lost",
     re.I,
 )
@@ -56,16 +58,21 @@ def device_name() -> str:
     return f"gpu:{require_visible_device()}"
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an engine's exception says that the card has no memory left."""
+    return isinstance(error, MemoryError) or bool(_MEMORY.search(str(error)))
+
+
 def explained(error: Exception, loading: bool) -> EngineError:
-    """What an exception of Paddle on a GPU means, in one sentence with its remedy.
+    """What an engine's exception on a GPU means, in one sentence with its remedy.
 
     Args:
-        error: what Paddle raised; its text may be pages long.
+        error: what it raised; its text may be pages long.
         loading: while models were loaded, rather than in an inference.
     """
     text = str(error)
     where = device_name()
-    if isinstance(error, MemoryError) or _MEMORY.search(text):
+    if is_out_of_memory(error):
         if loading:
             return EngineError(
                 f"{where} has too little free memory to load the models: lower "
@@ -91,11 +98,11 @@ def explained(error: Exception, loading: bool) -> EngineError:
             f"{where} failed: {_short(text)}. See dmesg of the host for Xid or NVRM lines; where "
             "the service does not come back by itself, restart the container"
         )
-    return EngineError(f"paddle failed on {where}: {_short(text)}")
+    return EngineError(f"the engine failed on {where}: {_short(text)}")
 
 
 def _short(text: str) -> str:
-    """The telling line of one of Paddle's messages, which carry C++ stacks."""
+    """The telling line of a message, which may carry C++ stacks."""
     summary = text.rpartition("Error Message Summary:")[2]
     lines = [line.strip(" -") for line in summary.splitlines()]
     # A line such as "ResourceExhaustedError:" is a heading of what follows.

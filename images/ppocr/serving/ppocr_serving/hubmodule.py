@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from ppocr_contract import models, params
+from ppocr_contract.config import default_engine
 from ppocr_contract.models import ModelError, check_model
 
 from . import request_options, runtime
@@ -40,12 +41,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Pixels; see EngineOptions.width_step. Stock's texts on the samples stay as they are.
-
+#: Pixels: a card has a session for each width, and each takes up to 400 MB.
+_WIDTH_STEP_OF_CARDS = 160
 
 #: What is wrong with the process or its settings: no other picture would fare better.
 _OF_ALL = (EngineError, ModelError, MemoryError)
 _NO_MEMORY = -4  # OpenCV's StsNoMem
+
+
+def _width_step(engine: str, asked: int) -> int:
+    """Pixels; see EngineOptions."""
+    return {"openvino": asked, "onnxruntime": max(asked, _WIDTH_STEP_OF_CARDS)}.get(engine, 1)
 
 
 def params_beside(module_file: str) -> Any:
@@ -62,7 +68,7 @@ class OcrModule(ServedModule):
 
     Args:
         use_gpu, enable_mkldnn: as in the guide's config.json.
-        engine: ``openvino`` or ``paddle``; by default paddle on a GPU, else openvino.
+        engine: ``openvino``, ``onnxruntime`` or ``paddle``; by default the device's.
 
     Raises:
         EngineError: the combination cannot be served, or no GPU is visible.
@@ -87,23 +93,27 @@ class OcrModule(ServedModule):
             for name in models.recognizers()
             if "recognizer" in self.request_options
         }
-        engine = engine or ("paddle" if use_gpu else "openvino")
-        cpus = available_cpus()
-        at_once = inferences(cpus, self.limits.workers, len(models.recognizers()))
         model_dirs = [
             value
             for values in (vars(self._params), *self._recognizers.values())
             for name, value in values.items()
             if name.endswith("_model_dir")
         ]
+        engine = engine or default_engine(use_gpu)
+        cpus = available_cpus()
+        workers = len(visible_devices()) * self.limits.workers_per_gpu if use_gpu else 0
+        #: Worker processes of this container.
+        self._workers = workers or self.limits.workers
+        at_once = inferences(cpus, self._workers, len(models.recognizers()))
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,
             enable_mkldnn=enable_mkldnn and not use_gpu,
-            threads=at_once if engine == "openvino" else cpus,
+            threads=cpus if engine == "paddle" else at_once,
             gpu_mem=self._params.gpu_mem,
             precision=resolved(self.limits.precision, model_dirs),
-            width_step=self.limits.width_step if engine == "openvino" else 1,
+            width_step=_width_step(engine, self.limits.width_step),
+            shapes=self.limits.gpu_shapes,
         )
         # A missing model is told now; the predictors themselves are made after any fork.
         for folder in model_dirs:
@@ -270,12 +280,6 @@ class OcrModule(ServedModule):
     def room(self) -> Room:
         """Where pictures wait until there is memory for them."""
         return room(self.limits, self._workers, self.threads.count)
-
-    @property
-    def _workers(self) -> int:
-        """Worker processes of this container."""
-        gpus = len(visible_devices()) if self.options.use_gpu else 0
-        return gpus * self.limits.workers_per_gpu or self.limits.workers
 
     def _look(self, data: bytes) -> Picture | RequestError:
         return _alone(lambda: Picture(data, self.limits.pixels))

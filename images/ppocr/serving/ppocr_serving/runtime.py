@@ -2,8 +2,9 @@
 
 Everything that takes a CPU (decoding, operators, inference) runs on the inference threads of an
 engine, whichever thread a request came in on: with OpenVINO one more than the container has CPUs,
-each with inference requests of its own, of which as many run at once as there are CPUs; a single
-one with Paddle, whose predictors must stay on the thread that made them.
+each with inference requests of its own, of which as many run at once as there are CPUs; twice as
+many as CPUs with ONNX Runtime, half of which may wait for a batch; a single one with Paddle, whose
+predictors must stay on the thread that made them.
 Models do not survive a fork: a forked child starts with none and loads its own at first use.
 Modules that use the same model share it.
 """
@@ -35,8 +36,12 @@ def _threads(engine: str, count: int) -> Threads:
 
 def threads(options: EngineOptions) -> Threads:
     """The inference threads for these options."""
-    # One more than infer at once: it decodes and sorts while the others wait for their inference.
-    count = options.parallel + 1 if options.parallel > 1 else 1
+    count = options.parallel
+    if options.engine == "onnxruntime":
+        count *= 2
+    elif count > 1:
+        # One more than infer at once: it decodes and sorts while the others wait for theirs.
+        count += 1
     with _loading:
         return _threads(options.engine, count)
 

@@ -1,6 +1,6 @@
 """Engines: what turns a model folder into something that can be called.
 
-One small interface, so that the pipeline knows nothing of OpenVINO or Paddle: a
+One small interface, so that the pipeline knows nothing of OpenVINO, Paddle or ONNX Runtime: a
 :class:`Predictor` maps one float32 batch to one float32 output. It is called on the inference
 threads of its engine only (see :mod:`ppocr_serving.runtime`).
 """
@@ -12,6 +12,8 @@ import importlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from ppocr_contract.config import ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,17 +48,22 @@ class EngineOptions:
     """What every engine is told.
 
     Attributes:
-        engine: ``openvino`` or ``paddle``.
+        engine: one of :data:`ppocr_contract.config.ENGINES`.
         use_gpu: run on the card CUDA_VISIBLE_DEVICES leaves first.
         enable_mkldnn: let Paddle use oneDNN on a CPU.
         threads: CPUs to use.
         gpu_mem: MB of the card's memory Paddle takes to begin with.
-        precision: openvino only: ``f32``, ``bf16``, or ``auto`` for bf16 on CPUs that have it.
+        precision: ``f32``, ``bf16``, or ``auto``: with openvino bf16 on CPUs that have it, with
+            onnxruntime TF32 on cards that have it.
         exact_share: with ``auto``: how much of the model, from its input on, stays in f32 (0..1).
         logits: openvino only: leave the softmax the model ends in to the caller, for one who needs
             little of it.
-        width_step: openvino only: widths of lines are rounded up to a multiple of this, which
-            bounds the number of shapes the engine prepares itself for; 1 for stock's widths.
+        width_step: widths of lines are rounded up to a multiple of this, which bounds the number of
+            shapes the engine prepares itself for; 1 for stock's widths.
+        rows: onnxruntime only: inputs of one batch at most.
+        shapes: onnxruntime only: shapes of input that sessions are kept for.
+        warm: onnxruntime only: shapes (N, C, H, W) to prepare while the model is loaded, the most
+            important first.
     """
 
     engine: str = "openvino"
@@ -68,11 +75,19 @@ class EngineOptions:
     exact_share: float = 0.0
     logits: bool = False
     width_step: int = 1
+    rows: int = 16
+    shapes: int = 12
+    warm: tuple[tuple[int, ...], ...] = ()
 
     @property
     def parallel(self) -> int:
-        """Inferences that run at once; each takes all CPUs with Paddle, one with OpenVINO."""
-        return self.threads if self.engine == "openvino" else 1
+        """Calls of a predictor at once; each takes all CPUs with Paddle, one with OpenVINO."""
+        return 1 if self.engine == "paddle" else self.threads
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether lines are read one by one: a batch does not fit the cache of a CPU."""
+        return self.engine == "openvino" and self.threads > 1
 
 
 class _FirstChecked:
@@ -120,8 +135,14 @@ def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
     """
     if options.precision not in PRECISIONS:
         raise EngineError(f"unknown precision {options.precision!r}: use {', '.join(PRECISIONS)}")
-    if options.engine not in ("openvino", "paddle"):
-        raise EngineError(f"unknown engine {options.engine!r}: use openvino or paddle")
+    if options.engine not in ENGINES:
+        raise EngineError(f"unknown engine {options.engine!r}: use {' or '.join(ENGINES)}")
     # Imported when asked for: each engine costs a second and a hundred megabytes.
-    module = importlib.import_module(f"{__name__}.{options.engine}")
+    try:
+        module = importlib.import_module(f"{__name__}.{options.engine}")
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            f"this image does not carry the engine {options.engine} ({error}): set "
+            "hubserving_engine to one it has, or build the image with the engine set"
+        ) from error
     return _FirstChecked(module.load(Path(model_dir), options), model_dir)

@@ -83,7 +83,7 @@ def load(model_dir: Path, options: EngineOptions) -> PaddlePredictor:
     if program.suffix != ".pdmodel":
         raise EngineError(
             f"Paddle 2.6 reads inference.pdmodel, {model_dir} has {program.name}: name another "
-            "model in ppocr_models, or set hubserving_engine to openvino"
+            "model in ppocr_models, or leave hubserving_engine empty"
         )
     try:
         return PaddlePredictor(program, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from rapidocr.ch_ppocr_cls.utils import ClsPostProcess
 
@@ -16,8 +18,11 @@ class Classifier:
     """Tells the direction of lines."""
 
     def __init__(self, params: ClsParams, options: EngineOptions) -> None:
-        self._predict = load_predictor(params.cls_model_dir, options)
         _, self._height, self._width = image_shape(params.cls_image_shape)
+        warm = tuple((rows, 3, self._height, self._width) for rows in (4, 16))
+        self._predict = load_predictor(
+            params.cls_model_dir, dataclasses.replace(options, warm=warm)
+        )
         self._batch = params.cls_batch_num
         self._threshold = params.cls_thresh
         self._labels = ClsPostProcess(list(params.label_list))

@@ -28,6 +28,8 @@ _MEAN = [0.485, 0.456, 0.406]
 _STD = [0.229, 0.224, 0.225]
 _STRIDE = 32  # the network's: both sides must be multiples
 _CANDIDATES = 1000  # lines of a page looked at, as in stock
+_USUAL = (3 / 4, 0.5**0.5, 9 / 16)  # shorter over longer side: photos, sheets of paper, screens
+_PAGES = 4  # of one batch: each takes as much memory as fifty lines
 _MAX_SIDE = 4096  # pixels: det_limit_type min enlarges a narrow strip no further
 
 _LARGE_LINE = 16  # pixels: lines of large letters are as high at least
@@ -36,10 +38,14 @@ _AT_ONCE = 960**2
 _LEAST_TILE = 2 * SHARED
 
 
+def _multiple(length: float) -> int:
+    """The multiple of the network's stride that is nearest to a length."""
+    return max(round(int(length) / _STRIDE) * _STRIDE, _STRIDE)
+
+
 def scaled(image: np.ndarray, ratio: float) -> np.ndarray:
     """``image`` times ``ratio``, with sides that are multiples of the network's stride."""
-    sides = (int(length * ratio) for length in (image.shape[1], image.shape[0]))
-    size = tuple(max(round(length / _STRIDE) * _STRIDE, _STRIDE) for length in sides)
+    size = tuple(_multiple(length * ratio) for length in (image.shape[1], image.shape[0]))
     return cv2.resize(image, size)
 
 
@@ -118,11 +124,23 @@ class _Boxes(DBPostProcess):
         return np.array(corners, dtype=np.float32)
 
 
+def _usual_shapes(side: int) -> tuple[tuple[int, ...], ...]:
+    """Input of single pages whose longer side is ``side``: photos, scans, screenshots."""
+    long = _multiple(side)
+    pages = ((long, _multiple(side * share)) for share in _USUAL)
+    return tuple((1, 3, *size) for page in pages for size in (page, page[::-1]))
+
+
 class Detector:
     """Finds the lines of a page."""
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
-        options = dataclasses.replace(options, exact_share=EXACT_SHARE)
+        options = dataclasses.replace(
+            options,
+            exact_share=EXACT_SHARE,
+            rows=_PAGES,
+            warm=_usual_shapes(params.det_limit_side_len),
+        )
         self._predict = load_predictor(params.det_model_dir, options)
         self.device = self._predict.device
         self._set(params)

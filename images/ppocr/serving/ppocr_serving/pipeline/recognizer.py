@@ -23,6 +23,7 @@ from .reading import Reading
 
 #: Pixels; a line a hundred times as wide as high. Beyond, memory and time would grow without bound.
 _MAX_WIDTH = 4800
+_LEAST_STEP = 160  # pixels between widths that are prepared for
 
 
 def characters_of(path: Path, use_space_char: bool) -> list[str]:
@@ -58,16 +59,22 @@ class Recognizer:
 
     def __init__(self, params: RecParams, options: EngineOptions) -> None:
         dictionary = characters_of(Path(params.rec_char_dict_path), params.use_space_char)
-        options = dataclasses.replace(options, logits=True)
-        self._predict = load_predictor(params.rec_model_dir, options)
-        self._threads = options.parallel
         _, self._height, self._width = image_shape(params.rec_image_shape)
-        self._batch = params.rec_batch_num
         self._step = options.width_step
+        options = dataclasses.replace(options, logits=True, warm=self._usual_shapes())
+        self._predict = load_predictor(params.rec_model_dir, options)
+        self._one_by_one = options.one_by_one
+        self._batch = params.rec_batch_num
         self._decode = _Decode(dictionary)
         self._classes = len(dictionary) + 1
         self._dictionary = params.rec_char_dict_path
         self.device = self._predict.device
+
+    def _usual_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Input of batches, small ones and large ones, of lines up to 20 times as wide as high."""
+        first = math.ceil(self._width / self._step) * self._step
+        widths = range(first, 20 * self._height + 1, max(self._step, _LEAST_STEP))
+        return tuple((rows, 3, self._height, width) for width in widths for rows in (4, 16))
 
     def tasks(self, lines: list[np.ndarray]) -> list[Task]:
         """The lines of a page with their widths, in the order given.
@@ -144,11 +151,10 @@ class Recognizer:
     def batches(self, tasks: list[Task]) -> list[list[int]]:
         """Indices of tasks to read in one call, widest first.
 
-        One by one where inferences run side by side (a batch does not fit the cache of a CPU and
-        is slower), all of one width together where each takes the whole device.
+        One by one where the engine wants them so, else all of one width together.
         """
         order = sorted(range(len(tasks)), key=lambda index: -tasks[index].width)
-        if self._threads > 1:
+        if self._one_by_one:
             return [[index] for index in order]
         same = (list(group) for _, group in groupby(order, key=lambda index: tasks[index].width))
         size = self._batch
