@@ -63,7 +63,7 @@ def test_the_plan_names_the_cards_the_build_expects(capsys, device, engine, kern
     [
         ({}, "PP-OCRv6-small"),
         ({"engines": ["openvino"]}, "PP-OCRv6-small"),
-        ({"engines": ["paddle"]}, "PP-OCRv4-mobile"),
+        ({"engines": ["paddle"], "paddle": True}, "PP-OCRv4-mobile"),
         ({"device": "gpu"}, "PP-OCRv6-small"),
         ({"device": "gpu", "engines": ["paddle"]}, "PP-OCRv4-mobile"),
     ],

@@ -133,7 +133,7 @@ def test_an_image_with_another_engine_says_which_it_has(tmp_path, monkeypatch):
 
 def test_an_image_without_paddle_is_for_the_cpu():
     with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
-        cuda.require_cuda_paddle()
+        cuda.require_engine("paddle")
 
 
 @pytest.mark.parametrize("value", [None, "", " ", ","])

@@ -62,9 +62,12 @@ def lay_out(tmp_path):
     small = {"path": str(tar_of(tmp_path / "small.tar", "w", **dict.fromkeys(NAMES, 10)))}
 
     def laid_out(archive):
-        sources = {"det": {"path": str(archive)}, "cls": small}
         rec = {**small, "dict": str(tmp_path / "dict.txt")}
-        models.lay_out({**sources, "rec": rec}, tmp_path / "models", tmp_path / "cache")
+        given = {"det": {"path": str(archive)}, "cls": small, "rec": rec}
+        sources = {
+            stage: {**source, "setting": f"ppocr_models.{stage}"} for stage, source in given.items()
+        }
+        models.lay_out(sources, tmp_path / "models", tmp_path / "cache")
 
     return laid_out
 

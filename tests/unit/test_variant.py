@@ -74,8 +74,17 @@ def test_others_get_the_image_without(settings):
     assert chosen(**settings) == ("", paddle.WITHOUT, "no setting needs it")
 
 
-def test_a_gpu_has_an_image_of_its_own_with_paddle():
-    assert chosen(ppocr_device="gpu")[:2] == ("-gpu", paddle.WITH)
+@pytest.mark.parametrize(
+    ("settings", "suffix", "has"),
+    [
+        ({}, "-gpu", paddle.WITHOUT),
+        ({"hubserving_engine": "onnxruntime"}, "-gpu", paddle.WITHOUT),
+        ({"hubserving_engine": "paddle"}, "-gpu-paddle", paddle.WITH),
+        ({"hubserving_server": "hub"}, "-gpu-paddle", paddle.WITH),
+    ],
+)
+def test_a_gpu_has_an_image_of_its_own(settings, suffix, has):
+    assert chosen(ppocr_device="gpu", **settings)[:2] == (suffix, has)
 
 
 def test_a_config_json_counts_as_the_settings_do(tmp_path):
@@ -141,7 +150,17 @@ def test_the_variant_differs_in_its_lock_and_content_only():
     assert b"paddlepaddle==2.6.2" in with_it.paddle_lock
     assert context.content_hash(without) != context.content_hash(with_it)
     assert context.paddle_label(without), context.paddle_label(with_it) == ("without", "with")
-    assert context.paddle_label(context.ImageSettings(device="gpu")) == "with"
+    assert context.paddle_label(context.ImageSettings(device="gpu")) == "without"
+
+
+def test_paddle_for_cards_is_in_the_lock_of_its_engine():
+    """Two builds of Paddle in one image would lie over each other."""
+    built = context.ImageSettings.from_dict(
+        {"device": "gpu", "engines": ["paddle"], "paddle": True}
+    )
+    assert context.paddle_label(built) == "with" and not built.paddle_lock
+    hub = context.ImageSettings.from_dict({"device": "gpu", "paddle": True})
+    assert b"paddlepaddle==2.6.2" in hub.paddle_lock
 
 
 def test_no_package_is_in_both_locks():
@@ -161,6 +180,7 @@ def test_a_worker_tells_paddlehub_the_version_of_the_lock():
 def test_a_version_is_rolled_back_to_in_the_variant_the_host_needs():
     rollback = load("plugins/filter/hubserving.py").hubserving_rollback
     images = ["sha256:a ppocr:0.9", "sha256:b ppocr:1.0", "sha256:c ppocr:1.0-paddle"]
+    images += ["sha256:d ppocr:0.9-gpu", "sha256:e ppocr:1.0-gpu-paddle"]
     running = ["sha256:b"]
 
     def run(version, suffix):
@@ -170,6 +190,8 @@ def test_a_version_is_rolled_back_to_in_the_variant_the_host_needs():
     assert run("1.0", "") == "ppocr:1.0"
     assert run("0.9", "-paddle") == "ppocr:0.9"  # has Paddle, though not in its tag
     assert run("1.0", "-gpu") == ""
+    assert run("0.9", "-gpu-paddle") == run("0.9-gpu", "-gpu-paddle") == "ppocr:0.9-gpu"
+    assert run("1.0", "-gpu-paddle") == "ppocr:1.0-gpu-paddle"
 
 
 PLAN = """
