@@ -10,6 +10,18 @@ import pytest
 from ppocr_contract import paddle
 from tests.containers import PORT, docker, paddle_image
 
+#: Prints the passes that the engine has Paddle run on the recogniser.
+PASSES = """
+from paddle import inference
+from ppocr_serving.engines import EngineOptions, load_predictor
+create = inference.create_predictor
+def show_and_create(config):
+    print(config.pass_builder().all_passes())
+    return create(config)
+inference.create_predictor = show_and_create
+load_predictor("/opt/ppocr/models/rec", EngineOptions(engine="paddle", enable_mkldnn=%s))
+"""
+
 
 def texts(container, body):
     status, data = container.post("ocr_system", body)
@@ -54,6 +66,18 @@ def test_engines_give_the_same_text(run, write_config, request_body, hub, mkldnn
     config = {"modules_info": {"ocr_system": {"init_args": init_args}}}
     container = run(*PORT, *write_config(config), image=paddle_image()).healthy()
     assert texts(container, request_body) == texts(hub, request_body)
+
+
+@pytest.mark.parametrize("mkldnn", [False, True])
+def test_paddle_needs_no_avx512(run, mkldnn):
+    """On a CPU without it the test above shows that; this one does on any."""
+    container = run(
+        "--network", "none", image=paddle_image(), command=("python", "-c", PASSES % mkldnn)
+    )
+    assert container.ended() == 0, container.logs()
+    passes = container.logs()
+    assert "fc_fuse_pass" in passes
+    assert "self_attention_fuse_pass" not in passes
 
 
 @pytest.mark.parametrize(

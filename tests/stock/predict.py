@@ -67,8 +67,28 @@ def model_settings() -> dict[str, str]:
     }
 
 
+def leave_out_avx512() -> None:
+    """On a CPU without AVX-512, have predictors made without the pass that needs it.
+
+    Paddle 2.6 runs self_attention_fuse_pass, which is compiled for AVX-512, on any CPU (corrected
+    in Paddle 3): loading a recogniser with attention ends with SIGILL. The pass changes no answer.
+    """
+    if "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8").split():
+        return
+    from paddle import inference
+
+    create = inference.create_predictor
+
+    def create_without_pass(config: Any) -> Any:
+        config.delete_pass("self_attention_fuse_pass")
+        return create(config)
+
+    inference.create_predictor = create_without_pass
+
+
 def build_system(use_angle_cls: bool = True, **overrides: Any) -> Any:
     """Return paddleocr's TextSystem with SETTINGS, changed by ``overrides``."""
+    leave_out_avx512()
     # The wheel's modules import each other as `tools` and `ppocr`: put its directory on the path.
     sys.path.insert(0, str(package_dir("paddleocr")))
     from tools.infer.predict_system import TextSystem  # type: ignore[import-not-found]

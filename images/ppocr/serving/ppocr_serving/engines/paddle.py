@@ -37,6 +37,8 @@ class PaddlePredictor:
         # Paddle 2.6 gets these two wrong for the OCR models (tools/infer/utility.py deletes them).
         config.delete_pass("conv_transpose_eltwiseadd_bn_fuse_pass")
         config.delete_pass("matmul_transpose_reshape_fuse_pass")
+        # Compiled for AVX-512 and run on any CPU: SIGILL where a recogniser has attention.
+        config.delete_pass("self_attention_fuse_pass")
         if options.use_gpu and not config.use_gpu():
             raise EngineError("use_gpu is true, but this image's Paddle cannot use a GPU")
         self.logits = False
