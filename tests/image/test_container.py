@@ -175,7 +175,7 @@ def test_an_altered_model_is_refused(run, tmp_path):
     # `-v` of a file that does not exist makes a folder: the trap of mounting a model by hand.
     container = run("--volume", f"{tmp_path}/missing:/opt/ppocr/models/det")
     assert container.ended() == 2
-    assert "det/inference.pdmodel is missing" in container.logs()
+    assert "det/inference.onnx is missing" in container.logs()
 
 
 def test_it_needs_no_privilege_and_leaves_nothing_of_the_build(image):

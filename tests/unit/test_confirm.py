@@ -122,20 +122,25 @@ def words(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+UNANSWERED = (
+    ("--limit", "ocr1"),
+    ("-e", "confirm="),
+    ("--limit", "ocr1", "--tags", "all", "--start-at-task", "Take the lock"),
+    ("--skip-tags", "always"),
+)
+MORE_OF_THEM = (
+    (),
+    ("-e", "ppocr_target=ocr2"),
+    ("-e", "confirm=no"),
+    ("--start-at-task", "Take the lock"),
+    ("--start-at-task", "Remove containers, network and configuration"),
+    ("--tags", "all"),
+)
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [
-        (),
-        ("--limit", "ocr1"),
-        ("-e", "ppocr_target=ocr2"),
-        ("-e", "confirm=no"),
-        ("-e", "confirm="),
-        ("--start-at-task", "Take the lock"),
-        ("--start-at-task", "Remove containers, network and configuration"),
-        ("--limit", "ocr1", "--tags", "all", "--start-at-task", "Take the lock"),
-        ("--skip-tags", "always"),
-        ("--tags", "all"),
-    ],
+    [*UNANSWERED, *(pytest.param(each, marks=pytest.mark.full) for each in MORE_OF_THEM)],
     ids=" ".join,
 )
 def test_nothing_is_removed_without_an_answer(here: Here, arguments: tuple[str, ...]) -> None:
@@ -153,7 +158,12 @@ def test_an_answer_that_is_piped_in_is_none(here: Here) -> None:
 
 
 @pytest.mark.parametrize(
-    "start_at", ["", "Remove the containers", "Remove the rendered configuration"]
+    "start_at",
+    [
+        pytest.param("", marks=pytest.mark.full),
+        pytest.param("Remove the containers", marks=pytest.mark.full),
+        "Remove the rendered configuration",
+    ],
 )
 def test_a_play_of_ones_own_that_calls_the_role_asks_too(
     here: Here, tmp_path: Path, start_at: str
@@ -182,6 +192,7 @@ def test_an_answer_given_beforehand_removes(here: Here, answer: str) -> None:
     assert "image rm ppocr:1.0.0" in called
 
 
+@pytest.mark.full
 def test_check_mode_asks_nobody_and_removes_nothing(here: Here) -> None:
     done = here.run("remove", "--check")
     assert done.returncode == 0, words(done)
@@ -199,7 +210,10 @@ def test_the_question_names_the_hosts_and_takes_yes_alone(here: Here) -> None:
     assert not here.config.exists()
 
 
-@pytest.mark.parametrize("playbook", ["remove", "stop", "rollback"])
+@pytest.mark.parametrize(
+    "playbook",
+    ["remove", *(pytest.param(name, marks=pytest.mark.full) for name in ("stop", "rollback"))],
+)
 @pytest.mark.parametrize("confirm", ["", "yes", "ocr1"])
 def test_without_an_inventory_this_machine_has_to_be_named(
     here: Here, playbook: str, confirm: str

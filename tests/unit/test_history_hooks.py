@@ -223,6 +223,7 @@ def test_a_history_is_bounded_and_survives_a_broken_line(tmp_path: Path) -> None
     assert [row["when"] for row in history.merge(path.read_text())] == ["2", "3", "4"]
 
 
+@pytest.mark.full
 def test_a_host_keeps_its_newest_lines(control: Control) -> None:
     for _ in range(3):
         control.deploy("-e", "ppocr_history_keep=2")

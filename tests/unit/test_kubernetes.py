@@ -236,6 +236,7 @@ def test_what_needs_docker_is_refused_on_nodes_without(tmp_path: Path) -> None:
     assert status and "ppocr_image_registry is for hosts with Docker" in output
 
 
+@pytest.mark.full
 def test_nodes_that_differ_are_no_cluster(tmp_path: Path) -> None:
     hosts = {name: {"kubernetes_dir": str(tmp_path / "made")} for name in NODES}
     hosts["node2"]["hubserving_workers"] = "2"

@@ -123,7 +123,14 @@ def test_a_rollback_to_an_image_without_a_module_changes_nothing(machine: Machin
     assert status == 2
     assert "ppocr:1.0.0 lacks modules the inventory names: ocr_rec" in text
     assert "nothing was changed on any host" in text and "-e ppocr_version=..." in text
-    reads = ("image ls", "ps ", "container inspect", "run --rm --network=none", "version ")
+    reads = (
+        "image ls",
+        "image inspect",
+        "ps ",
+        "container inspect",
+        "run --rm --network=none",
+        "version ",
+    )
     assert all(call.startswith(reads) for call in machine.calls), machine.calls
 
 

@@ -104,7 +104,7 @@ def test_a_failure_ends_the_rollout(tmp_path: Path) -> None:
     assert released(output) == set("abcd")
 
 
-@pytest.mark.parametrize("fault", ["fails", "lost"])
+@pytest.mark.parametrize("fault", ["fails", pytest.param("lost", marks=pytest.mark.full)])
 def test_a_batch_switches_together_or_not_at_all(tmp_path: Path, fault: str) -> None:
     hosts: dict[str, dict] = {"a": {}, "b": {}, "c": {fault: True}, "d": {}, "e": {}}
     status, output, order = roll(tmp_path, hosts, "-e", "ppocr_serial=2")
@@ -115,6 +115,7 @@ def test_a_batch_switches_together_or_not_at_all(tmp_path: Path, fault: str) -> 
     assert "d: FAILED" in output and "e: not updated" in output
 
 
+@pytest.mark.full
 def test_a_host_that_is_lost_ends_the_rollout(tmp_path: Path) -> None:
     status, output, order = roll(tmp_path, {"a": {"lost": True}, "b": {}, "c": {}})
     assert status == 4 and order == ["a"], output

@@ -34,7 +34,7 @@ SETTINGS: dict[str, tuple[dict, str]] = {
     ),
     "engine": (
         {"ppocr_device": "gpu", "hubserving_engine": "openvino"},
-        "only paddle runs on NVIDIA GPUs",
+        "the image for it carries onnxruntime or paddle. Leave hubserving_engine out",
     ),
     "model": (
         {"ppocr_models": {"det": {"path": "/etc"}}},

@@ -29,8 +29,9 @@ def host_variables(host: Host) -> dict[str, Any]:
 
 
 def site_variables() -> dict[str, Any]:
-    """What images built here need to know of this machine's surroundings."""
-    return {"ppocr_ca_bundle": str(MACHINE_CAS)} if MACHINE_CAS.is_file() else {}
+    """What hosts and images need to know of this machine, whose processors all hosts share."""
+    patient = {"hubserving_timeout": 180, "smoke_test_timeout": 180}
+    return {**patient, **({"ppocr_ca_bundle": str(MACHINE_CAS)} if MACHINE_CAS.is_file() else {})}
 
 
 def render(hosts: Iterable[Host], group_vars: Mapping[str, Any] | None = None) -> str:
