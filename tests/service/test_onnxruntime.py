@@ -51,7 +51,7 @@ def options(tmp_path_factory):
     )  # fmt: skip
 
 
-def test_samples_are_read_and_a_large_request_does_not_hold_up_small_ones(start, options):
+def test_samples_are_read(start, options):
     service = start(*options, init_args={"engine": "onnxruntime"}, gpu_shapes=1).ready()
     log = service.logs()
     assert "model rec: 1 of 1 shapes prepared" in log
@@ -59,7 +59,12 @@ def test_samples_are_read_and_a_large_request_does_not_hold_up_small_ones(start,
         read = [normalise(text) for text in service.texts(sample.name)]
         assert read == [normalise(line) for line in sample.lines], sample.name
 
-    # One request of 32 images in hand; small ones take their turns.
+
+@pytest.mark.full
+def test_a_large_request_does_not_hold_up_small_ones(start, options):
+    """One request of 32 images in hand; small ones take their turns."""
+    service = start(*options, init_args={"engine": "onnxruntime"}, gpu_shapes=1).ready()
+
     def read_many():
         body = {"images": [encoded("english.png")] * 32}
         answers.append(service.predict("ocr_system", body))

@@ -39,12 +39,14 @@ def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     else:
         stub_paddle()
     hublog.take_over()
+    from ..hubmodule import OcrModule
     from .app import create
 
     app, modules = create(serving)
     for module in modules:
         module.warm_up()
-    asked = {m.limits.precision for m in modules if m.options.engine == "openvino"}
+    readers = [module for module in modules if isinstance(module, OcrModule)]
+    asked = {each.limits.precision for each in readers if each.options.engine == "openvino"}
     for each in asked:
         log.info("precision: %s", precision.described(each))
     return app, modules
