@@ -77,4 +77,4 @@ def test_paddle_says_what_it_cannot_read(start, small):
     models = f"--volume={small}:/opt/ppocr/models:ro"
     service = start(models, init_args={"engine": "paddle"}, image=paddle_image())
     service.ended()
-    assert "set hubserving_engine to openvino" in service.logs()
+    assert "leave hubserving_engine empty" in service.logs()
