@@ -120,7 +120,7 @@ step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
 # The longest: it begins as soon as there is an engine, with the files that take longest.
 suite(
     "lab", *SPREAD, "3", "--no-loadscope-reorder", *FEWER, *lab_files(LAB_ALL),
-    tiers=DEFAULT, requires=["deploy"], minutes=75, environment=LAB,
+    tiers=DEFAULT, requires=["deploy"], minutes=80, environment=LAB,
 )  # fmt: skip
 step("ansible-lint", ["ansible-lint", "-q"], QUICK)
 step("types", ["mypy"], QUICK)
@@ -131,7 +131,7 @@ step("shell", ["shellcheck", *shell_scripts()], QUICK)
 step("spelling", ["codespell"], QUICK)
 step("settings", [sys.executable, "scripts/settings.py", "--check"], QUICK)
 suite("unit-quick", "tests/unit", "-m", "not slow", *SPREAD, "2", tiers=["quick"])
-suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT, minutes=35)
+suite("unit", "tests/unit", *FEWER, *SPREAD, "2", "--cov", tiers=DEFAULT, minutes=45)
 step("audit", [sys.executable, "-m", "tests.audit"], DEFAULT)
 step("deploy-again", ["sh", "-c", DEPLOY_AGAIN], DEFAULT, ["deploy"])
 suite("stock", "tests/stock", tiers=DEFAULT, requires=["deploy"])
