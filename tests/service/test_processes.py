@@ -110,7 +110,7 @@ def test_a_pdf_drawer_ends_with_its_worker(start):
 def test_what_cannot_start_says_so_in_the_healthcheck(start, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir(mode=0o755)
-    (broken / "module.py").write_text("import no_such_package\n")
+    (broken / "module.py").write_text("import ppocr_serving, no_such_package\n")
     info = {"broken": {"init_args": {"directory": "/broken"}, "predict_args": {}}}
     (tmp_path / "broken.json").write_text(json.dumps({"modules_info": info, "port": 8866}))
     service = start(
