@@ -72,6 +72,12 @@ def test_a_mounted_model_was_never_read_in_bf16(image):
     assert served.resolved("auto", [*OF_IMAGE, "/srv/my_rec"]) == "f32"
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "paddle"])
+def test_the_verdict_is_on_openvino_alone(engine):
+    """With onnxruntime auto is TF32 on cards that have it (docs/gpu.md)."""
+    assert served.resolved("auto", OF_IMAGE, engine) == "auto"
+
+
 def test_a_cpu_without_bf16_is_named(image):
     image("bf16", bf16=False)
     assert served.described("auto") == "f32, as this CPU has no bf16"

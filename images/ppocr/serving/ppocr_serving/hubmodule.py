@@ -111,7 +111,7 @@ class OcrModule(ServedModule):
             enable_mkldnn=enable_mkldnn and not use_gpu,
             threads=cpus if engine == "paddle" else at_once,
             gpu_mem=self._params.gpu_mem,
-            precision=resolved(self.limits.precision, model_dirs),
+            precision=resolved(self.limits.precision, model_dirs, engine),
             width_step=_width_step(engine, self.limits.width_step),
             shapes=self.limits.gpu_shapes,
         )

@@ -16,14 +16,15 @@ def has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def resolved(asked: str, model_dirs: Iterable[str]) -> str:
+def resolved(asked: str, model_dirs: Iterable[str], engine: str = "openvino") -> str:
     """What :class:`~.engines.EngineOptions` is told: ``auto`` where bf16 is allowed.
 
     Args:
         asked: ``hubserving_precision``.
         model_dirs: folders of the models; the verdict is on those of the image.
+        engine: that computes; the verdict is on bf16, which openvino alone chooses by itself.
     """
-    if asked != "auto":
+    if asked != "auto" or engine != "openvino":
         return asked
     others = [folder for folder in model_dirs if MODELS_ROOT not in Path(folder).parents]
     allowed = not others and precision.verdict().precision == precision.BF16
