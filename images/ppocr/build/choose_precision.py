@@ -14,11 +14,11 @@ import json
 import sys
 import time
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
 import cv2
 import numpy as np
+from environment import serves_on_cards
 
 from ppocr_contract import params, precision
 from ppocr_contract.models import MODELS_ROOT, read_manifest, recognizers, write_manifest
@@ -94,7 +94,7 @@ def judge(wanted: params.RecParams) -> Verdict:
 
 
 def main(target: Path) -> None:
-    if any(metadata.distributions(name="paddlepaddle-gpu")):  # which serves on cards, with Paddle
+    if serves_on_cards():
         return
     began = time.monotonic()
     try:

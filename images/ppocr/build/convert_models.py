@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import openvino as ov
+from environment import serves_on_cards
 
 from ppocr_contract.models import MODELS_ROOT, check_model, places, setting_of
 from ppocr_serving.engines import mixed_precision
@@ -43,8 +43,7 @@ def _said(error: Exception) -> str:
 
 def main(target: Path) -> None:
     target.mkdir(parents=True)
-    on_cards = ("onnxruntime-gpu", "paddlepaddle-gpu")  # which serve the models as they are
-    if any(found for name in on_cards for found in metadata.distributions(name=name)):
+    if serves_on_cards():
         return
     check_all()
     program = check_model(MODELS_ROOT / STAGE)

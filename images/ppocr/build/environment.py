@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -36,6 +37,12 @@ def check_base() -> None:
         import ensurepip  # noqa: F401
     except ImportError:
         sys.exit(f"{name}: the image lacks ensurepip (Debian's python3-venv)")
+
+
+def serves_on_cards() -> bool:
+    """Whether this Python has an engine for cards, which serve the models as they are."""
+    engines = ("onnxruntime-gpu", "paddlepaddle-gpu")
+    return any(found for name in engines for found in metadata.distributions(name=name))
 
 
 def prune(packages: Path) -> None:
