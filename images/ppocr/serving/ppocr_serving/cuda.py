@@ -128,9 +128,9 @@ def _attribute(library: Any, attribute: int, device: ctypes.c_int) -> int:
 
 def _holds(package: str, file: str, pattern: str = "") -> bool:
     """Whether a package, which is not imported, has a file, and a pattern in it."""
-    spec = importlib.util.find_spec(package)
+    spec = importlib.machinery.PathFinder.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
-    path = Path(folders[0], file) if folders else None
+    path = Path(next(iter(folders)), file) if folders else None
     if path is None or not path.is_file():
         return False
     return not pattern or bool(re.search(pattern, path.read_text(), re.MULTILINE))

@@ -62,9 +62,8 @@ def _words(
 ) -> Iterator[_Word]:
     """Words that may begin at a place; an unknown character is one by itself."""
     yield _Word(place + 1, text[place], 0.0)
-    begun: list[tuple[str, float, bool]] = [
-        ("", 0.0, False)
-    ]  # and whether one is taken for another
+    # Text, cost, and whether one of its characters is taken for another.
+    begun: list[tuple[str, float, bool]] = [("", 0.0, False)]
     for end in range(place, min(place + LONGEST, len(text))):
         longer = []
         for word, cost, altered in begun:
