@@ -106,10 +106,6 @@ LAB_ALL = sorted(
     (path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")),
     key=lambda name: ((*LAB_FIRST, name).index(name), name),
 )
-#: Files with tests that only --full runs: of the lab itself, and what others cover in parts.
-LAB_FULL = [
-    name for name in LAB_ALL if "mark.full" in (ROOT / f"tests/lab/test_{name}.py").read_text()
-]
 
 
 def lab_files(names: Sequence[str]) -> list[str]:
@@ -120,7 +116,7 @@ step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
 # The longest: it begins as soon as there is an engine, with the files that take longest.
 suite(
     "lab", *SPREAD, "3", "--no-loadscope-reorder", *FEWER, *lab_files(LAB_ALL),
-    tiers=DEFAULT, requires=["deploy"], minutes=80, environment=LAB,
+    tiers=["default"], requires=["deploy"], minutes=60, environment=LAB,
 )  # fmt: skip
 step("ansible-lint", ["ansible-lint", "-q"], QUICK)
 step("types", ["mypy"], QUICK)
@@ -158,6 +154,6 @@ suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], min
 step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)
 for each in LAB_ALL:
     suite(
-        f"lab-{each}", *lab_files([each]), tiers=FULL if each in LAB_FULL else (),
-        requires=["deploy"], minutes=50, environment=LAB,
+        f"lab-{each}", *lab_files([each]),
+        tiers=FULL, requires=["deploy"], minutes=50, environment=LAB,
     )  # fmt: skip

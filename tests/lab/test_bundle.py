@@ -107,7 +107,9 @@ def _lose(folder: Path) -> str:
     return "project/pyproject.toml is missing"
 
 
-@pytest.mark.parametrize("damage", [_alter, _truncate, _lose])
+@pytest.mark.parametrize(
+    "damage", [_alter, *(pytest.param(each, marks=pytest.mark.full) for each in (_truncate, _lose))]
+)
 def test_a_damaged_bundle_is_refused(copy: Path, damage: Callable[[Path], str]) -> None:
     words = damage(copy)
     assert words in verify(copy, status=3)["error"]
@@ -142,6 +144,7 @@ def test_an_incremental_bundle_and_its_base_make_the_whole(quick: Path, tmp_path
     subprocess.run([*command, str(whole / made["image"]["path"])], check=True, capture_output=True)
 
 
+@pytest.mark.full
 def test_hosts_are_left_alone_by_a_bad_bundle(
     fresh_host: Callable[..., Host], playbook: Playbooks, copy: Path
 ) -> None:

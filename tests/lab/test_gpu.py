@@ -46,7 +46,7 @@ def image() -> Iterator[dict[str, Any]]:
         "ppocr_image_source": "ship",
         "ppocr_image_name": name,
         "ppocr_version": version,
-        "hubserving_wait_timeout": 90,
+        "hubserving_wait_timeout": 300,
         "hubserving_graceful_timeout": 2,
         "nvidia_container_toolkit_reconcile_seconds": 3,
     }
@@ -264,6 +264,7 @@ def test_a_card_the_runtime_does_not_know_has_a_sentence(h: Host, playbook, sett
     nvidia.pretend(h)
 
 
+@pytest.mark.full
 def test_a_cdi_device_that_is_gone_has_a_sentence(c: Host, playbook, settings) -> None:
     spec = c.read("/etc/cdi/nvidia.yaml")
     c.put("/etc/cdi/nvidia.yaml", spec.replace('"name": "all"', '"name": "few"'))
@@ -285,6 +286,7 @@ def two_looks(host: Host) -> None:
         host.wait_for(f'[ "$({show})" != "{before}" ]', timeout=90)
 
 
+@pytest.mark.full
 def test_the_cdi_specification_follows_the_cards(c: Host) -> None:
     nvidia.pretend(c, 3)
     c.wait_for("grep -q nvidia2 /etc/cdi/nvidia.yaml", timeout=30)
@@ -292,6 +294,7 @@ def test_the_cdi_specification_follows_the_cards(c: Host) -> None:
     c.wait_for("! grep -q nvidia2 /etc/cdi/nvidia.yaml", timeout=30)
 
 
+@pytest.mark.full
 def test_a_driver_that_is_late_at_boot(h: Host) -> None:
     nvidia.pretend(h, failure="not loaded")
     h.reboot()
@@ -315,6 +318,7 @@ def test_a_container_that_lost_its_gpu_is_restarted(h: Host) -> None:
     assert container(h)["State"]["StartedAt"] != before
 
 
+@pytest.mark.full
 def test_what_an_operator_stops_stays_stopped(h: Host, playbook, settings) -> None:
     nvidia.pretend(h, failure="not loaded")
     h.run("systemctl restart docker")
@@ -346,6 +350,7 @@ def test_packages_given_as_files(h: Host, playbook, image, repository: Path) -> 
     assert f"toolkit {nvidia.NEWER} is installed and kept" in words(run)
 
 
+@pytest.mark.full
 def test_a_repository_that_cannot_be_read_says_what_to_do(c: Host, playbook, settings) -> None:
     dead = {**settings, "nvidia_container_toolkit_repository": "http://127.0.0.1:9/deb"}
     dead["nvidia_container_toolkit_version"] = nvidia.NEWER
@@ -355,6 +360,7 @@ def test_a_repository_that_cannot_be_read_says_what_to_do(c: Host, playbook, set
     assert installed(c) == dict.fromkeys(NAMES, nvidia.VERSION)
 
 
+@pytest.mark.full
 def test_removal_takes_the_timer_along(h: Host, playbook, settings) -> None:
     playbook("remove", [h], extra_vars={**settings, "confirm": "yes"})
     assert not h.run("ls /etc/systemd/system | grep ppocr-gpu", check=False).stdout

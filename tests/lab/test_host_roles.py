@@ -77,6 +77,7 @@ def test_a_user_without_sudo_gets_one_sentence(t: Host, playbook: Playbooks) -> 
         t.run("mv /root/ops.sudoers /etc/sudoers.d/ops")
 
 
+@pytest.mark.full
 def test_an_unknown_system_is_refused_and_can_be_forced(b: Host, playbook: Playbooks) -> None:
     os_release = 'NAME="openSUSE Leap"\nID="opensuse-leap"\nVERSION_ID="15.6"\nVERSION="15.6"\n'
     b.run("cp -P /etc/os-release /root/os-release")
@@ -89,6 +90,7 @@ def test_an_unknown_system_is_refused_and_can_be_forced(b: Host, playbook: Playb
         b.run("rm /etc/os-release && cp -P /root/os-release /etc/os-release")
 
 
+@pytest.mark.full
 def test_a_full_disk_is_refused_where_docker_keeps_its_data(b: Host, playbook: Playbooks) -> None:
     b.put(DAEMON_JSON, '{"data-root": "/srv/small/docker"}')
     try:
@@ -113,6 +115,7 @@ def test_a_taken_port_names_the_process(b: Host, playbook: Playbooks) -> None:
 # --- an engine where there was none
 
 
+@pytest.mark.full
 def test_packages_that_cannot_be_had_say_what_to_do(t: Host, playbook: Playbooks) -> None:
     dead = {"ppocr_apt_mirror": "http://mirror.invalid/debian"}
     run = playbook(PLAY, [t], expect_rc=None, extra_vars=dead)
@@ -226,6 +229,7 @@ def test_settings_dockerd_would_refuse_never_reach_the_file(
     assert host.read(DAEMON_JSON) == before and engine_pid(host) == pid
 
 
+@pytest.mark.full
 def test_what_dockerd_refuses_only_at_its_start_is_taken_back(b: Host, playbook: Playbooks) -> None:
     before = b.read(DAEMON_JSON)
     bad = {"docker_engine_daemon_config": {"storage-driver": "nosuch"}}
@@ -240,6 +244,7 @@ def test_what_dockerd_refuses_only_at_its_start_is_taken_back(b: Host, playbook:
     playbook(PLAY, [b], *ENGINE).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_run_cut_off_before_the_restart_is_finished_by_the_next(b: Host, playbook) -> None:
     settings = {"docker_engine_daemon_config": {"debug": True}}
     pid = engine_pid(b)
@@ -253,6 +258,7 @@ def test_a_run_cut_off_before_the_restart_is_finished_by_the_next(b: Host, playb
     playbook(PLAY, [b], *ENGINE, extra_vars=settings).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_broken_daemon_json_is_refused_with_its_place(b: Host, playbook: Playbooks) -> None:
     good, broken = b.read(DAEMON_JSON), '{\n  "debug": true,\n}\n'
     b.put(DAEMON_JSON, broken)
@@ -262,6 +268,7 @@ def test_a_broken_daemon_json_is_refused_with_its_place(b: Host, playbook: Playb
     b.put(DAEMON_JSON, good)
 
 
+@pytest.mark.full
 def test_an_engine_that_cannot_start_shows_its_log(b: Host, playbook: Playbooks) -> None:
     good = b.read(DAEMON_JSON)
     b.run("systemctl stop docker.socket docker")
@@ -276,6 +283,7 @@ def test_an_engine_that_cannot_start_shows_its_log(b: Host, playbook: Playbooks)
     b.run("systemctl start docker")
 
 
+@pytest.mark.full
 def test_proxy_and_certificates_come_and_go(b: Host, playbook: Playbooks, authority: Path) -> None:
     settings = {
         "ppocr_proxy": "http://me:p%40ss@proxy.invalid:3128",
@@ -295,6 +303,7 @@ def test_proxy_and_certificates_come_and_go(b: Host, playbook: Playbooks, author
     playbook(PLAY, [b], *ENGINE).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_zone_in_plain_values(b: Host, playbook: Playbooks) -> None:
     zone = {"ppocr_timezone": "Europe/Berlin"}
     playbook(PLAY, [b], "--tags", "timezone", extra_vars=zone)

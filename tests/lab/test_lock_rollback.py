@@ -131,6 +131,7 @@ def test_a_killed_runs_lock_is_stale_and_broken_when_asked(held: Held, playbook)
     playbook("stop", [held.host]).assert_unchanged()
 
 
+@pytest.mark.full
 def test_another_machines_lock_is_broken_only_when_asked(pair, playbook) -> None:
     host = pair[1]
     holder = {
@@ -178,6 +179,7 @@ def test_rolls_back_and_forth(pair, playbook, run_version) -> None:
     playbook("rollback", pair, *ROLLBACK, extra_vars=named).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_version_one_host_lacks_is_refused_on_all(pair, playbook, run_version) -> None:
     run_version("1.0.0")
     before = [image(host) for host in pair]

@@ -112,6 +112,7 @@ def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) 
     host.run("docker rm -f mine && docker image rm mine:1 derived:1")
 
 
+@pytest.mark.full
 def test_the_projects_own_goes_whatever_the_inventory_says(host: Host, playbook, serve) -> None:
     build(host, f"ppocr:{SERVED}")
     serve({"hubserving_command": ["/serve.py"]})
@@ -141,6 +142,7 @@ def test_containers_of_somebody_elses_are_not_replaced(host: Host, serve) -> Non
     host.run(f"docker rm -f {' '.join(names)}")
 
 
+@pytest.mark.full
 def test_a_config_of_somebody_elses_is_not_overwritten(host: Host, serve) -> None:
     wanted = {**SETTINGS, "hubserving_name": "ppocr_own"}
     run = serve(wanted, expect_rc=2)
@@ -148,6 +150,7 @@ def test_a_config_of_somebody_elses_is_not_overwritten(host: Host, serve) -> Non
     assert host.read("/opt/paddle/ppocr_own/config.json") == "the operator's\n"
 
 
+@pytest.mark.full
 def test_a_rollback_to_an_image_without_a_module_is_refused_at_once(
     host: Host, playbook: Playbooks, serve
 ) -> None:

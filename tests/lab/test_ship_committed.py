@@ -81,6 +81,7 @@ def test_a_changed_file_is_all_that_is_sent(pair: list[Host], ship: Shipper) -> 
     assert not ship(NEW, "commit1")["commit1"]["changed"]
 
 
+@pytest.mark.full
 def test_what_a_group_can_rebuild_is_not_relayed(pair: list[Host], ship: Shipper) -> None:
     before = [link.sent_to(host) for host in pair]
     rows = ship(NEW, "commit1", "commit2", "--relay", "commit1")
@@ -92,6 +93,7 @@ def test_what_a_group_can_rebuild_is_not_relayed(pair: list[Host], ship: Shipper
         assert_whole(host, NEW)
 
 
+@pytest.mark.full
 def test_a_layer_one_of_a_group_needs_whole_is_relayed_to_all(
     pair: list[Host], ship: Shipper
 ) -> None:
@@ -125,6 +127,7 @@ def test_the_playbook_rebuilds_and_relays_nothing_of_it(
     playbook("ship", pair, extra_vars=wanted, group_vars=group).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_file_altered_on_the_host_is_sent_with_the_rest(pair: list[Host], ship: Shipper) -> None:
     host = pair[0]
     host.run("printf altered | dd conv=notrunc of=$(ls /var/lib/docker/overlay2/*/diff/srv/2)")
@@ -149,6 +152,7 @@ def test_a_file_altered_while_it_is_rebuilt_never_gets_a_name(
         assert_whole(host, NEW)
 
 
+@pytest.mark.full
 def test_a_host_without_python_gets_the_layer(pair: list[Host], ship: Shipper) -> None:
     host = pair[0]
     host.run("mv /usr/bin/python3 /usr/bin/python3.away")
@@ -160,6 +164,7 @@ def test_a_host_without_python_gets_the_layer(pair: list[Host], ship: Shipper) -
     assert_whole(host, NEW)
 
 
+@pytest.mark.full
 def test_without_root_the_host_gets_the_layer(pair: list[Host], ship: Shipper) -> None:
     host = pair[1]
     host.run("usermod -aG docker ops")
@@ -171,6 +176,7 @@ def test_without_root_the_host_gets_the_layer(pair: list[Host], ship: Shipper) -
     assert_whole(host, NEW)
 
 
+@pytest.mark.full
 def test_an_interrupted_one_goes_on(pair: list[Host], ship: Shipper) -> None:
     host = pair[0]
     with link.slowed(host, mbit=80):
@@ -186,6 +192,7 @@ def test_an_interrupted_one_goes_on(pair: list[Host], ship: Shipper) -> None:
     assert_whole(host, GROWN)
 
 
+@pytest.mark.full
 def test_containerds_store_gets_the_layer(lab, tmp_path) -> None:
     host = lab.host(HostSpec("commit3", suite="trixie"))
     settings = json.dumps({"features": {"containerd-snapshotter": True}})

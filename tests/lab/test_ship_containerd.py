@@ -78,6 +78,7 @@ def test_sends_what_containerd_lacks_and_nothing_twice(node: Host, ship: Shipper
     assert not third["changed"] and third["sent"] == 0
 
 
+@pytest.mark.full
 def test_a_refused_difference_is_followed_by_the_whole(node: Host, ship: Shipper) -> None:
     ship(ONE, "node1", "--ctr", CTR)
     node.put("/usr/local/bin/ctr", REFUSING, "0755")
@@ -89,6 +90,7 @@ def test_a_refused_difference_is_followed_by_the_whole(node: Host, ship: Shipper
     assert config_of(node, f"docker.io/library/{TWO}") == here(TWO)
 
 
+@pytest.mark.full
 def test_an_image_that_is_not_unpacked_is_sent_again(node: Host, ship: Shipper) -> None:
     ship(ONE, "node1", "--ctr", CTR)
     snapshots = f"{CTR} snapshots ls | tail -n +2 | cut -d' ' -f1"

@@ -32,7 +32,11 @@ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes -
 
 @pytest.fixture(
     scope="module",
-    params=["classic", "containerd", pytest.param("newest", marks=pytest.mark.full)],
+    params=[
+        pytest.param("classic", marks=pytest.mark.full),
+        "containerd",
+        pytest.param("newest", marks=pytest.mark.full),
+    ],
 )
 def host(request, lab) -> Iterator[Host]:
     made: Host = lab.host(HostSpec(f"store-{request.param}", suite="trixie"))

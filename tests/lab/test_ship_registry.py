@@ -77,6 +77,7 @@ def test_pushed_once_pulled_by_each(pair: list[Host], ship: Shipper, address: st
     ).stdout  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_host_that_cannot_pull_gets_the_layers(pair: list[Host], ship, address: str) -> None:
     with registry.reached_by(address, pair[0]):
         rows = ship(ONE, "pull1", "pull2", "--registry", address)
@@ -89,6 +90,7 @@ def test_a_host_that_cannot_pull_gets_the_layers(pair: list[Host], ship, address
         assert "docker pull" in rows["pull2"]["error"] and not rows["pull1"]["error"]
 
 
+@pytest.mark.full
 def test_a_saved_image_is_pushed_too(
     pair: list[Host], ship: Shipper, address: str, tmp_path: Path
 ) -> None:
@@ -122,6 +124,7 @@ def test_too_small_a_disk_is_refused_before_a_pull(
         subprocess.run(["docker", "image", "rm", "parcel:r3", "parcel:r3-base"], check=False)
 
 
+@pytest.mark.full
 def test_another_image_under_that_name_is_never_named(
     pair: list[Host], ship: Shipper, address: str
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_image_crosses_the_link_once(site: list[Host], ship: Shipper) -> Non
     assert not any(row["changed"] or row["sent"] or row["relayed"] for row in third.values())
 
 
+@pytest.mark.full
 def test_a_slow_link_to_the_site_is_used_once(site: list[Host], ship: Shipper) -> None:
     ship(ONE, "far1", "--tag", "warm:up")  # the store is filled, so that only the way counts
     seconds = {}
@@ -105,6 +106,7 @@ def test_a_slow_link_to_the_site_is_used_once(site: list[Host], ship: Shipper) -
     assert relayed < direct * 0.75
 
 
+@pytest.mark.full
 def test_a_relay_that_has_the_image_serves_what_others_lack(
     site: list[Host], ship: Shipper
 ) -> None:
@@ -140,6 +142,7 @@ def test_a_relay_that_dies_is_done_without(site: list[Host], ship: Shipper, trou
     assert_all_well(peers if trouble == "host" else site, ONE)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [((), "port 18866: Address already in use"), (("--relay-address", "127.0.0.9"), "refused")],
@@ -161,6 +164,7 @@ def test_what_a_relay_cannot_do_is_sent_from_here(
     assert_all_well(site, ONE)
 
 
+@pytest.mark.full
 def test_a_killed_run_is_gone_on_with(site: list[Host], ship: Shipper) -> None:
     relay, *peers = site
     with link.slowed(*peers, mbit=40):
@@ -210,6 +214,7 @@ def test_the_playbook_relays_and_then_changes_nothing(
     assert "ppocr_image_relay of far2 is far1, which is not among the hosts" in words(bad)
 
 
+@pytest.mark.full
 def test_a_relay_that_fails_in_the_playbook_is_done_without(
     site: list[Host], ship: Shipper, playbook: Playbooks
 ) -> None:

@@ -157,6 +157,7 @@ def test_a_jump_host_whose_key_is_unknown_is_named(copier: Copier, pair: list[Ho
     copier.works()
 
 
+@pytest.mark.full
 def test_an_agent_and_a_connection_that_is_there(copier: Copier) -> None:
     sock = copier.folder / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL)
@@ -184,6 +185,7 @@ def test_an_agent_and_a_connection_that_is_there(copier: Copier) -> None:
         subprocess.run([*own, "-O", "exit", "web"], check=False, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.full
 def test_certificates_of_hosts_and_users(copier: Copier) -> None:
     authority, keys_of_host = copier.folder / "ca", copier.public()
     make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
@@ -252,6 +254,7 @@ def test_a_login_that_runs_no_commands_is_named(copier: Copier) -> None:
         copier.host.run("usermod --shell /bin/bash ops")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("shell", ["/bin/dash", "/usr/bin/fish", "/usr/bin/tcsh", "/usr/bin/zsh"])
 def test_any_login_shell_will_do(copier: Copier, ship: Shipper, shell: str) -> None:
     copier.configure()
@@ -266,6 +269,7 @@ def test_any_login_shell_will_do(copier: Copier, ship: Shipper, shell: str) -> N
         host.run("usermod --shell /bin/bash ops")
 
 
+@pytest.mark.full
 def test_a_password_is_asked_for_once_and_given_to_ssh(copier: Copier, ship: Shipper) -> None:
     ship.config.write_text(ship.config.read_text().replace("IdentityFile", "#"))
     assert "--ask-password" in ship(ONE, "inner", status=4)["inner"]["error"]
@@ -299,6 +303,7 @@ def noisy(host: Host, more: str = "") -> Iterator[None]:
         host.run("cp /root/ops.bashrc /home/ops/.bashrc")
 
 
+@pytest.mark.full
 def test_start_up_files_that_print(copier: Copier, ship: Shipper, playbook: Playbooks) -> None:
     copier.configure()
     host = copier.host
@@ -316,6 +321,7 @@ def test_start_up_files_that_print(copier: Copier, ship: Shipper, playbook: Play
         refused(run, 'prints "hello uid=0 no line end"', "print only at a terminal")
 
 
+@pytest.mark.full
 def test_sudo_that_wants_a_terminal(inner: Host, ship: Shipper, playbook: Playbooks) -> None:
     inner.put(SUDOERS, "Defaults requiretty\n", "0440")
     try:

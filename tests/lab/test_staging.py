@@ -76,6 +76,7 @@ def test_a_command_touches_nothing_of_the_operators(host: Host, before: str, tmp
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
 
 
+@pytest.mark.full
 def test_the_roles_setting_touches_nothing_of_the_operators(
     host: Host, before: str, playbook: Playbooks, tmp_path
 ) -> None:

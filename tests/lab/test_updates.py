@@ -101,6 +101,7 @@ def test_what_misreads_the_samples_never_serves(host, playbook: Playbooks, stead
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
+@pytest.mark.full
 def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -> None:
     settings = {"hubserving_command": ["sleep", "1000"], "hubserving_wait_timeout": 20}
     with steady() as client:
@@ -122,6 +123,7 @@ def test_without_room_for_two_it_pauses(host, playbook: Playbooks, url: str) -> 
     assert parameters(host) == ANOTHER and texts(requests.Session(), url)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("step", "undone"), [("Send the sample pictures", 1), ("Give the new container its name", 0)]
 )
@@ -153,6 +155,7 @@ def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
     assert inspect(host, "ppocr")["Config"]["Image"] == "ppocr:1.0.0"
 
 
+@pytest.mark.full
 def test_a_certificate_and_networks_are_changed(
     host, playbook: Playbooks, steady, tmp_path
 ) -> None:
@@ -192,6 +195,7 @@ def test_a_certificate_and_networks_are_changed(
     assert names(host) == {"ppocr", "ppocr-edge"}
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_maintenance_is_for_clients_alone(host, playbook: Playbooks, url: str) -> None:
     """With TLS, as the test before left it: a client that still sends must read the answer."""

@@ -72,7 +72,7 @@ def test_what_is_no_json_is_left_to_the_parser():
         check(b"]" * 99)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     st.recursive(
         st.none()
