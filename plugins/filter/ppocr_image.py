@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,20 @@ def image_refusal(label: str, image: str, host: Mapping[str, Any]) -> str:
     return variant.refusal(image, label.strip(), host)
 
 
+def image_settings(hosts: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
+    """What a setting of the service is for each instance of hosts, None where it is not set.
+
+    Args:
+        hosts: the variables of each.
+        name: as in an entry of ``hubserving_instances``, without ``hubserving_``.
+    """
+    return [
+        instance.get(name, host.get(f"hubserving_{name}"))
+        for host in hosts
+        for instance in host.get("hubserving_instances") or [{}]
+    ]
+
+
 class FilterModule:
     """The filters."""
 
@@ -26,4 +40,5 @@ class FilterModule:
         return {
             "image_variant": image_variant,
             "image_refusal": image_refusal,
+            "image_settings": image_settings,
         }

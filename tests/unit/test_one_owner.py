@@ -66,7 +66,7 @@ def test_the_content_label_is_one() -> None:
     assert label == CONTENT_LABEL
     assert label == default("plugins/modules/ppocr_image_prune.py", "CONTENT")
     assert f'{label}="${{CONTENT}}"' in (ROOT / "images/ppocr/Dockerfile").read_text("utf-8")
-    row = load("plugins/filter/hubserving.py").hubserving_status_row
+    row = load("plugins/filter/hubserving_status.py").hubserving_status_row
     container = {
         "Name": "/a",
         "State": {"Status": "running"},

@@ -14,6 +14,16 @@ def hubserving():
 
 
 @pytest.fixture(scope="module")
+def status():
+    return load("plugins/filter/hubserving_status.py")
+
+
+@pytest.fixture(scope="module")
+def containers():
+    return load("plugins/filter/hubserving_containers.py")
+
+
+@pytest.fixture(scope="module")
 def shortages():
     return disk_space.shortages
 
@@ -123,7 +133,7 @@ def test_an_own_module_gets_none_of_our_arguments(hubserving):
     assert info("mine", {"use_gpu": True}, ["ocr_det"])["init_args"] == {}
 
 
-def test_status_rows_line_up(hubserving):
+def test_status_rows_line_up(status):
     running = {
         "Name": "/ppocr",
         "RestartCount": 2,
@@ -131,10 +141,10 @@ def test_status_rows_line_up(hubserving):
         "Config": {"Image": "ppocr:1.0.0", "Labels": {"org.ppocr.content": "0123456789abcdef"}},
     }
     rows = [
-        hubserving.hubserving_status_row({}, "absent-host", "20.10"),
-        hubserving.hubserving_status_row(running, "a", "20.10"),
+        status.hubserving_status_row({}, "absent-host", "20.10"),
+        status.hubserving_status_row(running, "a", "20.10"),
     ]
-    header, first, second = hubserving.hubserving_table(rows)
+    header, first, second = status.hubserving_table(rows)
     assert header.split()[:4] == ["host", "container", "state", "health"]
     assert "absent" in first
     assert second.split()[:5] == ["a", "ppocr", "running", "healthy", "2"]
@@ -150,39 +160,39 @@ def test_status_rows_line_up(hubserving):
         (None, "", ""),
     ],
 )  # fmt: skip
-def test_status_names_the_device_or_why_there_is_none(hubserving, output, runs_on, reason):
+def test_status_names_the_device_or_why_there_is_none(status, output, runs_on, reason):
     log = [{"Output": "older"}, {"Output": output}] if output else None
     container = {
         "Name": "/ppocr",
         "State": {"Status": "running", "Health": {"Status": "healthy", "Log": log}},
         "Config": {"Image": "ppocr:1.0.0"},
     }
-    row = hubserving.hubserving_status_row(container, "a", "20.10")
+    row = status.hubserving_status_row(container, "a", "20.10")
     assert (row["runs on"], row["reason"]) == (runs_on, reason)
 
 
 IMAGES = ["sha256:a ppocr:1.0.0", "sha256:b ppocr:1.0.1", "sha256:a ppocr:previous"]
 
 
-def test_rolls_back_to_the_image_that_ran_before_by_its_version(hubserving):
-    chosen = hubserving.hubserving_rollback(IMAGES, "ppocr", "", "", ["sha256:b"])
+def test_rolls_back_to_the_image_that_ran_before_by_its_version(containers):
+    chosen = containers.hubserving_rollback(IMAGES, "ppocr", "", "", ["sha256:b"])
     assert chosen == {"run": "ppocr:1.0.0", "words": "going to ppocr:1.0.0", "error": ""}
 
 
-def test_rolls_back_by_id_where_the_version_is_another_image_now(hubserving):
+def test_rolls_back_by_id_where_the_version_is_another_image_now(containers):
     images = ["sha256:b ppocr:1.0.0", "sha256:a ppocr:previous"]
     assert (
-        hubserving.hubserving_rollback(images, "ppocr", "", "", ["sha256:b"])["run"] == "sha256:a"
+        containers.hubserving_rollback(images, "ppocr", "", "", ["sha256:b"])["run"] == "sha256:a"
     )
 
 
-def test_a_rollback_to_what_is_not_there_names_what_is(hubserving):
-    error = hubserving.hubserving_rollback(IMAGES, "ppocr", "0.9", "", ["sha256:b"])["error"]
+def test_a_rollback_to_what_is_not_there_names_what_is(containers):
+    error = containers.hubserving_rollback(IMAGES, "ppocr", "0.9", "", ["sha256:b"])["error"]
     assert "ppocr:0.9 is not on this host" in error
     assert "There are: ppocr:1.0.0, ppocr:1.0.1 (running)." in error
-    none = hubserving.hubserving_rollback(IMAGES[1:2], "ppocr", "", "", ["sha256:b"])["error"]
+    none = containers.hubserving_rollback(IMAGES[1:2], "ppocr", "", "", ["sha256:b"])["error"]
     assert "No earlier image is remembered here" in none
-    assert "no container" in hubserving.hubserving_rollback(IMAGES, "ppocr", "", "", [])["error"]
+    assert "no container" in containers.hubserving_rollback(IMAGES, "ppocr", "", "", [])["error"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +210,7 @@ def test_a_host_takes_the_packages_of_its_family(distribution, family, expected)
     assert packages.host_packages_family(facts) == expected
 
 
-def test_the_models_of_containers_are_listed_by_host(hubserving):
+def test_the_models_of_containers_are_listed_by_host(status):
     labels = {"org.ppocr.models": "det PP-OCRv6-tiny, cls PP-OCRv4-mobile, rec mine"}
     new = {"Name": "/ppocr", "Config": {"Labels": labels}}
     old = {"Name": "/other", "Config": {"Labels": None}}
@@ -214,7 +224,7 @@ def test_the_models_of_containers_are_listed_by_host(hubserving):
         "__hubserving_containers": [new, old],
         "__hubserving_verdicts": {"results": asked},
     }
-    rows = hubserving.hubserving_models(host)
+    rows = status.hubserving_models(host)
     assert [row["models"] for row in rows] == [labels["org.ppocr.models"], "not recorded"]
     assert [row["precision auto is"] for row in rows] == [
         "f32: of 360 lines bf16 read 261 right, f32 262", "",
@@ -229,7 +239,7 @@ def test_the_models_of_containers_are_listed_by_host(hubserving):
         ({"unreachable": True}, "not reachable"),
     ],
 )
-def test_why_no_models_are_listed_of_a_host(hubserving, engine, expected):
+def test_why_no_models_are_listed_of_a_host(status, engine, expected):
     host = {"inventory_hostname": "web2", "__hubserving_engine": engine}
     row = {"host": "web2", "container": expected, "models": "", "precision auto is": ""}
-    assert hubserving.hubserving_models(host) == [row]
+    assert status.hubserving_models(host) == [row]

@@ -178,7 +178,7 @@ def test_a_worker_tells_paddlehub_the_version_of_the_lock():
 
 
 def test_a_version_is_rolled_back_to_in_the_variant_the_host_needs():
-    rollback = load("plugins/filter/hubserving.py").hubserving_rollback
+    rollback = load("plugins/filter/hubserving_containers.py").hubserving_rollback
     images = ["sha256:a ppocr:0.9", "sha256:b ppocr:1.0", "sha256:c ppocr:1.0-paddle"]
     images += ["sha256:d ppocr:0.9-gpu", "sha256:e ppocr:1.0-gpu-paddle"]
     running = ["sha256:b"]

@@ -102,12 +102,12 @@ def test_what_it_said_before_it_was_started_again_is_over(tmp_path):
     ids=range(6),
 )
 def test_what_a_container_says_of_giving_up(told, sentence):
-    plugin = load("plugins/filter/hubserving.py")
+    plugin = load("plugins/filter/hubserving_status.py")
     said = plugin.hubserving_gave_up(json.dumps(told))
     assert said.startswith(sentence) and bool(said) is bool(sentence)
 
 
 @pytest.mark.parametrize("text", ["", "Error: No such container", "[]", "null"])
 def test_what_is_no_state_has_not_given_up(text):
-    plugin = load("plugins/filter/hubserving.py")
+    plugin = load("plugins/filter/hubserving_status.py")
     assert plugin.hubserving_gave_up(text) == ""

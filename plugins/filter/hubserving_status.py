@@ -1,0 +1,168 @@
+"""Filters of the role hubserving: the state of its containers, as people read it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+
+def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
+    """One instance in short, from ``docker inspect`` (``{}`` where there is no container).
+
+    Times are the control node's local time with its offset from UTC, for hosts in any zone.
+    """
+    if not container:
+        return {"host": host, "state": "absent", "engine": engine}
+    state, settings, labels = container["State"], container["Config"], _labels(container)
+    return {
+        "host": host,
+        "container": container["Name"].lstrip("/"),
+        "state": _state_words(state),
+        "health": _health(state),
+        "restarts": container.get("RestartCount", 0),
+        "oom": bool(state.get("OOMKilled")),
+        "image": settings["Image"],
+        "content": labels.get("org.ppocr.content", "")[:12],
+        "version": labels.get("org.opencontainers.image.version", ""),
+        "device": labels.get("org.ppocr.device", ""),
+        "engine": engine,
+        "since": _local(state.get("FinishedAt" if _has_ended(state) else "StartedAt", "")),
+        **_last_check(state),
+    }
+
+
+def _has_ended(state: dict[str, Any]) -> bool:
+    return state["Status"] in ("exited", "dead")
+
+
+def _state_words(state: dict[str, Any]) -> str:
+    """The container's state; where it has ended, whether an operator or a fault ended it.
+
+    The engine keeps no record of who ended it. The service ends with 0, and a command that SIGTERM
+    ends with 143, only when they are told to stop.
+    """
+    if not _has_ended(state):
+        return str(state["Status"])
+    code = state.get("ExitCode", 0)
+    if state.get("Error"):
+        return f"failed to start (exit status {code})"
+    if state.get("OOMKilled"):
+        return f"crashed (out of memory, exit status {code})"
+    if code == 137:  # by docker stop after its timeout, or by anybody else
+        return "killed (exit status 137)"
+    return "stopped by an operator" if code in (0, 143) else f"crashed (exit status {code})"
+
+
+def _health(state: dict[str, Any]) -> str:
+    """What Docker holds of it; '-' where nothing runs: the engine keeps what it found before."""
+    return "-" if _has_ended(state) else (state.get("Health") or {}).get("Status", "none")
+
+
+def _local(text: str) -> str:
+    """A time as the engine writes it, in local time with its offset; '' for none."""
+    if not text or text.startswith("0001-"):  # the engine's word for never
+        return ""
+    return _moment(text).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _last_check(state: dict[str, Any]) -> dict[str, str]:
+    """What the last healthcheck said: the devices the models run on, or why it is not ready."""
+    if _has_ended(state):
+        return {"runs on": "", "reason": state.get("Error", "")}
+    checks = (state.get("Health") or {}).get("Log") or [{}]
+    said = str(checks[-1].get("Output", "")).strip()
+    try:
+        devices = json.loads(said)["modules"].values()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        _, found, reason = said.rpartition("not ready: ")
+        return {"runs on": "", "reason": reason if found else ""}
+    return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
+
+
+def hubserving_gave_up(text: str) -> str:
+    """What a container that gave up said of it, as a sentence; '' where it has not.
+
+    Args:
+        text: its ``.State`` from ``docker inspect``, as JSON; what is none has not given up.
+    """
+    try:
+        state = json.loads(text)
+        checks = (state.get("Health") or {}).get("Log") or []
+    except (ValueError, AttributeError):
+        return ""
+    # The engine keeps what healthchecks said before the container was started last: that is over.
+    if not checks or _moment(checks[-1]["Start"]) < _moment(state["StartedAt"]):
+        return ""
+    _, found, said = str(checks[-1].get("Output", "")).rpartition("not ready: gave up ")
+    return f"It gave up {said.strip()}." if found else ""
+
+
+def _moment(text: str) -> datetime.datetime:
+    """A time as the engine writes it: nanoseconds, UTC or the host's time zone."""
+    seconds, _, rest = text.partition(".")
+    zone = rest.lstrip("0123456789") if rest else ""
+    if not rest:
+        seconds, zone = text[:19], text[19:]
+    return datetime.datetime.fromisoformat(seconds + zone.replace("Z", "+00:00"))
+
+
+def hubserving_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows as lines of a table with a header, columns as wide as their longest value."""
+    columns = list(sorted(rows, key=len)[-1]) if rows else []
+    cells = [columns] + [[str(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def hubserving_models(host: dict[str, Any]) -> list[dict[str, str]]:
+    """The models of each container of a host, from its variables.
+
+    Where there is none, a row says why. Images of former versions do not say what models they have.
+    """
+    answer = host.get("__hubserving_engine", {}).get("rc")
+    none = {None: "not reachable", 0: "absent"}.get(answer, "Docker does not answer")
+    containers = host.get("__hubserving_containers") or [{}]
+    verdicts = {
+        each["item"]["Name"]: each.get("stdout", "")
+        for each in host.get("__hubserving_verdicts", {}).get("results", [])
+    }
+    return [
+        {
+            "host": host["inventory_hostname"],
+            "container": container.get("Name", "").lstrip("/") or none,
+            "models": _labels(container).get(
+                "org.ppocr.models", "not recorded" if container else ""
+            ),
+            "precision auto is": _precision(verdicts.get(container.get("Name", ""), "")),
+        }
+        for container in containers
+    ]
+
+
+def _precision(text: str) -> str:
+    """What an image's verdict on its models says, as a sentence; '' where there is none."""
+    try:
+        verdict = json.loads(text)
+        return f"{verdict['precision']}: {verdict['why']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _labels(container: dict[str, Any]) -> dict[str, str]:
+    return (container.get("Config") or {}).get("Labels") or {}
+
+
+class FilterModule:
+    """Filters on the state of containers."""
+
+    def filters(self) -> dict[str, object]:
+        return {
+            "hubserving_status_row": hubserving_status_row,
+            "hubserving_gave_up": hubserving_gave_up,
+            "hubserving_table": hubserving_table,
+            "hubserving_models": hubserving_models,
+        }
