@@ -94,6 +94,7 @@ def parameters(hosts: list[Host]) -> list[dict]:
 # --- set up, and update in turn
 
 
+@pytest.mark.full
 def test_requests_reach_every_host(hosts, balancer, run) -> None:
     run(DEPLOY, hosts, *PARTS)
     assert up(balancer) == {"s1", "s2", "s3"}
@@ -125,6 +126,7 @@ def test_an_update_in_turn_loses_no_request(hosts, balancer, run, steady) -> Non
     assert "s1: done; ppocr ppocr:1.0.0, Up" in words(update)
 
 
+@pytest.mark.full
 def test_a_host_killed_in_its_work_costs_no_answer(hosts, balancer, steady) -> None:
     # The host itself would wait 15 s (edge_wait) for its container.
     assert survive("container killed", hosts[0], balancer, steady) < 12

@@ -166,6 +166,7 @@ def _have(image: str) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not _have(REAL), reason=f"no {REAL} on this machine: run scripts/deploy first")
 def test_a_bare_host_without_a_way_out_becomes_a_service(
     fresh_host: Callable[..., Host], playbook: Playbooks, key: Path, tmp_path_factory

@@ -115,6 +115,7 @@ def test_status_has_a_row_a_host(pair, playbook: Playbooks) -> None:
         assert re.search(rf"{host.name} ppocr running healthy 0 False ppocr:1\.0\.0", rows), rows
 
 
+@pytest.mark.full
 def test_stop_and_start(a: Host, playbook: Playbooks) -> None:
     playbook("playbooks/stop.yml", [a])
     assert not serves(a)
@@ -126,6 +127,7 @@ def test_stop_and_start(a: Host, playbook: Playbooks) -> None:
 # --- what it survives
 
 
+@pytest.mark.full
 def test_a_reboot_and_a_docker_restart(a: Host) -> None:
     a.run("systemctl restart docker")
     wait_until_serving(a)
@@ -133,6 +135,7 @@ def test_a_reboot_and_a_docker_restart(a: Host) -> None:
     wait_until_serving(a)
 
 
+@pytest.mark.full
 def test_an_unreachable_host_is_named_and_the_other_is_deployed(a, z, playbook: Playbooks) -> None:
     z.unplug()
     try:
@@ -143,6 +146,7 @@ def test_an_unreachable_host_is_named_and_the_other_is_deployed(a, z, playbook: 
     assert run.recap[z.name].unreachable and run.recap[a.name].ok and not run.recap[a.name].failed
 
 
+@pytest.mark.full
 def test_settings_that_cannot_be_served_touch_no_host(a: Host, playbook: Playbooks) -> None:
     """One of them; the others are refused in tests/unit/test_settings_refused.py."""
     started = container(a)["State"]["StartedAt"]
@@ -179,6 +183,7 @@ def test_one_container_a_module_on_the_guides_ports(a: Host, playbook: Playbooks
     assert a.run("test -e /etc/ppocr", check=False).returncode
 
 
+@pytest.mark.full
 def test_tls_tokens_and_networks(z: Host, playbook: Playbooks, tmp_path: Path) -> None:
     made = certificates.issue(tmp_path, z.address)
     secure = {

@@ -127,6 +127,7 @@ def wait_healthy(host: Host, seconds: float = 90) -> None:
 
 
 # The other refusals, word for word: tests/unit/test_nvidia_driver_probe.py.
+@pytest.mark.full
 def test_hosts_that_cannot_give_these_cards_are_refused_and_untouched(
     pair: list[Host], h: Host, c: Host, playbook: Playbooks, image
 ) -> None:
@@ -161,6 +162,7 @@ def test_the_guides_first_error_is_met_before_a_container(h: Host, playbook, ima
     assert h.run("docker ps --all --quiet --filter label=org.ppocr.instance").stdout == ""
 
 
+@pytest.mark.full
 def test_cdi_is_refused_where_docker_is_too_old(h: Host, playbook, settings) -> None:
     extra = {**settings, "nvidia_container_toolkit_mode": "cdi"}
     run = playbook(DEPLOY, [h], *NO_SMOKE, extra_vars=extra, expect_rc=None)
@@ -217,6 +219,7 @@ def test_the_container_asks_for_the_cards(h: Host, c: Host) -> None:
         assert container(host)["Config"]["Image"] == f"{IMAGE}-gpu"
 
 
+@pytest.mark.full
 def test_a_second_run_and_check_mode_change_nothing(pair, playbook, settings) -> None:
     pids = [host.run("pidof dockerd").stdout for host in pair]
     playbook(DEPLOY, pair, *NO_SMOKE, extra_vars=settings).assert_unchanged()
@@ -307,6 +310,7 @@ def test_a_driver_that_is_late_at_boot(h: Host) -> None:
     assert "did not start" in h.run("journalctl --unit ppocr-gpu-reconcile --no-pager").stdout
 
 
+@pytest.mark.full
 def test_a_container_that_lost_its_gpu_is_restarted(h: Host) -> None:
     before = container(h)["State"]["StartedAt"]
     merged = h.run("docker inspect --format '{{.GraphDriver.Data.MergedDir}}' ppocr").stdout.strip()

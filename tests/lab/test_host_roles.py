@@ -57,6 +57,7 @@ def engine_pid(host: Host) -> str:
 # --- before there is an engine: what preflight refuses
 
 
+@pytest.mark.full
 def test_check_mode_on_bare_hosts_promises_and_changes_nothing(pair, playbook: Playbooks) -> None:
     run = playbook(PLAY, pair, check=True)
     assert "docker.io would be installed" in words(run)
@@ -123,6 +124,7 @@ def test_packages_that_cannot_be_had_say_what_to_do(t: Host, playbook: Playbooks
     assert "name a mirror (ppocr_apt_mirror) or a proxy" in words(run)
 
 
+@pytest.mark.full
 def test_converge(pair: list[Host], t: Host, playbook: Playbooks, mirror: str) -> None:
     """t installs from the mirror alone: its own sources lead nowhere, and are left as they are."""
     by_host = "{{ mirrors[inventory_hostname] | default('') }}"
@@ -131,6 +133,7 @@ def test_converge(pair: list[Host], t: Host, playbook: Playbooks, mirror: str) -
     assert {host for host, task in run.changed if "Install with apt" in task} == {"b", "t"}
 
 
+@pytest.mark.full
 def test_converged_hosts_have_what_was_promised(pair: list[Host], t: Host) -> None:
     for host in pair:
         assert host.run("docker version -f '{{.Server.Version}}'").stdout.strip()
@@ -143,6 +146,7 @@ def test_converged_hosts_have_what_was_promised(pair: list[Host], t: Host) -> No
     assert "nowhere.invalid" in t.read("/etc/apt/sources.list")
 
 
+@pytest.mark.full
 def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Playbooks) -> None:
     pids = [engine_pid(host) for host in pair]
     first = playbook(PLAY, pair)  # t no longer names a mirror: our own sources go
@@ -156,6 +160,7 @@ def test_second_run_and_check_mode_change_nothing(pair: list[Host], playbook: Pl
 # --- an engine that is there
 
 
+@pytest.mark.full
 def test_a_stopped_engine_is_started_and_nothing_else_is_done(
     b: Host, t: Host, playbook: Playbooks
 ) -> None:
@@ -165,6 +170,7 @@ def test_a_stopped_engine_is_started_and_nothing_else_is_done(
     assert {task for _host, task in run.changed} == {"docker_engine : Start dockerd"}
 
 
+@pytest.mark.full
 def test_settings_are_merged_into_the_hosts_own(t: Host, playbook: Playbooks) -> None:
     t.put(DAEMON_JSON, json.dumps(OWN), mode="0640")
     t.run("systemctl restart docker")
@@ -199,6 +205,7 @@ def test_settings_are_merged_into_the_hosts_own(t: Host, playbook: Playbooks) ->
     playbook(PLAY, [t], *ENGINE, extra_vars=settings).assert_unchanged()
 
 
+@pytest.mark.full
 def test_a_container_of_someone_else_holds_the_port(t: Host, playbook: Playbooks) -> None:
     t.run("docker start web")
     refused(
@@ -210,6 +217,7 @@ def test_a_container_of_someone_else_holds_the_port(t: Host, playbook: Playbooks
     t.run("docker rm -f ppocr")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "config", "says"),
     [

@@ -16,6 +16,7 @@ __all__ = ["german"]
 PREFLIGHT = ("--tags", "preflight")
 
 
+@pytest.mark.full
 def test_preflight_knows_what_a_german_sudo_says(german: Host, playbook: Playbooks) -> None:
     none = {"ansible_become_password": ""}
     run = playbook(PLAY, [german], *PREFLIGHT, expect_rc=None, extra_vars=none)

@@ -122,6 +122,7 @@ def test_the_second_run_fails_at_once_and_says_whose_lock_it_is(held: Held, play
     playbook("stop", [held.host], check=True)
 
 
+@pytest.mark.full
 def test_a_killed_runs_lock_is_stale_and_broken_when_asked(held: Held, playbook) -> None:
     held.run.kill()
     run = playbook("stop", [held.host], expect_rc=2)
@@ -146,6 +147,7 @@ def test_another_machines_lock_is_broken_only_when_asked(pair, playbook) -> None
     assert not locked(host)
 
 
+@pytest.mark.full
 def test_a_failed_run_lets_go(pair, playbook) -> None:
     run = playbook("start", pair, expect_rc=2)
     assert "No container of the service is on this host" in words(run)

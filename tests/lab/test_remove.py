@@ -74,6 +74,7 @@ def listed(host: Host, what: str) -> set[str]:
     return set(host.run(f"docker {what}").stdout.split())
 
 
+@pytest.mark.full
 def test_a_check_passes_on_a_host_that_is_not_prepared(host: Host, serve) -> None:
     assert host.run("python3 -c 'import requests'", check=False).returncode
     run = serve({"hubserving_command": ["/serve.py"]}, check=True)
@@ -128,6 +129,7 @@ def test_the_projects_own_goes_whatever_the_inventory_says(host: Host, playbook,
     assert "ppocr" not in listed(host, "network ls --format '{{.Name}}'")
 
 
+@pytest.mark.full
 def test_containers_of_somebody_elses_are_not_replaced(host: Host, serve) -> None:
     names = ("ppocr", "ppocr-candidate", "ppocr-previous")
     for name in names:

@@ -109,6 +109,7 @@ def test_a_layer_one_of_a_group_needs_whole_is_relayed_to_all(
         assert_whole(host, NEW)
 
 
+@pytest.mark.full
 def test_the_playbook_rebuilds_and_relays_nothing_of_it(
     pair: list[Host], ship: Shipper, playbook: Playbooks
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_command_that_is_none_is_named(ship: Shipper) -> None:
     assert "ppocr_image_ctr (--ctr)" in row["error"]
 
 
+@pytest.mark.full
 def test_ship_yml_brings_the_image_once(node: Host, playbook: Playbooks, ship: Shipper) -> None:
     wanted = {
         "ppocr_image_source": "ship", "ppocr_image_name": "parcel", "ppocr_image_tag": "c1",

@@ -109,6 +109,7 @@ def test_a_saved_image_is_pushed_too(
         subprocess.run(["docker", "load", "-i", str(saved)], check=True, capture_output=True)
 
 
+@pytest.mark.full
 def test_too_small_a_disk_is_refused_before_a_pull(
     fresh_host: Callable[..., Host], tmp_path: Path, address: str
 ) -> None:
@@ -143,6 +144,7 @@ def test_another_image_under_that_name_is_never_named(
     assert image_id(host, ONE) == ""
 
 
+@pytest.mark.full
 def test_the_playbook_pulls_and_then_changes_nothing(
     pair: list[Host], ship: Shipper, address: str, playbook: Playbooks
 ) -> None:

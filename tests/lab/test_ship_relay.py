@@ -189,6 +189,7 @@ def test_a_relay_has_to_be_one_of_the_hosts(ship: Shipper) -> None:
     assert "--relay far1 is not one of the hosts" in said["error"]
 
 
+@pytest.mark.full
 def test_the_playbook_relays_and_then_changes_nothing(
     site: list[Host], ship: Shipper, playbook: Playbooks
 ) -> None:

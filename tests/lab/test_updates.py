@@ -144,6 +144,7 @@ def test_the_control_node_is_lost(
     assert not host.run("ls /etc/ppocr/*/*.before", check=False).stdout
 
 
+@pytest.mark.full
 def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
     host.run("printf 'FROM ppocr:1.0.0\nLABEL x=y\n' | docker build -q -t ppocr:1.0.1 -")
     go = {"ppocr_version": "1.0.1", "confirm": "yes"}
