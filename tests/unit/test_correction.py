@@ -1,10 +1,13 @@
 """Text correction: the search for what was meant, evidence, and the form of a finding."""
 
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
-from ppocr_serving.correction import corrector, lattice
+from ppocr_serving.correction import corrector, lattice, lines
 from ppocr_serving.correction.candidates import Alike
+from ppocr_serving.threads import Threads
 
 from ppocr_contract.models import ModelError
 
@@ -96,3 +99,18 @@ def test_an_image_without_the_data_is_refused(tmp_path):
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(ModelError, match="cannot be loaded"):
         corrector.Corrector(tmp_path)
+
+
+def test_lines_are_corrected_without_an_inference_thread_asking_for_the_model(guide, monkeypatch):
+    # One that asked could wait for whoever loads another model, who waits for such a thread.
+    asking = []
+
+    def asked():
+        asking.append(threading.current_thread())
+        return guide
+
+    monkeypatch.setattr(lines, "corrector", asked)
+    read = [SimpleNamespace(text="为什公你不口家", choices=()) for _ in range(3)]
+    found = lines.of_lines(read, 4.5, Threads(2))
+    assert [len(findings) for findings in found] == [2, 2, 2]
+    assert asking == [threading.main_thread()]

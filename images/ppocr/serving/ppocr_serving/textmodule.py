@@ -62,10 +62,12 @@ class TextModule(ServedModule):
         gain = report.options.get("text_correction_gain", self._params.text_correction_gain)
         report.large = len(asked) > 1
         report.lines = len(asked)
+        # Not asked for on an inference thread: whoever loads a model waits for one of these.
+        loaded = self.corrector()
 
         def found(text: str) -> list[list[dict[str, str]]]:
             with stage("correct"):
-                return [each.answered() for each in self.corrector().findings(text, gain)]
+                return [each.answered() for each in loaded.findings(text, gain)]
 
         return self._threads.map(found, asked)
 
