@@ -151,6 +151,12 @@ _STACK = (
 )
 
 
+_BY_ONNX_RUNTIME = (
+    "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv "
+    "node. Name:'Conv_3' Status Message: "
+)
+
+
 @pytest.mark.parametrize(
     ("error", "loading", "kind", "parts"),
     [
@@ -204,10 +210,33 @@ _STACK = (
             EngineError,
             ["gpu:1 is not there, CUDA sees no card", "ppocr_cuda_visible_devices"],
         ),
+        (
+            RuntimeError(
+                f"{_BY_ONNX_RUNTIME}/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 "
+                "void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, "
+                "onnxruntime::Stream*, bool, onnxruntime::WaitNotificationFn) Failed to allocate "
+                "memory for requested buffer of size 643840"
+            ),
+            False,
+            EngineError,
+            ["ran out of memory", "hubserving_gpu_shapes", "(Failed to allocate memory for requ"],
+        ),
+        (
+            RuntimeError(
+                f"{_BY_ONNX_RUNTIME}/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:"
+                "129 std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::"
+                "CudaCall(ERRTYPE, const char*, const char*, ERRTYPE, const char*, const char*, "
+                "int) [with ERRTYPE = cudaError; bool THRW = true] CUDA failure 700: an illegal "
+                "memory access was encountered ; GPU=0 ; hostname=0123456789ab ; expr=cudaMemcpy()"
+            ),
+            False,
+            gpu.DeviceLost,
+            ["gpu:1 failed: CUDA failure 700: an illegal memory access was encountered. See"],
+        ),
         (RuntimeError("shape mismatch"), False, EngineError, ["the engine failed on gpu:1"]),
     ],
 )
-def test_paddles_failures_are_explained(monkeypatch, error, loading, kind, parts):
+def test_failures_of_engines_are_explained(monkeypatch, error, loading, kind, parts):
     monkeypatch.setenv(gpu.VISIBLE, "1")
     explained = gpu.explained(error, loading)
     assert type(explained) is kind

@@ -28,6 +28,10 @@ _LOST = re.compile(
     r"unspecified launch failure|GPU is lost",
     re.I,
 )
+#: What ONNX Runtime says behind the signature of the C++ function that says it.
+_BEHIND_SIGNATURE = re.compile(
+    r"(?:(?:CUDA|CUDNN|CUBLAS) failure|Failed to allocate memory)[^;\n]*", re.I
+)
 _NO_CARD = re.compile(r"GPU count is: 0|no CUDA-capable device", re.I)
 _LIBRARY = re.compile(r"dynamic library \(([^)]*)\)|Cannot load (\w+) (?:shared )?library", re.I)
 
@@ -80,8 +84,8 @@ def explained(error: Exception, loading: bool) -> EngineError:
                 f"the card ({_short(text)})"
             )
         return EngineError(
-            f"{where} ran out of memory in an inference: lower hubserving_workers_per_gpu or "
-            f"det_limit_side_len ({_short(text)})"
+            f"{where} ran out of memory in an inference: lower hubserving_workers_per_gpu, "
+            f"hubserving_gpu_shapes or det_limit_side_len ({_short(text)})"
         )
     if loading and _NO_CARD.search(text):
         return EngineError(
@@ -102,7 +106,9 @@ def explained(error: Exception, loading: bool) -> EngineError:
 
 
 def _short(text: str) -> str:
-    """The telling line of a message, which may carry C++ stacks."""
+    """The telling part of a message, which may carry C++ stacks and signatures."""
+    if behind := _BEHIND_SIGNATURE.search(text):
+        return behind[0].strip()[:200]
     summary = text.rpartition("Error Message Summary:")[2]
     lines = [line.strip(" -") for line in summary.splitlines()]
     # A line such as "ResourceExhaustedError:" is a heading of what follows.
