@@ -1,12 +1,15 @@
 """GPUs as the container sees them: the driver's answers, cards of workers, failures explained."""
 
 import ctypes
+import importlib.util
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from ppocr_serving import cuda, gpu
-from ppocr_serving.engines import EngineError
+from ppocr_serving.engines import EngineError, EngineOptions
 from ppocr_serving.server import worker_slots
 from ppocr_serving.server.gpu_watch import GpuWatch
 from ppocr_serving.server.not_ready import NotReady
@@ -243,6 +246,38 @@ def test_failures_of_engines_are_explained(monkeypatch, error, loading, kind, pa
     for part in parts:
         assert part in str(explained)
     assert "\n" not in str(explained) and len(str(explained)) < 500
+
+
+@pytest.fixture
+def onnxruntime(tmp_path, monkeypatch):
+    """The engine on a stand-in of its library, whose sessions end as ``fails`` says."""
+    (tmp_path / "inference.onnx").touch()
+    monkeypatch.setenv(gpu.VISIBLE, "1")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    library = MagicMock(__file__=f"{tmp_path}/__init__.py")
+    monkeypatch.setitem(sys.modules, "onnxruntime", library)
+    file = Path(gpu.__file__).with_name("engines") / "onnxruntime.py"
+    spec = importlib.util.spec_from_file_location("ppocr_serving.engines.onnxruntime", file)
+    engine = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(engine)
+
+    def load(fails):
+        library.InferenceSession.side_effect = RuntimeError(fails)
+        with pytest.raises(EngineError) as raised:
+            engine.load(tmp_path, EngineOptions(engine="onnxruntime", use_gpu=True))
+        assert library.InferenceSession.call_args.kwargs["enable_fallback"] == 0
+        return str(raised.value)
+
+    return load
+
+
+def test_onnxruntime_says_why_it_cannot_use_a_card_in_place_of_using_the_cpu(onnxruntime):
+    # Its Python class would print it, and go on with a session on the CPU.
+    assert "gpu:1 has too little free memory" in onnxruntime(
+        "CUDA failure 2: out of memory ; GPU=0"
+    )
+    said = onnxruntime("CUDA failure 46: CUDA-capable device(s) is/are busy or unavailable ; GPU=0")
+    assert "gpu:1 is not there" in said and "CUDA failure 46: CUDA-capable" in said
 
 
 def serving(use_gpu):
