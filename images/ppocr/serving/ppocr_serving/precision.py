@@ -11,7 +11,7 @@ from ppocr_contract.models import MODELS_ROOT
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bf16."""
-    import openvino as ov  # a second and a hundred megabytes, which engine paddle has no use for
+    import openvino as ov  # a second and a hundred megabytes, which no other engine has use for
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
