@@ -72,12 +72,11 @@ class TextModule(ServedModule):
         return self._threads.map(found, asked)
 
     def _checked(self, texts: Any) -> list[str]:
-        wanted = "texts must be a list of at least one text"
         if not isinstance(texts, list) or not texts:
-            raise RequestError(wanted, "texts")
+            raise RequestError("texts must be a list of at least one text", "texts")
         for number, text in enumerate(texts):
             if not isinstance(text, str):
-                raise RequestError(f"{wanted}: texts[{number}] is none", "texts")
+                raise RequestError(f"texts[{number}] is not a string", "texts")
         count, most = len(texts), self.limits.texts_limit
         if count > most:
             raise RequestError(
