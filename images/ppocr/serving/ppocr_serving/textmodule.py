@@ -10,7 +10,7 @@ from typing import Any
 from .correction.corrector import Corrector, check
 from .cpus import available_cpus
 from .engines import CPU, EngineOptions
-from .memory import inferences
+from .memory import forget_room, inferences
 from .report import Report, RequestError, stage
 from .runtime import corrector, threads
 from .served_module import ServedModule
@@ -92,8 +92,9 @@ class TextModule(ServedModule):
         return texts
 
     def warm_up(self) -> None:
-        """Load the language model and use it once."""
+        """Load the language model and use it once; what memory is left is for pictures."""
         self.corrector().findings(_EXAMPLE, self._params.text_correction_gain)
+        forget_room()
 
 
 def debug(module: type[TextModule]) -> None:
