@@ -1,4 +1,4 @@
-"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL``.
+"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL STAGE``.
 
 The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle, one
 of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one
