@@ -186,6 +186,14 @@ def test_a_full_card_keeps_what_it_has_and_goes_on(caplog):
     assert len(sessions.made) == 2
 
 
+def test_a_card_with_room_for_no_shape_is_not_asked_again(caplog):
+    run = buckets(sessions := Sessions(room=1))
+    for _ in range(9):
+        assert run(rows(1, 5, 3)).tolist() == [[3]]
+    assert len(sessions.made) == 1
+    assert caplog.text.count("no memory for more than 0 prepared shapes") == 1
+
+
 def test_another_error_is_told():
     def make():
         raise RuntimeError("no such operator")
