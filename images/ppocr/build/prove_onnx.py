@@ -104,7 +104,7 @@ def prove(made: Path, original: Path, stage: str) -> str:
                 sys.exit("it reads other characters than the original")
             lines += batch
     most = max(worst)
-    if not all(difference <= TOLERANCE for difference in worst):  # nor no number
+    if not all(difference <= TOLERANCE for difference in worst):  # NaN fails, too
         sys.exit(f"its outputs differ from the original's by {most:.2g}, more than {TOLERANCE}")
     return f"on {lines} drawn pictures its outputs differ from the original's by {most:.1g} at most"
 
