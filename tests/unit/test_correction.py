@@ -81,6 +81,12 @@ def test_second_choices_take_the_place_of_alike_characters(guide):
     assert guide.findings(text, 0.5, [none, none, {"么": -30.0}, *[none] * 4]) == []
 
 
+def test_second_choices_of_no_character_or_several_are_left_out(guide):
+    # An empty line of a dictionary is one: without the fifth character the text would be likelier.
+    choices = [{} if place != 4 else {"": -0.1, "不你": -0.1} for place in range(7)]
+    assert guide.findings("为什么你口不回", 0.1, choices) == []
+
+
 def test_a_long_text_is_found_in_pieces(guide):
     assert len(guide.findings("为什公你不" * 100, 4.5)) == 100
 
