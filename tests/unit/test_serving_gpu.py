@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,22 @@ def test_an_image_with_another_engine_says_which_it_has(tmp_path, monkeypatch):
     cuda.require_engine("onnxruntime")
     with pytest.raises(EngineError, match="this image carries onnxruntime: set hubserving_engine"):
         cuda.require_engine("paddle")
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "paddle"])
+def test_a_module_that_names_no_engine_computes_with_the_images(monkeypatch, engine):
+    own = config.check('{"modules_info": {"seals": {"init_args": {"use_gpu": true}}}}')
+    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    monkeypatch.setattr(cuda, "has_engine", lambda other: other == engine)
+    asked = []
+
+    def run(command, **_):
+        asked.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, "[]", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert cuda.probe(own) == []
+    assert asked == [engine]
 
 
 def test_an_image_without_paddle_is_for_the_cpu():
