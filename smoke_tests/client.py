@@ -62,9 +62,15 @@ class Client:
         images = [base64.b64encode(data).decode("ascii") for data in pictures]
         return self._post(module, {"images": images})
 
-    def correct(self, texts: list[str]) -> Answer:
-        """POST texts to the module text_correction; raises as :meth:`predict` does."""
-        return self._post("text_correction", {"texts": texts})
+    def correct(self, texts: list[str], gain: float) -> Answer:
+        """POST texts to the module text_correction; raises as :meth:`predict` does.
+
+        Args:
+            texts: to be corrected.
+            gain: how sure a finding has to be, whatever the service's parameters say.
+        """
+        options = {"text_correction_gain": gain}
+        return self._post("text_correction", {"texts": texts, "options": options})
 
     def _post(self, module: str, body: dict[str, Any]) -> Answer:
         return self._request(

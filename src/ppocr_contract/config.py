@@ -65,8 +65,13 @@ class ServingConfig:
 
 
 def _gpu_engines(modules: dict[str, dict[str, Any]]) -> set[str]:
-    given = [info["init_args"] for info in modules.values()]
-    return {each.get("engine") or default_engine(True) for each in given if each.get("use_gpu")}
+    # What an operator's own module that names no engine computes with, nobody knows.
+    return {
+        info["init_args"].get("engine") or default_engine(True)
+        for name, info in modules.items()
+        if info["init_args"].get("use_gpu")
+        and (name in OUR_MODULES or info["init_args"].get("engine"))
+    }
 
 
 def _parse(text: str) -> Any:

@@ -79,7 +79,7 @@ def test_a_request_chooses_how_sure_a_finding_is(correcting):
         ({}, 400, "texts must be a list of at least one text"),
         ({"texts": []}, 400, "texts must be a list of at least one text"),
         ({"texts": "x"}, 400, "texts must be a list of at least one text"),
-        ({"texts": ["x", 1]}, 400, "texts[1] is none"),
+        ({"texts": ["x", 1]}, 400, "texts[1] is not a string"),
         ({"texts": ["x"] * 5}, 413, "5 texts are more than 4 (hubserving_texts_limit)"),
         ({"texts": ["啊" * 301]}, 413, "more than 300 (hubserving_characters_limit)"),
         ({"images": [MIXED]}, 400, "unknown key images: only texts and options are accepted"),

@@ -1,14 +1,21 @@
 """How what requests ask a model is united in batches, and which session runs them."""
 
+import importlib
+import json
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ppocr_serving import report
+from ppocr_serving.engines import EngineOptions
 from ppocr_serving.engines.batcher import Batcher
 from ppocr_serving.engines.buckets import Buckets, padded
+
+from ppocr_contract.params import DetParams
 
 
 def rows(count, width=4, value=0.0):
@@ -179,9 +186,58 @@ def test_a_full_card_keeps_what_it_has_and_goes_on(caplog):
     assert len(sessions.made) == 2
 
 
+def test_a_card_with_room_for_no_shape_is_not_asked_again(caplog):
+    run = buckets(sessions := Sessions(room=1))
+    for _ in range(9):
+        assert run(rows(1, 5, 3)).tolist() == [[3]]
+    assert len(sessions.made) == 1
+    assert caplog.text.count("no memory for more than 0 prepared shapes") == 1
+
+
 def test_another_error_is_told():
     def make():
         raise RuntimeError("no such operator")
 
     with pytest.raises(RuntimeError, match="no such operator"):
         buckets(make)
+
+
+@pytest.fixture
+def warmed(tmp_path, monkeypatch):
+    """The shapes that a detector is made ready for, by the operator's parameters."""
+
+    class Operator:
+        def __init__(self, *args, **kwargs):
+            pass
+
+    importlib.import_module("ppocr_serving.pipeline")  # which looks for rapidocr
+    operators = SimpleNamespace(DBPostProcess=Operator, DetPreProcess=Operator)
+    for name in ("rapidocr", "rapidocr.ch_ppocr_det", "rapidocr.ch_ppocr_det.utils"):
+        monkeypatch.setitem(sys.modules, name, operators)
+    name = "ppocr_serving.pipeline.detector"
+    monkeypatch.setitem(sys.modules, name, None)
+    del sys.modules[name]  # it is taken out again after the test
+    detector = importlib.import_module(name)
+    asked = []
+
+    def load(model_dir, options):
+        asked.append(options)
+        return SimpleNamespace(device="gpu:0")
+
+    monkeypatch.setattr(detector, "load_predictor", load)
+    file = tmp_path / "params.json"
+    monkeypatch.setenv("PPOCR_PARAMS", str(file))
+
+    def warmed(**params):
+        file.write_text(json.dumps(params))
+        # Without what requests may set, as the runtime loads it.
+        detector.Detector(DetParams(), EngineOptions(engine="onnxruntime"))
+        return asked[-1].warm
+
+    return warmed
+
+
+def test_a_detector_is_made_ready_for_pages_as_the_operator_limits_them(warmed):
+    assert (1, 3, 960, 672) in warmed()
+    assert {max(shape) for shape in warmed(det_limit_side_len=1280)} == {1280}
+    assert warmed(det_limit_type="min") == ()  # pages are as large as they come

@@ -1,12 +1,21 @@
 """Text correction: the search for what was meant, evidence, and the form of a finding."""
 
+import importlib
 import json
+import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
-from ppocr_serving.correction import corrector, lattice
+from ppocr_serving import memory
+from ppocr_serving.correction import corrector, lattice, lines
 from ppocr_serving.correction.candidates import Alike
+from ppocr_serving.report import Report, RequestError
+from ppocr_serving.threads import Threads
 
 from ppocr_contract.models import ModelError
+from ppocr_contract.params import CorrectionParams
+from ppocr_contract.settings import Settings
 
 #: Logarithms of the probabilities of words, whatever stands before them.
 WORDS = {"为什么": -2.0, "你": -2.0, "不": -2.0, "回家": -3.0, "口": -5.0, "家": -4.0, "公": -5.0}
@@ -72,6 +81,12 @@ def test_second_choices_take_the_place_of_alike_characters(guide):
     assert guide.findings(text, 0.5, [none, none, {"么": -30.0}, *[none] * 4]) == []
 
 
+def test_second_choices_of_no_character_or_several_are_left_out(guide):
+    # An empty line of a dictionary is one: without the fifth character the text would be likelier.
+    choices = [{} if place != 4 else {"": -0.1, "不你": -0.1} for place in range(7)]
+    assert guide.findings("为什么你口不回", 0.1, choices) == []
+
+
 def test_a_long_text_is_found_in_pieces(guide):
     assert len(guide.findings("为什公你不" * 100, 4.5)) == 100
 
@@ -96,3 +111,62 @@ def test_an_image_without_the_data_is_refused(tmp_path):
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(ModelError, match="cannot be loaded"):
         corrector.Corrector(tmp_path)
+
+
+def test_lines_are_corrected_without_an_inference_thread_asking_for_the_model(guide, monkeypatch):
+    # One that asked could wait for whoever loads another model, who waits for such a thread.
+    asking = []
+
+    def asked():
+        asking.append(threading.current_thread())
+        return guide
+
+    monkeypatch.setattr(lines, "corrector", asked)
+    read = [SimpleNamespace(text="为什公你不口家", choices=()) for _ in range(3)]
+    found = lines.of_lines(read, 4.5, Threads(2))
+    assert [len(findings) for findings in found] == [2, 2, 2]
+    assert asking == [threading.main_thread()]
+
+
+@pytest.fixture
+def module(guide, monkeypatch):
+    """The module of texts, without PaddleHub."""
+    paddlehub = SimpleNamespace(RunModule=object)
+    monkeypatch.setitem(sys.modules, "paddlehub", paddlehub)
+    monkeypatch.setitem(sys.modules, "paddlehub.module", paddlehub)
+    monkeypatch.setitem(sys.modules, "paddlehub.module.module", paddlehub)
+    for name in ("ppocr_serving.served_module", "ppocr_serving.textmodule"):
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]  # it is taken out again after the test
+    textmodule = importlib.import_module("ppocr_serving.textmodule")
+    monkeypatch.setattr(textmodule, "check", lambda: None)
+    monkeypatch.setattr(textmodule, "corrector", lambda: guide)
+    monkeypatch.setattr(textmodule.TextModule, "read_params", lambda self: CorrectionParams())
+    return textmodule.TextModule(use_gpu=False)
+
+
+def test_texts_are_answered_in_their_order(module):
+    texts = ["为什么你不回家", "为什公你不口家"]
+    assert [len(findings) for findings in module.respond(Report(), {"texts": texts})] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (None, "texts must be a list of at least one text"),
+        ([], "texts must be a list of at least one text"),
+        (["x", None], r"texts\[1\] is not a string"),
+        (["x"] * (Settings().texts_limit + 1), "hubserving_texts_limit"),
+        (["x" * (Settings().characters_limit + 1)], "hubserving_characters_limit"),
+    ],
+)
+def test_malformed_texts_are_refused(module, texts, said):
+    with pytest.raises(RequestError, match=said):
+        module.respond(Report(), {"texts": texts})
+
+
+def test_memory_for_pictures_is_measured_anew_behind_the_language_model(module):
+    before = memory.room(Settings(), 1, 1)
+    module.warm_up()
+    assert memory.room(Settings(), 1, 1) is not before
+    memory.forget_room()

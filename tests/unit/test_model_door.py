@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +216,25 @@ def test_of_a_model_in_two_forms_one_is_taken(rec, laid_out):
 def test_what_cannot_be_taken_apart_has_no_operator_at_fault(rec):
     (rec / "inference.json").write_text("{}")
     assert to_onnx.operator_at_fault(rec / "no-python", rec) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("inference.json", "exported by Paddle 2"), ("inference.pdmodel", "hubserving_engine")],
+)
+def test_a_model_that_cannot_become_onnx_is_told_another_way(tmp_path, monkeypatch, name, remedy):
+    for file in (name, "inference.pdiparams", "inference.pdiparams.info"):
+        (tmp_path / file).touch()
+
+    def run(python, script, *rest):
+        if script == "-m":  # paddle2onnx
+            return subprocess.CompletedProcess([], 1, "", "")
+        Path(rest[-1], "inference.json").touch()
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(to_onnx, "run", run)
+    with pytest.raises(SystemExit, match=f"{name} cannot be converted to ONNX, .*{remedy}"):
+        to_onnx.convert(tmp_path / "python", tmp_path, "rec")
 
 
 def test_a_model_without_a_space_is_read_without_one(rec, laid_out):

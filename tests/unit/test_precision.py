@@ -56,7 +56,8 @@ def image(monkeypatch):
 def test_auto_is_what_the_image_s_verdict_says(image, allowed, expected):
     image(allowed)
     assert served.resolved("auto", OF_IMAGE) == expected
-    assert served.described("auto") == f"{allowed}: of 360 lines bf16 read 5 right"
+    said = served.described("auto", expected)
+    assert said == f"{allowed}: of 360 lines bf16 read 5 right"
 
 
 @pytest.mark.parametrize("asked", ["f32", "bf16"])
@@ -64,12 +65,13 @@ def test_the_operator_has_the_last_word(image, asked):
     for allowed in ("f32", "bf16"):
         image(allowed)
         assert served.resolved(asked, OF_IMAGE) == asked
-        assert served.described(asked) == f"{asked}, as hubserving_precision says"
+        assert served.described(asked, asked) == f"{asked}, as hubserving_precision says"
 
 
 def test_a_mounted_model_was_never_read_in_bf16(image):
     image("bf16")
     assert served.resolved("auto", [*OF_IMAGE, "/srv/my_rec"]) == "f32"
+    assert served.described("auto", "f32").startswith("f32, as a model from outside the image")
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "paddle"])
@@ -80,7 +82,7 @@ def test_the_verdict_is_on_openvino_alone(engine):
 
 def test_a_cpu_without_bf16_is_named(image):
     image("bf16", bf16=False)
-    assert served.described("auto") == "f32, as this CPU has no bf16"
+    assert served.described("auto", "auto") == "f32, as this CPU has no bf16"
 
 
 def test_what_a_named_model_read_is_part_of_the_image(monkeypatch):

@@ -102,6 +102,14 @@ def test_each_rule_names_the_key(text, message):
     assert message in str(error.value)
 
 
+def test_an_operators_module_on_a_gpu_need_not_name_an_engine():
+    on_paddle, own = {"use_gpu": True, "engine": "paddle"}, {"use_gpu": True}
+    modules = {"ocr_system": {"init_args": on_paddle}, "seals": {"init_args": own}}
+    assert check(config(modules_info=modules)).gpu_engines == {"paddle"}
+    alone = check(config(modules_info={"seals": {"init_args": own}}))
+    assert alone.uses_gpu and alone.gpu_engines == set()
+
+
 def test_use_gpu_with_use_multiprocess_is_refused():
     modules = {"ocr_system": {"init_args": {"use_gpu": True}}}
     with pytest.raises(ConfigError, match="exclude each other"):

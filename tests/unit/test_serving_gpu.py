@@ -1,12 +1,16 @@
 """GPUs as the container sees them: the driver's answers, cards of workers, failures explained."""
 
 import ctypes
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from ppocr_serving import cuda, gpu
-from ppocr_serving.engines import EngineError
+from ppocr_serving.engines import EngineError, EngineOptions
 from ppocr_serving.server import worker_slots
 from ppocr_serving.server.gpu_watch import GpuWatch
 from ppocr_serving.server.not_ready import NotReady
@@ -131,6 +135,22 @@ def test_an_image_with_another_engine_says_which_it_has(tmp_path, monkeypatch):
         cuda.require_engine("paddle")
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "paddle"])
+def test_a_module_that_names_no_engine_computes_with_the_images(monkeypatch, engine):
+    own = config.check('{"modules_info": {"seals": {"init_args": {"use_gpu": true}}}}')
+    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    monkeypatch.setattr(cuda, "has_engine", lambda other: other == engine)
+    asked = []
+
+    def run(command, **_):
+        asked.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, "[]", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert cuda.probe(own) == []
+    assert asked == [engine]
+
+
 def test_an_image_without_paddle_is_for_the_cpu():
     with pytest.raises(EngineError, match="built for the CPU: build and deploy it with"):
         cuda.require_engine("paddle")
@@ -148,6 +168,12 @@ def test_the_guides_key_error_is_a_sentence(monkeypatch, value):
 _STACK = (
     "\n\n------\nC++ Traceback (most recent call last):\n------\n"
     "0   paddle::memory::allocation::CUDAAllocator::AllocateImpl(unsigned long)\n"
+)
+
+
+_BY_ONNX_RUNTIME = (
+    "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv "
+    "node. Name:'Conv_3' Status Message: "
 )
 
 
@@ -204,16 +230,71 @@ _STACK = (
             EngineError,
             ["gpu:1 is not there, CUDA sees no card", "ppocr_cuda_visible_devices"],
         ),
+        (
+            RuntimeError(
+                f"{_BY_ONNX_RUNTIME}/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 "
+                "void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, "
+                "onnxruntime::Stream*, bool, onnxruntime::WaitNotificationFn) Failed to allocate "
+                "memory for requested buffer of size 643840"
+            ),
+            False,
+            EngineError,
+            ["ran out of memory", "hubserving_gpu_shapes", "(Failed to allocate memory for requ"],
+        ),
+        (
+            RuntimeError(
+                f"{_BY_ONNX_RUNTIME}/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:"
+                "129 std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::"
+                "CudaCall(ERRTYPE, const char*, const char*, ERRTYPE, const char*, const char*, "
+                "int) [with ERRTYPE = cudaError; bool THRW = true] CUDA failure 700: an illegal "
+                "memory access was encountered ; GPU=0 ; hostname=0123456789ab ; expr=cudaMemcpy()"
+            ),
+            False,
+            gpu.DeviceLost,
+            ["gpu:1 failed: CUDA failure 700: an illegal memory access was encountered. See"],
+        ),
         (RuntimeError("shape mismatch"), False, EngineError, ["the engine failed on gpu:1"]),
     ],
 )
-def test_paddles_failures_are_explained(monkeypatch, error, loading, kind, parts):
+def test_failures_of_engines_are_explained(monkeypatch, error, loading, kind, parts):
     monkeypatch.setenv(gpu.VISIBLE, "1")
     explained = gpu.explained(error, loading)
     assert type(explained) is kind
     for part in parts:
         assert part in str(explained)
     assert "\n" not in str(explained) and len(str(explained)) < 500
+
+
+@pytest.fixture
+def onnxruntime(tmp_path, monkeypatch):
+    """The engine on a stand-in of its library, whose sessions end as ``fails`` says."""
+    (tmp_path / "inference.onnx").touch()
+    monkeypatch.setenv(gpu.VISIBLE, "1")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    library = MagicMock(__file__=f"{tmp_path}/__init__.py")
+    monkeypatch.setitem(sys.modules, "onnxruntime", library)
+    file = Path(gpu.__file__).with_name("engines") / "onnxruntime.py"
+    spec = importlib.util.spec_from_file_location("ppocr_serving.engines.onnxruntime", file)
+    engine = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(engine)
+
+    def load(fails):
+        library.InferenceSession.side_effect = RuntimeError(fails)
+        with pytest.raises(EngineError) as raised:
+            engine.load(tmp_path, EngineOptions(engine="onnxruntime", use_gpu=True))
+        assert library.InferenceSession.call_args.kwargs["enable_fallback"] == 0
+        return str(raised.value)
+
+    return load
+
+
+def test_onnxruntime_says_why_it_cannot_use_a_card_in_place_of_using_the_cpu(onnxruntime):
+    # Its Python class would print it, and go on with a session on the CPU.
+    assert "gpu:1 has too little free memory" in onnxruntime(
+        "CUDA failure 2: out of memory ; GPU=0"
+    )
+    said = onnxruntime("CUDA failure 46: CUDA-capable device(s) is/are busy or unavailable ; GPU=0")
+    assert "gpu:1 is not there" in said and "CUDA failure 46: CUDA-capable" in said
 
 
 def serving(use_gpu):

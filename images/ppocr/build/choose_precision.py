@@ -21,7 +21,7 @@ import numpy as np
 from environment import serves_on_cards
 
 from ppocr_contract import params, precision
-from ppocr_contract.models import MODELS_ROOT, read_manifest, recognizers, write_manifest
+from ppocr_contract.models import read_manifest, recognizers, write_manifest
 from ppocr_contract.precision import Reads, Verdict
 from ppocr_serving.cpus import available_cpus
 from ppocr_serving.engines import EngineOptions

@@ -1,4 +1,4 @@
-"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL``.
+"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL STAGE``.
 
 The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle, one
 of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one
@@ -104,7 +104,7 @@ def prove(made: Path, original: Path, stage: str) -> str:
                 sys.exit("it reads other characters than the original")
             lines += batch
     most = max(worst)
-    if not all(difference <= TOLERANCE for difference in worst):  # nor no number
+    if not all(difference <= TOLERANCE for difference in worst):  # NaN fails, too
         sys.exit(f"its outputs differ from the original's by {most:.2g}, more than {TOLERANCE}")
     return f"on {lines} drawn pictures its outputs differ from the original's by {most:.1g} at most"
 

@@ -26,8 +26,11 @@ from ppocr_contract.models import (
 
 HERE = Path(__file__).parent
 PADDLE_2, PROGRAM, PARAMETERS = "inference.pdmodel", "inference.json", "inference.pdiparams"
-_REMEDY_2 = "name another model in ppocr_models, or set hubserving_engine to paddle"
-_REMEDY = "give the model as .onnx, or exported by Paddle 2 (inference.pdmodel)"
+#: By a model's program: one of Paddle 2 is converted only where the engine is onnxruntime.
+_REMEDIES = {
+    PADDLE_2: "give the model as .onnx, or set hubserving_engine to paddle",
+    PROGRAM: "give the model as .onnx, or exported by Paddle 2 (inference.pdmodel)",
+}
 #: Where what paddle2onnx says of an error begins, among colours and times.
 _ERROR = re.compile(r"\[ERROR\](?:\[Paddle2ONNX\])?\s*(?P<said>.+?)\s*(?:\x1b|$)", re.MULTILINE)
 
@@ -91,23 +94,24 @@ def convert(python: Path, folder: Path, place: str) -> None:
     """Replace the folder's model by the same as ONNX, or end with one sentence."""
     program = check_model(folder)
     what = f"{setting_of(place)}: {program.name} cannot be converted to ONNX"
+    remedy = _REMEDIES[program.name]
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, folder.name)
         made.mkdir()
         if program.name == PADDLE_2:
             translated = run(python, str(HERE / "from_paddle_2.py"), str(folder), str(made))
             if translated.returncode:
-                sys.exit(f"{what}, Paddle 3 cannot read it ({_last_line(translated)}): {_REMEDY_2}")
+                sys.exit(f"{what}, Paddle 3 cannot read it ({_last_line(translated)}): {remedy}")
         else:
             for name in (PROGRAM, PARAMETERS):
                 (made / name).symlink_to(folder / name)
         if said := converted(python, made):
             operator = operator_at_fault(python, made)
             where = f"on operator {operator}" if operator else "on the file"
-            sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {_REMEDY}")
+            sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {remedy}")
         proof = run(python, str(HERE / "prove_onnx.py"), str(made), str(folder), stage_of(place))
         if proof.returncode:
-            sys.exit(f"{what}, {_last_line(proof)}: {_REMEDY}")
+            sys.exit(f"{what}, {_last_line(proof)}: {remedy}")
         shutil.copyfile(made / ONNX_FILE, folder / ONNX_FILE)
     print(f"note: model {place} was converted to ONNX: {proof.stdout.strip()}")
     for name in (program.name, *PARAMETER_FILES):

@@ -169,7 +169,8 @@ def probe(serving: ServingConfig) -> list[Card]:
     Raises:
         EngineError: the GPU cannot be used; the message has cause and remedy.
     """
-    engine = engine_of(serving.gpu_engines)
+    # Modules that name no engine compute with the one there is.
+    engine = engine_of(serving.gpu_engines or filter(has_engine, LIBRARIES))
     require_engine(engine)
     command = [sys.executable, "-m", __name__, engine]
     try:

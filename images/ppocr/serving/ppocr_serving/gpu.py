@@ -28,6 +28,10 @@ _LOST = re.compile(
     r"unspecified launch failure|GPU is lost",
     re.I,
 )
+#: What ONNX Runtime says behind the signature of the C++ function that says it.
+_BEHIND_SIGNATURE = re.compile(
+    r"(?:(?:CUDA|CUDNN|CUBLAS) failure|Failed to allocate memory)[^;\n]*", re.I
+)
 _NO_CARD = re.compile(r"GPU count is: 0|no CUDA-capable device", re.I)
 _LIBRARY = re.compile(r"dynamic library \(([^)]*)\)|Cannot load (\w+) (?:shared )?library", re.I)
 
@@ -63,6 +67,14 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_MEMORY.search(str(error)))
 
 
+def not_there(where: str) -> str:
+    """What to say of a card that CUDA does not see."""
+    return (
+        f"{where} is not there, CUDA sees no card in this container: deploy with "
+        "ppocr_device: gpu, and compare ppocr_cuda_visible_devices with nvidia-smi -L"
+    )
+
+
 def explained(error: Exception, loading: bool) -> EngineError:
     """What an engine's exception on a GPU means, in one sentence with its remedy.
 
@@ -77,17 +89,14 @@ def explained(error: Exception, loading: bool) -> EngineError:
             return EngineError(
                 f"{where} has too little free memory to load the models: lower "
                 "hubserving_workers_per_gpu or hubserving_params.gpu_mem, or end what else runs on "
-                f"the card ({_short(text)})"
+                f"the card ({short(text)})"
             )
         return EngineError(
-            f"{where} ran out of memory in an inference: lower hubserving_workers_per_gpu or "
-            f"det_limit_side_len ({_short(text)})"
+            f"{where} ran out of memory in an inference: lower hubserving_workers_per_gpu, "
+            f"hubserving_gpu_shapes or det_limit_side_len ({short(text)})"
         )
     if loading and _NO_CARD.search(text):
-        return EngineError(
-            f"{where} is not there, CUDA sees no card in this container: deploy with "
-            "ppocr_device: gpu, and compare ppocr_cuda_visible_devices with nvidia-smi -L"
-        )
+        return EngineError(not_there(where))
     if library := _LIBRARY.search(text):
         return EngineError(
             f"this image lacks the CUDA library {library[1] or library[2]}: add the package that "
@@ -95,14 +104,16 @@ def explained(error: Exception, loading: bool) -> EngineError:
         )
     if _LOST.search(text):
         return DeviceLost(
-            f"{where} failed: {_short(text)}. See dmesg of the host for Xid or NVRM lines; where "
+            f"{where} failed: {short(text)}. See dmesg of the host for Xid or NVRM lines; where "
             "the service does not come back by itself, restart the container"
         )
-    return EngineError(f"the engine failed on {where}: {_short(text)}")
+    return EngineError(f"the engine failed on {where}: {short(text)}")
 
 
-def _short(text: str) -> str:
-    """The telling line of a message, which may carry C++ stacks."""
+def short(text: str) -> str:
+    """The telling part of a message, which may carry C++ stacks and signatures."""
+    if behind := _BEHIND_SIGNATURE.search(text):
+        return behind[0].strip()[:200]
     summary = text.rpartition("Error Message Summary:")[2]
     lines = [line.strip(" -") for line in summary.splitlines()]
     # A line such as "ResourceExhaustedError:" is a heading of what follows.

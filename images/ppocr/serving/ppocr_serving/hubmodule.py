@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from ppocr_contract import models, params
-from ppocr_contract.config import default_engine
+from ppocr_contract.config import ENGINES, default_engine
 from ppocr_contract.models import ModelError, check_model
 
 from . import request_options, runtime
@@ -348,7 +348,7 @@ def debug(module: type[OcrModule]) -> None:
     parser.add_argument("images", nargs="+", type=Path, help="image files")
     parser.add_argument("--use_gpu", action="store_true")
     parser.add_argument("--enable_mkldnn", action="store_true")
-    parser.add_argument("--engine", choices=["openvino", "paddle"])
+    parser.add_argument("--engine", choices=ENGINES)
     args = parser.parse_args()
     loaded = module(use_gpu=args.use_gpu, enable_mkldnn=args.enable_mkldnn, engine=args.engine)
     images = []

@@ -11,7 +11,7 @@ from ppocr_contract.models import MODELS_ROOT
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bf16."""
-    import openvino as ov  # a second and a hundred megabytes, which engine paddle has no use for
+    import openvino as ov  # a second and a hundred megabytes, which no other engine has use for
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -31,11 +31,18 @@ def resolved(asked: str, model_dirs: Iterable[str], engine: str = "openvino") ->
     return "auto" if allowed else precision.F32
 
 
-def described(asked: str) -> str:
-    """What the models of the image are served in by openvino, and why."""
+def described(asked: str, told: str) -> str:
+    """What models are served in by openvino, and why.
+
+    Args:
+        asked: ``hubserving_precision``.
+        told: what :func:`resolved` made of it for these models.
+    """
     found = precision.verdict()
     if asked != "auto":
         return f"{asked}, as hubserving_precision says"
+    if found.precision == precision.BF16 and told == precision.F32:
+        return f"{told}, as a model from outside the image was never read in bf16"
     if found.precision == precision.BF16 and not has_bf16():
         return f"{precision.F32}, as this CPU has no bf16"
     return f"{found.precision}: {found.why}"

@@ -27,6 +27,8 @@ from .threads import Threads
 
 #: Held while something is loaded: two requests must not load it twice.
 _loading = threading.RLock()
+#: Stages that are loaded, or being loaded, by what they are loaded with.
+_begun: dict[tuple[str, Any, EngineOptions], Future[Any]] = {}
 
 
 @functools.cache
@@ -53,9 +55,11 @@ def _loaded(params: Any) -> Any:
     return dataclasses.replace(params, **{name: fields[name] for name in mine})
 
 
-@functools.cache
 def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
-    """Begin to load a stage."""
+    """Begin to load a stage, unless it was begun before."""
+    key = (kind, params, options)
+    if begun := _begun.get(key):
+        return begun
     # Imported when asked for: operators and engines take seconds to import.
     from . import known_line
     from .pipeline.classifier import Classifier
@@ -67,14 +71,19 @@ def _begin(kind: str, params: Any, options: EngineOptions) -> Future[Any]:
         "cls": Classifier,
         "rec": Recognizer,
     }
-    return threads(options).start(known_line.proved, kind, makers[kind], params, options)
+    start = threads(options).start
+    begun = _begun[key] = start(known_line.proved, kind, makers[kind], params, options)
+    return begun
 
 
 def _stage(kind: str, params: Any, options: EngineOptions) -> Any:
     try:
         return _begin(kind, _loaded(params), options).result()
     except BaseException:
-        _begin.cache_clear()  # the next request tries again
+        # The next request tries again. What is loaded stays: the thread of its batcher would keep
+        # it in the card's memory, beside what took its place.
+        for key in [key for key, begun in _begun.items() if begun.done() and begun.exception()]:
+            del _begun[key]
         raise
 
 
@@ -139,7 +148,8 @@ def corrector() -> Any:
 def _after_fork() -> None:
     global _loading
     _loading = threading.RLock()
-    for cached in (_threads, _begin, _corrector):
+    _begun.clear()
+    for cached in (_threads, _corrector):
         cached.cache_clear()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from .correction.corrector import Corrector, check
 from .cpus import available_cpus
 from .engines import CPU, EngineOptions
-from .memory import inferences
+from .memory import forget_room, inferences
 from .report import Report, RequestError, stage
 from .runtime import corrector, threads
 from .served_module import ServedModule
@@ -62,20 +62,21 @@ class TextModule(ServedModule):
         gain = report.options.get("text_correction_gain", self._params.text_correction_gain)
         report.large = len(asked) > 1
         report.lines = len(asked)
+        # Not asked for on an inference thread: whoever loads a model waits for one of these.
+        loaded = self.corrector()
 
         def found(text: str) -> list[list[dict[str, str]]]:
             with stage("correct"):
-                return [each.answered() for each in self.corrector().findings(text, gain)]
+                return [each.answered() for each in loaded.findings(text, gain)]
 
         return self._threads.map(found, asked)
 
     def _checked(self, texts: Any) -> list[str]:
-        wanted = "texts must be a list of at least one text"
         if not isinstance(texts, list) or not texts:
-            raise RequestError(wanted, "texts")
+            raise RequestError("texts must be a list of at least one text", "texts")
         for number, text in enumerate(texts):
             if not isinstance(text, str):
-                raise RequestError(f"{wanted}: texts[{number}] is none", "texts")
+                raise RequestError(f"texts[{number}] is not a string", "texts")
         count, most = len(texts), self.limits.texts_limit
         if count > most:
             raise RequestError(
@@ -91,8 +92,9 @@ class TextModule(ServedModule):
         return texts
 
     def warm_up(self) -> None:
-        """Load the language model and use it once."""
+        """Load the language model and use it once; what memory is left is for pictures."""
         self.corrector().findings(_EXAMPLE, self._params.text_correction_gain)
+        forget_room()
 
 
 def debug(module: type[TextModule]) -> None:

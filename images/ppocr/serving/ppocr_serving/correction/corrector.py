@@ -99,7 +99,11 @@ class Corrector:
         if choices is None:
             candidates = [self._alike.of(character) for character in text]
         else:
-            candidates = list(choices[place : place + len(text)])
+            # An entry of a dictionary may have no character, or several: no place would be right.
+            candidates = [
+                {choice: cost for choice, cost in each.items() if len(choice) == 1}
+                for each in choices[place : place + len(text)]
+            ]
         likeliest = lattice.best(self._model, text, candidates)
         taken: list[Candidates] = [
             {} if right == wrong else {right: costs[right]}

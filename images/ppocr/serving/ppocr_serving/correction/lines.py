@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ppocr_contract.config import TEXT_MODULE, load
 
 from ..checks import config_file
-from ..pipeline.system import Line
 from ..report import RequestError, stage
 from ..runtime import corrector
 from ..threads import Threads
+
+if TYPE_CHECKING:
+    from ..pipeline.system import Line
 
 
 @functools.cache
@@ -41,11 +44,13 @@ def of_lines(
     Args:
         gain: as in :meth:`~ppocr_serving.correction.corrector.Corrector.findings`.
     """
+    # Not asked for on an inference thread: whoever loads a model waits for one of these.
+    loaded = corrector()
 
     def found(line: Line) -> list[list[dict[str, str]]]:
         with stage("correct"):
             # Where a text is not its characters one by one, nobody knows which choices are whose.
             choices = line.choices if len(line.choices) == len(line.text) else None
-            return [each.answered() for each in corrector().findings(line.text, gain, choices)]
+            return [each.answered() for each in loaded.findings(line.text, gain, choices)]
 
     return threads.map(found, lines)

@@ -81,7 +81,7 @@ class EngineOptions:
 
     @property
     def parallel(self) -> int:
-        """Calls of a predictor at once; each takes all CPUs with Paddle, one with OpenVINO."""
+        """Calls of a predictor at once: one with Paddle, which takes all CPUs for it."""
         return 1 if self.engine == "paddle" else self.threads
 
     @property

@@ -100,6 +100,8 @@ class Buckets:
     def _prepare(self, shape: Shape) -> bool:
         """Give a shape a session; false where the card has no room for one more."""
         self._met.pop(shape, None)
+        if not self._most:
+            return False
         if len(self._of_shape) >= self._most:
             self._of_shape.popitem(last=False)
         try:
@@ -108,7 +110,7 @@ class Buckets:
         except Exception as error:
             if not self._has_no_room(error):
                 raise
-            self._most = max(len(self._of_shape), 1)
+            self._most = len(self._of_shape)
             log.warning(
                 "the card has no memory for more than %d prepared shapes: others are slower. End "
                 "what else runs on it, or lower hubserving_workers_per_gpu or "

@@ -78,7 +78,16 @@ class OnnxRuntimePredictor:
         providers: list[Any] = ["CPUExecutionProvider"]
         if self._options.use_gpu:
             providers.insert(0, (_CUDA, _of_cuda(self._options.precision)))
-        session = ort.InferenceSession(str(self._program), settings, providers=providers)
+        try:
+            # Its fallback, a session on the CPU, would hide why the card cannot be used.
+            session = ort.InferenceSession(
+                str(self._program), settings, providers=providers, enable_fallback=0
+            )
+        except (ValueError, RuntimeError) as error:
+            if not self._options.use_gpu or gpu.is_out_of_memory(error):
+                raise
+            why = gpu.short(str(error))
+            raise EngineError(f"{_not_on_card(self.device)} ({why})") from error
         if self._options.use_gpu and _CUDA not in session.get_providers():
             raise EngineError(_not_on_card(self.device))
         name = session.get_inputs()[0].name
@@ -110,10 +119,7 @@ def _not_on_card(device: str) -> str:
             f"use_gpu is true, but ONNX Runtime cannot use {device}: {error}. Where it names a "
             "file that is missing, build the image again with ppocr_device: gpu"
         )
-    return (
-        f"{device} is not there, CUDA sees no card in this container: deploy with "
-        "ppocr_device: gpu, and compare ppocr_cuda_visible_devices with nvidia-smi -L"
-    )
+    return gpu.not_there(device)
 
 
 def load(model_dir: Path, options: EngineOptions) -> OnnxRuntimePredictor:

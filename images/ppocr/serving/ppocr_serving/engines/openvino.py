@@ -89,7 +89,10 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 def load(model_dir: Path, options: EngineOptions) -> OpenVinoPredictor:
     """See :func:`ppocr_serving.engines.load_predictor`."""
     if options.use_gpu:
-        raise EngineError("openvino serves on the CPU: for use_gpu choose the engine paddle")
+        raise EngineError(
+            "use_gpu is true with the engine openvino, which serves on the CPU: leave engine out, "
+            "or set use_gpu to false"
+        )
     program = check_model(model_dir)
     if program.suffix not in (".pdmodel", ".onnx"):
         raise EngineError(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from rapidocr.ch_ppocr_det.utils import DBPostProcess, DetPreProcess
 
-from ppocr_contract.params import DetParams
+from ppocr_contract.params import DetParams, read
 
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
@@ -124,10 +124,16 @@ class _Boxes(DBPostProcess):
         return np.array(corners, dtype=np.float32)
 
 
-def _usual_shapes(side: int) -> tuple[tuple[int, ...], ...]:
-    """Input of single pages whose longer side is ``side``: photos, scans, screenshots."""
-    long = _multiple(side)
-    pages = ((long, _multiple(side * share)) for share in _USUAL)
+def _usual_shapes() -> tuple[tuple[int, ...], ...]:
+    """Input of single pages of requests without options: photos, scans, screenshots.
+
+    None where the limit is on the shorter side: pages are then as large as they come.
+    """
+    usual = read("ocr_det")
+    if usual.det_limit_type != "max":
+        return ()
+    side = usual.det_limit_side_len
+    pages = ((_multiple(side), _multiple(side * share)) for share in _USUAL)
     return tuple((1, 3, *size) for page in pages for size in (page, page[::-1]))
 
 
@@ -136,10 +142,7 @@ class Detector:
 
     def __init__(self, params: DetParams, options: EngineOptions) -> None:
         options = dataclasses.replace(
-            options,
-            exact_share=EXACT_SHARE,
-            rows=_PAGES,
-            warm=_usual_shapes(params.det_limit_side_len),
+            options, exact_share=EXACT_SHARE, rows=_PAGES, warm=_usual_shapes()
         )
         self._predict = load_predictor(params.det_model_dir, options)
         self.device = self._predict.device

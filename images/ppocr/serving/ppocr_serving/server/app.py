@@ -39,7 +39,7 @@ def _check_body() -> None:
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     if "self" in body:
-        raise BadRequest("unknown key self: only images, pdfs and options are accepted")
+        raise BadRequest("unknown key self")
 
 
 def _predict_for_pdserving() -> dict[str, object]:

@@ -46,9 +46,11 @@ def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
     for module in modules:
         module.warm_up()
     readers = [module for module in modules if isinstance(module, OcrModule)]
-    asked = {each.limits.precision for each in readers if each.options.engine == "openvino"}
-    for each in asked:
-        log.info("precision: %s", precision.described(each))
+    on_openvino = [each for each in readers if each.options.engine == "openvino"]
+    for said in {
+        precision.described(each.limits.precision, each.options.precision) for each in on_openvino
+    }:
+        log.info("precision: %s", said)
     return app, modules
 
 
