@@ -135,7 +135,8 @@ def hubserving_settings_error(
 
 def hubserving_published(instance: Mapping[str, Any]) -> list[str]:
     """The ports of an instance without an edge, as Docker publishes them: the container has one."""
-    ports = [instance["port"], *([instance["pdserving_port"]] if instance["pdserving"] else [])]
+    further = [instance["pdserving_port"]] if boolean(instance["pdserving"]) else []
+    ports = [instance["port"], *further]
     return [f"{instance['bind']}:{port}:{instance['port']}" for port in ports]
 
 

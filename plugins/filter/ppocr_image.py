@@ -19,6 +19,11 @@ def image_refusal(label: str, image: str, host: Mapping[str, Any]) -> str:
     return variant.refusal(image, label.strip(), host)
 
 
+def image_engines(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The engines that the instances of hosts ask for; an empty text for the device's own."""
+    return [engine for host in hosts for engine in variant.engines(host)]
+
+
 def image_settings(hosts: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
     """What a setting of the service is for each instance of hosts, None where it is not set.
 
@@ -40,5 +45,6 @@ class FilterModule:
         return {
             "image_variant": image_variant,
             "image_refusal": image_refusal,
+            "image_engines": image_engines,
             "image_settings": image_settings,
         }

@@ -72,6 +72,9 @@ def test_what_cannot_be_converted_is_refused(
 def test_one_folder_for_both_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert converted(tmp_path, "--serving_client", str(tmp_path / "s")) == REFUSED
     assert "are the same folder" in capsys.readouterr().err
+    assert converted(tmp_path, "--serving_client", str(tmp_path / "s/c")) == REFUSED
+    assert "one is in the other" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def _old_python() -> str:

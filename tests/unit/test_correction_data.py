@@ -10,6 +10,8 @@ import pytest
 from ppocr_contract.models import ModelError
 from ppocr_control.images import alike, context, correction
 
+MADE = correction._table
+
 
 def member(name, content):
     """One file of an ar archive."""
@@ -44,6 +46,16 @@ def test_a_package_s_language_model_is_taken_out(tmp_path):
         assert (folder / "zh_CN.lm").read_bytes() == b"model"
         assert "公" in (folder / "alike.json").read_text("utf-8")
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_progress_is_not_mixed_with_a_command_s_json(tmp_path, monkeypatch, capsys):
+    def copy(source, path, target, cache):
+        target.write_text("{}")
+
+    monkeypatch.setattr(correction.model_files, "copy_from_package", copy)
+    assert MADE(tmp_path) == {}
+    said = capsys.readouterr()
+    assert said.out == "" and "comparing the shapes" in said.err
 
 
 def test_a_model_of_one_s_own_is_copied(tmp_path):

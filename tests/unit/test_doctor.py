@@ -62,6 +62,21 @@ def test_each_finding_has_its_remedy() -> None:
     assert "PPOCR_QUEUE=64" in kept and "proxy:3128" in kept
 
 
+def test_tasks_that_a_swarm_has_replaced_are_no_finding() -> None:
+    def task(name: str, running: bool) -> dict:
+        state = {"Running": running, "Status": "running" if running else "exited", "ExitCode": 0}
+        labels = {"org.ppocr.instance": "ppocr", "com.docker.swarm.task.id": name}
+        return {"Name": f"/ppocr_service.1.{name}", "State": state, "Config": {"Labels": labels}}
+
+    def rows(*tasks: dict) -> str:
+        examined = report.host("h", f"== containers\n{json.dumps(tasks)}\n", [8866], [])
+        return "\n".join(line for line in report.summary([examined]) if "  container" in line)
+
+    said = rows(task("new", True), task("old", False))
+    assert "container ppocr_service.1.new  WARNING  running" in said and "old" not in said
+    assert "no task of the swarm runs here  ->  docker service ps" in rows(task("old", False))
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [

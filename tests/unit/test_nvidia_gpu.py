@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from role_code import load
+from role_code import ROOT, load
+from test_inventory_check import run_play
 
 from ppocr_control.messages import catalogue
 
@@ -147,3 +148,36 @@ def test_warnings_of_nvidia_smi_are_no_answer(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert probe.ask("--query-gpu=driver_version") == (0, "535.1")
     assert probe.ask("-L") == (3, "WARNING: infoROM is corrupted")
+
+
+LIBRARY = f"""
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars_files: [{ROOT / ROLE / "vars/main.yml"}]
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{{{ inventory_hostname }}}} computes with {{{{ _nvidia_container_toolkit_library.engine }}}}"
+"""  # noqa: E501
+
+
+@pytest.mark.slow
+def test_the_engine_of_each_instance_decides(tmp_path: Path) -> None:
+    """As it does for the image, which carries what the instances ask for."""
+    here = {"ansible_connection": "local"}
+    both = [{"name": "one"}, {"name": "two"}]
+    hosts = {
+        "plain": here,
+        "named": {**here, "hubserving_engine": "paddle"},
+        "each": {**here, "hubserving_engine": "paddle", "hubserving_instances": both},
+        "own": {
+            **here,
+            "hubserving_engine": "paddle",
+            "hubserving_instances": [{**each, "engine": "onnxruntime"} for each in both],
+        },
+    }
+    status, output = run_play(tmp_path, LIBRARY, hosts)
+    assert status == 0, output
+    for name, engine_name in zip(
+        hosts, ("onnxruntime", "paddle", "paddle", "onnxruntime"), strict=True
+    ):
+        assert f"{name} computes with {engine_name}" in output

@@ -55,8 +55,9 @@ def test_an_edge_keeps_the_shape_of_its_first_port() -> None:
 def test_the_port_is_published_with_and_without_an_edge() -> None:
     given = {**INSTANCE, "pdserving_port": 9998}
     assert hubserving.hubserving_published(given) == ["0.0.0.0:8866:8866", "0.0.0.0:9998:8866"]
-    off = {**given, "pdserving": False}
-    assert hubserving.hubserving_published(off) == ["0.0.0.0:8866:8866"]
+    for no in (False, "no"):
+        off = {**given, "pdserving": no}
+        assert hubserving.hubserving_published(off) == ["0.0.0.0:8866:8866"]
     assert edge.edge_published(9998, "127.0.0.1") == "127.0.0.1:9998:9998"
 
 

@@ -97,6 +97,27 @@ def test_a_config_json_counts_as_the_settings_do(tmp_path):
     assert "own has a directory of its own" in chosen(hubserving_config_file=str(file))[2]
 
 
+def test_the_engines_are_those_of_the_instances_or_of_their_config_json(tmp_path):
+    """They decide which models are the default, and what the image for GPUs carries."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(CONFIG))
+    instances = [{"name": "a"}, {"name": "b", "engine": "openvino"}]
+    asked = {
+        "": {},
+        "paddle": {"hubserving_engine": "paddle"},
+        "paddle openvino": {"hubserving_engine": "paddle", "hubserving_instances": instances},
+        "openvino paddle": {
+            "hubserving_engine": "openvino",
+            "hubserving_instances": [{"name": "a"}, {"name": "b", "config_file": str(file)}],
+        },
+    }
+    filters = load("plugins/filter/ppocr_image.py")
+    assert {" ".join(filters.image_engines([host])): host for host in asked.values()} == asked
+    file.write_text("no JSON")
+    wrong = {"hubserving_engine": "openvino", "hubserving_config_file": str(file)}
+    assert filters.image_engines([wrong]) == ["openvino"]
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -107,8 +107,11 @@ def _require_new(args: Namespace) -> None:
     for option, folder in folders.items():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise Refused(f"--{option}: {folder} exists: remove it, or name another folder")
-    if len({folder.resolve() for folder in folders.values()}) == 1:
+    server, client = (folder.resolve() for folder in folders.values())
+    if server == client:
         raise Refused("--serving_server and --serving_client are the same folder")
+    if server in client.parents or client in server.parents:
+        raise Refused("of --serving_server and --serving_client one is in the other: name two")
 
 
 def work(args: Namespace) -> tuple[int, Any, str]:

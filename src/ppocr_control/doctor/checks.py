@@ -66,10 +66,22 @@ def _containers(found: Parts) -> Iterator[Row]:
         all_of_them = json.loads(found.get("containers", ""))
     except ValueError:
         all_of_them = []
+    present = [container for container in all_of_them if not _is_past_task(container)]
     if not all_of_them:
         yield Row("container", "failed", "the service has no container", "playbooks/deploy.yml")
-    for container in all_of_them:
+    elif not present:
+        yield Row(
+            "container", "warning", "no task of the swarm runs here",
+            "docker service ps on a manager says why, unless the host is drained",
+        )  # fmt: skip
+    for container in present:
         yield from _container(container)
+
+
+def _is_past_task(container: Mapping[str, Any]) -> bool:
+    """Whether it is a task that has ended; Swarm keeps the last ones after each update."""
+    labels = container.get("Config", {}).get("Labels") or {}
+    return "com.docker.swarm.task.id" in labels and not container["State"].get("Running")
 
 
 def _container(container: Mapping[str, Any]) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import functools
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,7 +107,7 @@ def _download(mirror: str, target: Path) -> None:
             "--aptopt=APT::Sandbox::User \"root\"", f"--customize-hook={hook}", _SUITE, "/dev/null",
             *([mirror] if mirror else []),
         ]  # fmt: skip
-        print(f"fetching {_PACKAGE} of {_SUITE}")
+        print(f"fetching {_PACKAGE} of {_SUITE}", file=sys.stderr)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         packages = list(Path(name).glob("*.deb"))
         if done.returncode or not packages:
@@ -143,7 +144,7 @@ def _ar_members(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _table(cache: Path) -> dict[str, Any]:
-    print("comparing the shapes of Chinese characters (half a minute, once)")
+    print("comparing the shapes of Chinese characters (half a minute, once)", file=sys.stderr)
     tables = {}
     with tempfile.TemporaryDirectory(prefix="ppocr-alike.", dir=cache) as name:
         for table in alike.TABLES:

@@ -65,6 +65,16 @@ def why_paddle(host: Mapping[str, Any]) -> str:
     return next(_reasons(host), "")
 
 
+def engines(host: Mapping[str, Any]) -> Iterator[str]:
+    """The engines that the instances of a host ask for; an empty text for the device's own."""
+    for entry in host.get("hubserving_instances") or [{}]:
+        if own := _own_modules(entry, host):
+            ours = (info for name, info in own.items() if name in config.OUR_MODULES)
+            yield from (str(info["init_args"].get("engine", "")) for info in ours)
+        else:
+            yield entry.get("engine", host.get("hubserving_engine")) or ""
+
+
 def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
     command = host.get("hubserving_command") or [""]
     if command[0] == "hub":
@@ -74,8 +84,7 @@ def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
         for name, value in (("server", "hub"), ("engine", "paddle")):
             if entry.get(name, host.get(f"hubserving_{name}")) == value:
                 yield f"hubserving_{name} is {value}{whose}"
-        own = entry.get("config_file", host.get("hubserving_config_file"))
-        if own and (why := _of_config(Path(own).expanduser())):
+        if why := _of_config(_own_modules(entry, host)):
             yield f"hubserving_config_file{whose} needs it: {why}"
     try:
         why = hub_modules.why_paddle(
@@ -88,12 +97,17 @@ def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
         yield why
 
 
-def _of_config(file: Path) -> str:
-    """Why an operator's config.json needs Paddle; of a folder of the container nobody knows."""
+def _own_modules(entry: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The modules of an instance's own config.json; none where it has none, or a wrong one."""
+    own = entry.get("config_file", host.get("hubserving_config_file"))
     try:
-        modules = config.load(file).modules
+        return config.load(Path(own).expanduser()).modules if own else {}
     except config.ConfigError:  # the check of the configuration says so
-        return ""
+        return {}
+
+
+def _of_config(modules: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why an operator's config.json needs Paddle; of a folder of the container nobody knows."""
     outside = [name for name, info in modules.items() if "directory" in info["init_args"]]
     if outside:
         return f"{outside[0]} has a directory of its own"
