@@ -18,7 +18,7 @@ BF16, F32 = "bf16", "f32"
 VERDICT_FILE = "precision.json"
 #: What a named model read elsewhere, beside it: for builders that cannot compute in bf16.
 READS_FILE = "reads.json"
-#: Fewer lines than this, read right in f32, prove nothing.
+#: With fewer lines than this, read correctly in f32, the result is not significant.
 LEAST_LINES = 100
 
 

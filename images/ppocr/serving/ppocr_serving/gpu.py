@@ -102,7 +102,7 @@ def explained(error: Exception, loading: bool) -> EngineError:
 
 
 def _short(text: str) -> str:
-    """The telling line of a message, which may carry C++ stacks."""
+    """The relevant line of a message, which may contain C++ stacks."""
     summary = text.rpartition("Error Message Summary:")[2]
     lines = [line.strip(" -") for line in summary.splitlines()]
     # A line such as "ResourceExhaustedError:" is a heading of what follows.
