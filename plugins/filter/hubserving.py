@@ -70,7 +70,7 @@ def hubserving_check_config(
 
 
 def hubserving_lagging(hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]) -> list[str]:
-    """The names of hosts on which a new container failed that has proved right here.
+    """The names of hosts on which the new container failed, while it passed its tests here.
 
     Ansible runs a task on all hosts before the next one, so one that is behind has failed.
 

@@ -81,7 +81,7 @@ def _last_check(state: dict[str, Any]) -> dict[str, str]:
 
 
 def hubserving_gave_up(text: str) -> str:
-    """What a container that gave up said of it, as a sentence; '' where it has not.
+    """The reason of a container that gave up, as a sentence; '' where it has not.
 
     Args:
         text: its ``.State`` from ``docker inspect``, as JSON; what is none has not given up.

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: tells a running edge which container serves, and what has changed."""
+"""Ansible module: changes a running edge: which container serves, and its configuration."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ description:
 options:
   container: {type: str, required: true, description: The edge's container.}
   folder: {type: path, required: true, description: Its folder on the host.}
-  candidate: {type: str, description: The slot that requests with the word are sent to.}
-  word: {type: str, default: "", no_log: true, description: That word; empty to send none there.}
+  candidate: {type: str, description: The slot that requests with the secret are sent to.}
+  word: {type: str, default: "", no_log: true, description: That secret; empty to send none there.}
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
   maintenance: {type: bool, description: Whether clients are answered with 503.}
@@ -41,7 +41,7 @@ replaced:
 
 
 def run(edge, values):
-    """Do what is asked of an edge; return what the module says of it."""
+    """Change the edge; return the module's result."""
     result = {"changed": False}
     if values["candidate"]:
         result["changed"] = edge.send_candidate(values["candidate"], values["word"])
