@@ -62,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What was not done as asked, or the empty text.
+  description: What was requested and not done, or the empty text.
   type: str
   returned: always
 """

@@ -11,7 +11,7 @@ from ansible.module_utils.ppocr_hosts.edge_before import Before
 
 DOCUMENTATION = r"""
 module: edge_runtime
-short_description: Tell a running edge which container serves, and what has changed
+short_description: Change which container a running edge serves from, and its configuration
 description:
   - The slot that is to serve is the last word of an update - what was kept by edge_before is
     forgotten.
@@ -24,7 +24,7 @@ options:
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
   maintenance: {type: bool, description: Whether clients are answered with 503.}
   answers: {type: dict, default: {}, description: What they get then by the key in maintenance.map.}
-  retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
+  retry_after: {type: int, default: 0, description: Seconds until they may retry.}
   apply: {type: list, elements: str, description: Its files that have changed.}
 """
 

@@ -1,4 +1,4 @@
-"""The catalogue of messages: each is still said where it says, and each is recognised."""
+"""The catalogue of messages: each is in the code it names, and each is recognised."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Supervisor:
         message = f"gave up after {failures} failures in a row: {cause}"
         _gave_up.write(message)
         log.error(
-            "%s. Correct it and deploy again, or restart the container; left alone it ends in "
+            "%s. Correct it and deploy again, or restart the container; otherwise it exits in "
             "%.0f minutes, for the engine's restart policy to try again",
             message,
             _HOLD / 60,

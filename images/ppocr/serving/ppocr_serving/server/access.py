@@ -70,7 +70,7 @@ class Access:
     """Decides on a client by its address, its Host header and its Authorization header."""
 
     NETWORK = "this network is not allowed (hubserving_allow_networks)"
-    HOST = "the service is not asked by this name (hubserving_hosts)"
+    HOST = "this host name is not allowed (hubserving_hosts)"
 
     def __init__(self, settings: Settings) -> None:
         self._networks = settings.networks
