@@ -219,7 +219,7 @@ def hubserving_memory(
 
 
 def hubserving_unnamed(sources: list[str], project: str) -> bool:
-    """Whether nobody named an inventory: the run is on the project's own, which is this machine."""
+    """Whether no inventory was named: the run is on the project's own, which is this machine."""
     # A worker has the command line of the run it belongs to.
     named = any(re.match(r"--inv|-[bkKCDJv]*i", argument) for argument in sys.argv[1:])
     own = Path(project, "inventory/local").resolve()

@@ -67,7 +67,7 @@ def _local(text: str) -> str:
 
 
 def _last_check(state: dict[str, Any]) -> dict[str, str]:
-    """What the last healthcheck said: the devices the models run on, or why it is not ready."""
+    """The output of the last healthcheck: the models' devices, or why it is not ready."""
     if _has_ended(state):
         return {"runs on": "", "reason": state.get("Error", "")}
     checks = (state.get("Health") or {}).get("Log") or [{}]

@@ -103,7 +103,7 @@ DEFAULT_SET = "PP-OCRv6-small"
 
 
 def default_set(stage: str, engines: Collection[str] = ()) -> str:
-    """The set of a stage that nobody names a model for.
+    """The default set of a stage.
 
     Args:
         stage: det, cls or rec.

@@ -89,7 +89,7 @@ def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_config(file: Path) -> str:
-    """Why an operator's config.json needs Paddle; of a folder of the container nobody knows."""
+    """Why an operator's config.json needs Paddle; modules in the container are unknown."""
     try:
         modules = config.load(file).modules
     except config.ConfigError:  # the check of the configuration says so

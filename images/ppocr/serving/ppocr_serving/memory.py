@@ -94,7 +94,7 @@ class Room:
         return size <= self._free - (self._reserve if self.is_large(size) else 0)
 
     def try_take(self, size: int) -> bool:
-        """Take ``size`` bytes if they are free and nobody waits."""
+        """Take ``size`` bytes if they are free and no request waits."""
         with self._changed:
             if self._waiting[self.is_large(size)] or not self._fits(size):
                 return False

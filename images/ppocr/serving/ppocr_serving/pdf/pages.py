@@ -199,7 +199,7 @@ class _Drawing:
 
 
 def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
-    """Each page asked for, drawn while the ones before are read.
+    """Each requested page, rendered while the ones before are read.
 
     Args:
         order: what the client asked for.

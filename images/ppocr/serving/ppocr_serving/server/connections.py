@@ -80,7 +80,7 @@ class _Counted:
 
     @property
     def ahead(self) -> bool:
-        """Whether bytes are there that nobody has read yet."""
+        """Whether there are unread bytes."""
         return bool(self._read_buffer_size)  # type: ignore[attr-defined]
 
     def read_from_fd(self, buf: Any) -> int | None:

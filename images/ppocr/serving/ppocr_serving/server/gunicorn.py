@@ -94,7 +94,7 @@ class Server(BaseApplication):
         self._assignment.after_fork()
 
     def _end(self, error: EngineError) -> NoReturn:
-        """This worker cannot use its device: say why, where it is asked for and in the log."""
+        """This worker cannot use its device: report why in ``/readyz`` and in the log."""
         log.error("%s", error)
         first = self._not_ready.write(str(error))
         if self._assignment.first:

@@ -181,7 +181,7 @@ class Upstream:
         return answer
 
     async def _connect(self, slot: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as soon as somebody listens; whoever asks has a limit on that."""
+        """Connect as soon as the socket is listened on; the caller limits the time."""
         while True:
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
                 return await asyncio.open_unix_connection(socket_of(slot))
