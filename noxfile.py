@@ -1,7 +1,7 @@
 """The steps of scripts/test as sessions of nox: what each runs, what it needs, and its tiers.
 
-They run in the environment that scripts/test has made, two beside each other: while hosts of the
-lab boot, the processors have something else to do. A step writes build/test-logs/NAME.log.
+They run in the environment that scripts/test has made, two in parallel: while hosts of the lab
+boot, the CPUs are free for another step. A step writes build/test-logs/NAME.log.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def lab_files(names: Sequence[str]) -> list[str]:
 
 
 step("deploy", ["scripts/deploy", *BREAK_STALE_LOCK], DEFAULT)
-# The longest: it begins as soon as there is an engine, with the files that take longest.
+# The longest step: it starts as soon as there is an engine, with the files that take longest.
 suite(
     "lab", *SPREAD, "3", "--no-loadscope-reorder", *FEWER, *lab_files(LAB_ALL),
     tiers=["default"], requires=["deploy"], minutes=60, environment=LAB,
@@ -148,7 +148,7 @@ suite("unit-full", "tests/unit", *REST, *SPREAD, "2", tiers=FULL)
 suite("service-full", "tests/service", *REST, tiers=FULL, requires=["deploy"], minutes=50)
 suite("paddle3", PADDLE_3, tiers=FULL, requires=["deploy"])
 suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
-# PaddleOCR's own tools train, export and are proved, in the trainer image (1.3 GB).
+# PaddleOCR's own tools train and export, and the export is verified, in the trainer image (1.3 GB).
 suite("training", "tests/training", tiers=FULL, requires=["deploy"], minutes=40)
 suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], minutes=50)
 step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)

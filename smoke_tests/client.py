@@ -1,4 +1,4 @@
-"""A small hubserving client: one POST at a time, with the errors told in one sentence."""
+"""A small hubserving client: one POST at a time, with errors reported in one sentence."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Run:
             return f"{found}: {problems.pop()}" if len(problems) == 1 else found
         if not self.ok:
             return f"FAILED {where}, nothing was checked"
-        left_out = f", {len(self.not_asked)} pictures not asked" if self.not_asked else ""
+        left_out = f", {len(self.not_asked)} pictures not sent" if self.not_asked else ""
         return f"PASSED {where}, {self.done} of {self.done} checks{left_out}"
 
     def verdict(self, table: Sequence[str]) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def _not_asked(run: Run) -> str:
     if not run.not_asked:
         return ""
     items = "".join(f"<li>{escape(text)}</li>" for text in run.not_asked)
-    return f"<h2>未发送的图片<small>Pictures not asked</small></h2>\n<ul>{items}</ul>"
+    return f"<h2>未发送的图片<small>Pictures not sent</small></h2>\n<ul>{items}</ul>"
 
 
 def render_html(run: Run) -> str:

@@ -100,7 +100,7 @@ def table_lines(run: Run) -> list[str]:
         # What ended the run is said once, by the summary.
         told = [text for text in check.problems if text != run.unreachable]
         lines += [f"MISS  {check.name}: {text}" for text in told]
-    lines += [f"not asked: {text}" for text in run.not_asked]
+    lines += [f"not sent: {text}" for text in run.not_asked]
     if run.failed and run.settings.params:
         given = ", ".join(f"{name} {value}" for name, value in run.settings.params.items())
         lines.append(f"The service has {SETTING} of its own, which may be the cause: {given}")

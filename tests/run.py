@@ -77,13 +77,13 @@ def main() -> int:
     tier.add_argument(
         "--full",
         action="store_true",
-        help="also a long soak, the benchmark, the image for GPUs, and tests of the lab itself",
+        help="also the tests marked full, training, a long soak, the benchmark, the image for GPUs",
     )
     parser.add_argument(
         "--cpus",
         type=float,
         metavar="N",
-        help="give each step, with its containers, so many CPUs, such as 0.25: a slow machine",
+        help="limit each step, with its containers, to N CPUs, such as 0.25: a slow machine",
     )
     args = parser.parse_args()
     if unknown := sorted(set(args.steps) - set(steps)):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes out of a fresh root what installs and configures packages, and what lets a user become root: of
-# no use to the service, of much to whoever broke in. The list of packages stays, for scanners and SBOM.
+# Removes from a fresh root what installs and configures packages, and what lets a user become root: the
+# service does not need it, and an intruder could use it. The list of packages stays, for scanners and SBOM.
 #
 # usage: strip.sh ROOT     (a customize hook of mmdebstrap)
 set -eu

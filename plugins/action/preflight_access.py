@@ -51,7 +51,7 @@ def parse_probe(text: str) -> dict[str, Any]:
 def become_remedy(user: str, method: str, output: str, has_password: bool) -> str:
     """Return cause and remedy of a failed become; ``output`` is that of the host."""
     if known := sudo_errors.refusal(output, has_password):
-        # The catalogue's words are of sudo; what else becomes root has the same troubles.
+        # The catalogue has sudo's messages; other become methods fail for the same causes.
         problem = re.sub(r"(?<!-)\bsudo\b", method, known.advice())
     else:
         last = output.strip().splitlines()[-1] if output.strip() else "no answer"

@@ -156,7 +156,7 @@ class CallbackModule(Default):
             self._keep_message(result)
 
     def _keep_message(self, result: Any) -> None:
-        """Keep what a task is there to say; it is printed when all hosts have said theirs."""
+        """Keep the message of a task; it is printed once all hosts have returned theirs."""
         if not _is_message(result):
             return
         message = result.result.get("msg")

@@ -45,7 +45,7 @@ def balancer_plan(
     offset: int,
     metrics_port: int,
 ) -> dict[str, Any]:
-    """What one balancer shares out to the hosts, from their variables.
+    """What one balancer distributes over the hosts, from their variables.
 
     Args:
         hosts: the variables of each host of the service.

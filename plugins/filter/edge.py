@@ -27,7 +27,7 @@ def edge_containers(
     for row in map(json.loads, lines):
         labels = dict(label.partition("=")[::2] for label in row["Labels"].split(","))
         instance = labels.get(_LABEL, "")
-        # What somebody runs from a committed edge has the label, too, under another name.
+        # A container made by hand from a committed edge has the label, too, under another name.
         names = f"{instance}-edge", f"{instance}-edge-previous"
         if row["Names"] in names and (wanted is None or instance in wanted):
             found.append(

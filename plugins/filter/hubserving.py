@@ -70,7 +70,7 @@ def hubserving_check_config(
 
 
 def hubserving_lagging(hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]) -> list[str]:
-    """The names of hosts on which a new container failed that has proved right here.
+    """The names of hosts on which the new container failed, while it passed its tests here.
 
     Ansible runs a task on all hosts before the next one, so one that is behind has failed.
 
@@ -220,7 +220,7 @@ def hubserving_memory(
 
 
 def hubserving_unnamed(sources: list[str], project: str) -> bool:
-    """Whether nobody named an inventory: the run is on the project's own, which is this machine."""
+    """Whether no inventory was named: the run is on the project's own, which is this machine."""
     # A worker has the command line of the run it belongs to.
     named = any(re.match(r"--inv|-[bkKCDJv]*i", argument) for argument in sys.argv[1:])
     own = Path(project, "inventory/local").resolve()

@@ -67,7 +67,7 @@ def _local(text: str) -> str:
 
 
 def _last_check(state: dict[str, Any]) -> dict[str, str]:
-    """What the last healthcheck said: the devices the models run on, or why it is not ready."""
+    """The output of the last healthcheck: the models' devices, or why it is not ready."""
     if _has_ended(state):
         return {"runs on": "", "reason": state.get("Error", "")}
     checks = (state.get("Health") or {}).get("Log") or [{}]
@@ -81,7 +81,7 @@ def _last_check(state: dict[str, Any]) -> dict[str, str]:
 
 
 def hubserving_gave_up(text: str) -> str:
-    """What a container that gave up said of it, as a sentence; '' where it has not.
+    """The reason of a container that gave up, as a sentence; '' where it has not.
 
     Args:
         text: its ``.State`` from ``docker inspect``, as JSON; what is none has not given up.

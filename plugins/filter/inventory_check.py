@@ -10,7 +10,7 @@ _EVERYWHERE = {_DEFAULT, "[::]", "::"}
 
 
 def inventory_check_open(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names of hosts whose service answers whoever reaches it, from the hosts' variables."""
+    """Names of hosts whose service is open to every client, from the hosts' variables."""
     found = []
     for host in hosts:
         if host.get("hubserving_tokens") or host.get("hubserving_allow_networks"):

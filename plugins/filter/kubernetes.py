@@ -19,8 +19,8 @@ from ppocr_contract import resources
 
 #: Where the container expects what is mounted.
 _CONFIG, _SCRATCH = "/etc/ppocr", {"tmp": ("/tmp", "256Mi"), "run": ("/run/ppocr", "64Mi")}  # noqa: S108
-#: Seconds between two looks of a probe, and before a pod gets its signal to end: until then other
-#: nodes may still send it requests.
+#: Period of a probe, and delay before a pod gets SIGTERM (preStop): until then other nodes may
+#: still send it requests. In seconds.
 _PERIOD, _LEAVE_SECONDS = 10, 5
 #: A Service's name (RFC 1035), with room for what Kubernetes appends.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,51}[a-z0-9])?")

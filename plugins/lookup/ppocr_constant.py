@@ -15,7 +15,7 @@ from ppocr_control.images import model_sets
 _CONSTANTS: dict[str, Any] = {
     # Modules that come with the image.
     "modules": list(config.OUR_MODULES),
-    # Where clients of PaddleOCR's deploy/pdserving ask.
+    # The path for clients of PaddleOCR's deploy/pdserving.
     "pdserving_path": pdserving.PATH,
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
     "content_label": "org.ppocr.content",

@@ -62,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What was not done as asked, or the empty text.
+  description: What was requested and not done, or the empty text.
   type: str
   returned: always
 """
@@ -138,7 +138,7 @@ def write(module, path, text):
 
 
 def drain(balancer, servers, wait, lasting):
-    """Take servers out; return whether anything changed, and what is to be said."""
+    """Take servers out; return whether anything changed, and a message."""
     rows = balancer.rows()
     chosen: list[dict] = []
     kept: list[dict] = []

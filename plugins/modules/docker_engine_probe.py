@@ -150,7 +150,7 @@ def look_for_programs(names, pid):
 
 
 def probe(socket, not_pid):
-    """Return one look at the engine, with answers false and error where there is none."""
+    """Return the state of the engine, with answers false and error where there is none."""
     result = {"version": "", "data_root": "", "swarm": False, "running": [], "cdi": False}
     pids = [pid for pid, _argv in dockerd_processes()]
     result.update(answers=False, pid=pids[0] if pids else 0, error="")

@@ -33,7 +33,7 @@ kept:
 
 
 def run(before, state):
-    """Do what is asked; return what the module says of it."""
+    """Run the step; return the module's result."""
     if state == "kept":  # a second name is no change that an operator looks for
         return {"changed": False, "kept": before.keep()}
     if state == "aside":

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: tells a running edge which container serves, and what has changed."""
+"""Ansible module: changes a running edge: which container serves, and its configuration."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ansible.module_utils.ppocr_hosts.edge_before import Before
 
 DOCUMENTATION = r"""
 module: edge_runtime
-short_description: Tell a running edge which container serves, and what has changed
+short_description: Change which container a running edge serves from, and its configuration
 description:
   - The slot that is to serve is the last word of an update - what was kept by edge_before is
     forgotten.
 options:
   container: {type: str, required: true, description: The edge's container.}
   folder: {type: path, required: true, description: Its folder on the host.}
-  candidate: {type: str, description: The slot that requests with the word are sent to.}
-  word: {type: str, default: "", no_log: true, description: That word; empty to send none there.}
+  candidate: {type: str, description: The slot that requests with the secret are sent to.}
+  word: {type: str, default: "", no_log: true, description: That secret; empty to send none there.}
   live: {type: str, description: The slot that is to serve; waits for the other to be drained.}
   drain_timeout: {type: int, default: 30, description: Seconds to wait for it.}
   maintenance: {type: bool, description: Whether clients are answered with 503.}
   answers: {type: dict, default: {}, description: What they get then by the key in maintenance.map.}
-  retry_after: {type: int, default: 0, description: Seconds until they may ask again.}
+  retry_after: {type: int, default: 0, description: Seconds until they may retry.}
   apply: {type: list, elements: str, description: Its files that have changed.}
 """
 
@@ -41,7 +41,7 @@ replaced:
 
 
 def run(edge, values):
-    """Do what is asked of an edge; return what the module says of it."""
+    """Change the edge; return the module's result."""
     result = {"changed": False}
     if values["candidate"]:
         result["changed"] = edge.send_candidate(values["candidate"], values["word"])

@@ -97,7 +97,7 @@ def loaded_version(proc="/proc"):
 
 
 def look(visible, min_driver, cuda):
-    """Return one look at driver and cards, as RETURN describes it."""
+    """Return the state of driver and cards, as RETURN describes it."""
     result = {"problem": "", "driver": "", "cards": [], "chosen": []}
     loaded = loaded_version()
     try:

@@ -64,7 +64,7 @@ def title(image: dict[str, Any]) -> str:
 
 
 def is_ours(image: dict[str, Any], name: str, last_step: str) -> bool:
-    """Whether this project made an image and nobody gave it another name.
+    """Whether this project made an image and it has no other name.
 
     Args:
         image: as docker image inspect shows it.

@@ -16,7 +16,7 @@ _sum=$(sha256sum <"$_lock" | cut -d' ' -f1)
 # dev holds all that control holds: a script that needs only control keeps a dev environment.
 _want="$_sum $(basename "$_lock") and src"
 
-# Modules that lie about in the working directory or in PYTHONPATH are nobody's business here.
+# Modules in the working directory or in PYTHONPATH must not be imported here.
 unset PYTHONPATH PYTHONHOME PYTHONSTARTUP
 # A bundle stays as it was signed: its check refuses any file that was added.
 _in_bundle=

@@ -1,4 +1,4 @@
-"""What the image and the control node agree on: models, parameters, config.json, settings.
+"""The contract of image and control node: models, parameters, config.json, settings.
 
 Imports the standard library only: it runs wherever either of the two does.
 """

@@ -49,13 +49,13 @@ class Fields:
         pdserving: Answer clients of PaddleOCR's deploy/pdserving, too: POST /ocr/prediction on
             hubserving_pdserving_port, read by module ocr_system. See docs/pdserving.md.
         precision: Engine openvino: f32; bf16 (moves box corners by up to four pixels); or auto,
-            which is bf16 where the CPU has it and the image's models read no fewer lines right in
-            it, except for the layers that would move corners; else f32. playbooks/models.yml shows
-            which.
+            which is bf16 if the CPU supports it and the image's models read at least as many lines
+            correctly in it as in f32 (the layers that would move corners stay in f32), else f32.
+            playbooks/models.yml shows which. Engine onnxruntime on a GPU: f32 turns TF32 off.
         width_step: Engine openvino: a text line is recognised at its own width, rounded up to a
             multiple of this many pixels, which bounds the memory for shapes. 1 gives stock's widths
-            (the widest line of a batch) and, with precision f32, its exact confidences. From 1 to
-            4096.
+            (the widest line of a batch) and, with precision f32, its exact confidences. Engine
+            onnxruntime uses at least 160. From 1 to 4096.
         workers: Worker processes on a CPU, each with its own copy of the models (about 400 MB). On
             GPUs see hubserving_workers_per_gpu. From 1 to 256.
         gpu_shapes: Engine onnxruntime: shapes of input that each worker keeps a session for, of
@@ -85,16 +85,16 @@ class Fields:
         characters_limit: Characters in all texts of one request to text_correction; requests with
             more get 413.
         pixels_limit: Size of one image or PDF page in millions of pixels, checked before it is
-            decoded or drawn. A larger one is not read; the request gets 413 if nothing else in it
-            can be read. From 1 to 10000.
+            decoded or rendered. A larger one is not read; the request gets 413 if nothing else in
+            it can be read. From 1 to 10000.
         pdf_pages_limit: Pages in one request, over all its PDFs. A PDF with more than are left is
             not read; the request gets 413 if nothing else in it can be read. 0 accepts no PDFs. At
             least 0.
-        pdf_dpi: Resolution in pixels per inch at which PDF pages are drawn unless the client says
-            otherwise. From 1 to 2400.
+        pdf_dpi: Resolution in pixels per inch at which PDF pages are rendered unless the client
+            says otherwise. From 1 to 2400.
         pdf_dpi_limit: Highest resolution a client may ask for, in pixels per inch. From 1 to 2400.
-        pdf_timeout: Seconds of CPU time that drawing one PDF may take; after that it fails, and the
-            answer says so.
+        pdf_timeout: Seconds of CPU time that rendering one PDF may take; after that it fails, and
+            the response says so.
         buffer_limit: Memory in MB for request bodies, over all clients. At least 1.
         header_timeout: Seconds a client has to send a request's header, and that an idle connection
             is kept open.

@@ -14,7 +14,7 @@ from pathlib import Path
 #: Where the image keeps det/, cls/, rec/, and in recognizers/ those that a request may choose.
 MODELS_ROOT = Path("/opt/ppocr/models")
 STAGES = ("det", "cls", "rec")
-#: The recogniser in rec/, which reads what names none.
+#: The recogniser in rec/, for requests that name none.
 DEFAULT_RECOGNIZER = "default"
 RECOGNIZER_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 _RECOGNIZERS = "recognizers"
@@ -25,7 +25,7 @@ ONNX_FILE = "inference.onnx"
 PROGRAM_FILES = ("inference.pdmodel", "inference.json", ONNX_FILE)
 PARAMETER_FILES = ("inference.pdiparams", "inference.pdiparams.info")
 DICTIONARY_FILE = "dict.txt"
-#: Parameters the model's makers recommend: what the pipeline takes where nobody names others.
+#: Parameters recommended for the model: the pipeline's defaults with it.
 VALUES_FILE = "params.json"
 MANIFEST_FILE = "manifest.json"
 

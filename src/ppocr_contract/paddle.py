@@ -1,4 +1,4 @@
-"""Whether Paddle is needed: said once, for the control node, the build and the service.
+"""Whether Paddle is needed: decided here for the control node, the build and the service.
 
 The image for CPUs has it in a variant only, whose tag ends in ``-paddle``. Standard library only.
 """

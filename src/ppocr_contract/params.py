@@ -1,7 +1,7 @@
 """The parameters of the pipeline, under the names PaddleOCR's hubserving ``params.py`` uses.
 
-Defaults are PaddleOCR 2.10's own (tools/infer/utility.py, deploy/hubserving), or what a model's
-makers recommend, from a JSON object beside the model. A module reads them with :func:`read`; the
+Defaults are PaddleOCR 2.10's own (tools/infer/utility.py, deploy/hubserving), or those recommended
+for a model, from a JSON object beside it. A module reads them with :func:`read`; the
 operator's changes come from a JSON object in the file ``/etc/ppocr/params.json`` (``PPOCR_PARAMS``
 names another), rendered from ``hubserving_params``.
 """
@@ -29,7 +29,7 @@ class ParamsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class _EngineParams:
-    """What every stage's engine is told."""
+    """Parameters of every stage's engine."""
 
     gpu_mem: int = 500  # MB of the card's memory to begin with; Paddle takes more as it needs it
 
@@ -190,7 +190,7 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 
 def _of_models(folders: list[str]) -> dict[str, Any]:
-    """What the makers of these models recommend: the values in the file beside each."""
+    """The values recommended for these models, from the file beside each."""
     return {
         name: value
         for folder in folders

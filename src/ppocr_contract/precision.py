@@ -18,7 +18,7 @@ BF16, F32 = "bf16", "f32"
 VERDICT_FILE = "precision.json"
 #: What a named model read elsewhere, beside it: for builders that cannot compute in bf16.
 READS_FILE = "reads.json"
-#: Fewer lines than this, read right in f32, prove nothing.
+#: With fewer lines than this, read correctly in f32, the result is not significant.
 LEAST_LINES = 100
 
 
@@ -54,7 +54,7 @@ class Verdict:
 def decide(reads: Reads, where: str) -> Verdict:
     """The verdict on what was read; ``where`` says on what machine."""
     if reads.f32 < LEAST_LINES:
-        why = f"{reads} ({where}), and fewer than {LEAST_LINES} in f32 prove nothing"
+        why = f"{reads} ({where}), and fewer than {LEAST_LINES} in f32 are too few"
         return Verdict(F32, why, reads)
     return Verdict(BF16 if reads.bf16 >= reads.f32 else F32, f"{reads} ({where})", reads)
 

@@ -122,8 +122,8 @@ def shortage(
             f"{needed} MB: {remedy}"
         ), ""
     return "", (
-        f"{named} is {have:.0f} MB, and {what} may take {wanted} MB at their most, "
-        f"so that the kernel would end one under load: {remedy}"
+        f"{named} is {have:.0f} MB, and {what} may take up to {wanted} MB, "
+        f"so that the kernel would kill one under load: {remedy}"
     )
 
 

@@ -65,7 +65,7 @@ class Settings(Fields):
 
     @property
     def host_names(self) -> frozenset[str]:
-        """Names clients may ask by.
+        """Host names that clients may use.
 
         Raises:
             ValueError: one is no name and no address.
@@ -89,7 +89,7 @@ class Settings(Fields):
                 ) from error
 
     def check_access(self) -> None:
-        """Refuse limits of access that nothing would keep.
+        """Refuse access settings that nothing would enforce.
 
         Raises:
             SettingsError: the server is plain hub serving, which knows none of those set.

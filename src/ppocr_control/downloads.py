@@ -1,4 +1,4 @@
-"""Files that are fetched once, and held to their sha256."""
+"""Downloads that are cached, and verified by sha256."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A running edge: told through HAProxy's runtime API, by way of docker exec.
+"""A running edge, controlled through HAProxy's runtime API by docker exec.
 
-A word is written to the edge's folder first and told to HAProxy then, so that one that starts
-again, or a run that was killed in between, finds it there.
+A change is written to the edge's folder first and sent to HAProxy then, so that HAProxy after a
+restart, or the run after a killed one, finds it there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SLOTS = ("a", "b")
 LIVE, CANDIDATE, MAINTENANCE, CERTIFICATE = (
     "/etc/haproxy/" + name for name in ("live.map", "candidate.map", "maintenance.map", "tls.pem")
 )
-#: Who may ask: networks, names of the service, hashes of tokens.
+#: Access lists: networks, names of the service, hashes of tokens.
 LISTS = ("networks.lst", "hosts.lst", "tokens.lst")
 _CLIENT = (
     "import socket,sys;s=socket.socket(socket.AF_UNIX);s.settimeout(10);"
@@ -25,7 +25,7 @@ _CLIENT = (
 
 
 class RuntimeFault(Exception):
-    """HAProxy or its container did not do as it was told; the message has their words."""
+    """HAProxy or its container refused a command; the message is theirs."""
 
 
 def docker(*arguments, **options):
@@ -75,7 +75,7 @@ class Edge:
         new.replace(target)
 
     def send_candidate(self, slot, word):
-        """Send requests with the word to a slot; without a word send none."""
+        """Route requests with the secret to a slot; without a secret route none."""
         text = f"{word} {slot}\n" if word else ""
         if self.read(CANDIDATE) == text:
             return False
@@ -90,7 +90,7 @@ class Edge:
         return self.ask(f"get map {LIVE} live").partition('value="')[2].partition('"')[0]
 
     def serve(self, slot):
-        """Let a slot serve new requests; none has a word any more."""
+        """Let a slot serve new requests; the secret is no longer valid."""
         self.send_candidate(slot, "")
         text = f"live {slot}\n"
         if self.read(LIVE) == text and self.live() == slot:

@@ -1,4 +1,4 @@
-"""The edge as it was before an update, until its new settings have proved right.
+"""The edge as it was before an update, until its new settings have passed their test.
 
 Its files get a second name, and a container that has to be replaced is set aside. What a killed
 run left is put back by the next one.

@@ -74,7 +74,7 @@ def wanted(setting):
                 "(0 or 0,1), GPU-UUIDs or MIG ids, as nvidia-smi -L shows them"
             )
     if "all" in names and len(names) > 1:
-        raise ChoiceError("ppocr_cuda_visible_devices: all stands alone, or cards are listed")
+        raise ChoiceError("ppocr_cuda_visible_devices: use all alone, or list cards")
     return names
 
 

@@ -1,4 +1,4 @@
-"""All that is examined before an hour is spent, as far as it takes no Paddle."""
+"""All checks before training that do not need Paddle."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def merged(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
 def check_overrides(
     config: Mapping[str, Any], overrides: Mapping[str, Any], reserved: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Refuse what PaddleOCR's tools would take without a word.
+    """Refuse what PaddleOCR's tools would silently accept.
 
     Args:
         config: the base config.

@@ -75,7 +75,7 @@ def check_file(path: Path, setting: str, where: str = "") -> Iterator[Finding]:
 def check_order(given: Sequence[str], base: Sequence[str], path: str) -> Iterator[Finding]:
     """Refuse the characters of the config's own dictionary in another order.
 
-    Weights trained with the one load without a word with the other, and read nothing right.
+    Weights trained with the one load silently with the other, and read nothing correctly.
     """
     if list(given) != list(base) and sorted(given) == sorted(base):
         line = next(

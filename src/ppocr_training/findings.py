@@ -13,7 +13,7 @@ _SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that training would let pass without a word.
+    """An error that training would silently ignore.
 
     Attributes:
         check: name of the check, which ``trainer_accept`` may list.

@@ -1,4 +1,4 @@
-"""What a run was begun with: it goes on with the same, or it is another run."""
+"""What a run was started with: it resumes with the same, or it is another run."""
 
 from __future__ import annotations
 

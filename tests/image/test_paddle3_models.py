@@ -87,7 +87,7 @@ def test_one_that_cannot_be_converted_is_refused_with_its_operator(networks, con
     _, done = converted({"rec": {"path": str(networks / "adaptive")}})
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "ppocr_models.rec: inference.json cannot be converted to ONNX, paddle2onnx stumbles on "
+        "ppocr_models.rec: inference.json cannot be converted to ONNX, paddle2onnx fails on "
         "operator pool2d ([OP: pd_op.pool2d] Adaptive only support static input shape.): give "
     )
 

@@ -94,7 +94,7 @@ def gunicorn_ends_its_oldest_worker():
 
 
 def gunicorn_tells_a_worker_of_its_end_while_it_ends():
-    """worker_exit runs while SystemExit is raised: a renewed worker is told from a lost one."""
+    """worker_exit runs while SystemExit is raised: a replaced worker does not count as lost."""
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 

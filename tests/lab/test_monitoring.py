@@ -75,7 +75,7 @@ def test_converge_and_again(watch, s: Host) -> None:
     s.put("/root/service.py", SERVICE)
     s.run("systemd-run --unit service python3 /root/service.py")
     run = watch()
-    assert "sent to nobody" in " ".join(run.stdout.split()) and TOKEN not in run.stdout
+    assert "not sent anywhere" in " ".join(run.stdout.split()) and TOKEN not in run.stdout
     watch().assert_unchanged()
     watch(check=True).assert_unchanged()
 

@@ -91,7 +91,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def reaches_the_host(done: subprocess.CompletedProcess[str]) -> None:
-    """The run has read the playbook, and SSH has said that nobody is there."""
+    """The run has read the playbook, and SSH has reported that the host is unreachable."""
     output = done.stdout + done.stderr
     assert "nobody: the host cannot be reached" in done.stdout, output
     assert "Connection refused" in output.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""What a script prints on a host is told from all that is printed around it."""
+"""The output of a script on a host is separated from all that is printed around it."""
 
 from __future__ import annotations
 

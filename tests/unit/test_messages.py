@@ -1,4 +1,4 @@
-"""The catalogue of messages: each is still said where it says, and each is recognised."""
+"""The catalogue of messages: each is in the code it names, and each is recognised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ppocr_control.messages.catalogue import Entry
 from ppocr_control.settings.source import LANGUAGES
 
 ENTRIES = {
-    entry.id: (room, entry) for room in catalogue.rooms() for entry in catalogue.entries(room)
+    entry.id: (category, entry)
+    for category in catalogue.categories()
+    for entry in catalogue.entries(category)
 }
 ALL = [pytest.param(*found, id=name) for name, found in ENTRIES.items()]
 OURS = [each for each in ALL if "/" in each.values[1].origin]
@@ -32,12 +34,12 @@ def stands_in(message: str, path: str) -> bool:
     return bool(re.search(catalogue.expression(message, EXPRESSION), said(path)))
 
 
-def explained(text: str, room: str) -> Entry | None:
-    return catalogue.find(f"some words before: {text} and after", room)
+def explained(text: str, category: str) -> Entry | None:
+    return catalogue.find(f"some words before: {text} and after", category)
 
 
-@pytest.mark.parametrize(("room", "entry"), OURS)
-def test_what_we_say_stands_in_our_code(room: str, entry: Entry) -> None:
+@pytest.mark.parametrize(("category", "entry"), OURS)
+def test_what_we_say_stands_in_our_code(category: str, entry: Entry) -> None:
     for message in entry.messages:
         assert stands_in(message, entry.origin), f"{entry.origin} does not say: {message}"
 
@@ -48,28 +50,30 @@ def test_a_message_that_changed_is_noticed() -> None:
     assert not stands_in(message.replace("is held by", "is taken by"), path)
 
 
-@pytest.mark.parametrize(("room", "entry"), OTHERS)
-def test_what_others_say_is_recognised(room: str, entry: Entry) -> None:
+@pytest.mark.parametrize(("category", "entry"), OTHERS)
+def test_what_others_say_is_recognised(category: str, entry: Entry) -> None:
     assert entry.samples, "the catalogue has no sample of it"
     for sample in entry.samples:
-        assert explained(sample, room) is entry
+        assert explained(sample, category) is entry
 
 
-@pytest.mark.parametrize(("room", "entry"), ALL)
-def test_what_a_page_shows_is_recognised(room: str, entry: Entry) -> None:
+@pytest.mark.parametrize(("category", "entry"), ALL)
+def test_what_a_page_shows_is_recognised(category: str, entry: Entry) -> None:
     for message in entry.messages:
-        assert explained(catalogue.shown(message), room) is entry
+        assert explained(catalogue.shown(message), category) is entry
 
 
-@pytest.mark.parametrize(("room", "entry"), ALL)
-def test_both_languages_are_there(room: str, entry: Entry) -> None:
+@pytest.mark.parametrize(("category", "entry"), ALL)
+def test_both_languages_are_there(category: str, entry: Entry) -> None:
     for text in (entry.remedy, *filter(None, (entry.cause, entry.note))):
         assert tuple(text) == LANGUAGES
         assert not any(phrase.rstrip().endswith((".", "。")) for phrase in text.values())
 
 
 def test_each_has_a_name_of_its_own() -> None:
-    assert len(ENTRIES) == sum(len(catalogue.entries(room)) for room in catalogue.rooms())
+    assert len(ENTRIES) == sum(
+        len(catalogue.entries(category)) for category in catalogue.categories()
+    )
 
 
 @pytest.mark.parametrize("suffix", [".md", ".zh-CN.md"])
@@ -77,14 +81,14 @@ def test_each_is_on_one_page(suffix: str) -> None:
     names = ("troubleshooting", "offline", "gpu")
     pages = "".join((ROOT / f"docs/{name}{suffix}").read_text("utf-8") for name in names)
     tables = re.findall(r"^<!-- .* from \S+/messages/(\w+)\.yml: .* -->$", pages, re.MULTILINE)
-    assert Counter(tables) == Counter(catalogue.rooms())
+    assert Counter(tables) == Counter(catalogue.categories())
     for _, entry in ENTRIES.values():
         row = f"\n| `{catalogue.shown(entry.messages[0])}`"
         assert pages.count(row) == 1, entry.id
 
 
 @pytest.mark.parametrize(
-    ("text", "room"),
+    ("text", "category"),
     [
         ("OSError: [Errno 98] Address already in use", "gpu"),
         ("worker 7 was killed: out of memory", "gpu"),  # the host's, not the card's
@@ -92,8 +96,8 @@ def test_each_is_on_one_page(suffix: str) -> None:
         ("sudo: 3 Fehlversuche bei der Passwort-Eingabe", "become"),
     ],
 )
-def test_other_errors_are_not_explained(text: str, room: str) -> None:
-    assert catalogue.explain(text, room) == ""
+def test_other_errors_are_not_explained(text: str, category: str) -> None:
+    assert catalogue.explain(text, category) == ""
 
 
 def test_a_terminal_gets_no_marks_of_pages() -> None:

@@ -62,7 +62,7 @@ def test_all_is_every_card() -> None:
         ([], "is empty"),
         ("1,", "names '', which is not a card"),
         ("first", "names 'first', which is not a card"),
-        ("all,1", "all stands alone"),
+        ("all,1", "use all alone"),
         ("7", "names 7. This host has 0 (NVIDIA A100-PCIE-40GB, GPU-aaaa)"),
         ("1,GPU-bbbb", "names GPU-bbbb twice"),
         ("0", "card 0 is split into MIG instances"),

@@ -145,7 +145,7 @@ def test_a_client_that_leaves_is_no_end_of_the_service(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_body_is_kept_for_as_long_as_a_worker_has_it(tmp_path, monkeypatch, begun):
-    """Whoever accounts for its bytes is told then, and not when the client leaves."""
+    """Its bytes are released then, and not when the client leaves."""
 
     async def leaves(way, slots):
         done = []

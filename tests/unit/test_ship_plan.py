@@ -144,7 +144,7 @@ class Bare:
 
 
 class Way(Strategy):
-    """A strategy that ends as it is told to, one ending a call."""
+    """A strategy with given outcomes, one for each call."""
 
     def __init__(self, name: str, *ends: str | Exception | None) -> None:
         self.name, self._ends = name, list(ends)

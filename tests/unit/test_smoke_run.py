@@ -186,12 +186,12 @@ def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_pat
     given = ("--url", service.url, "--modules", ALL_MODULES)
     done = smoke(*given, "--params", json.dumps(params), report=tmp_path)
     assert done.returncode == 0, done.stdout
-    turned = "not asked: rotated-180.png needs use_angle_cls true (hubserving_params)"
+    turned = "not sent: rotated-180.png needs use_angle_cls true (hubserving_params)"
     assert turned in done.stdout.splitlines()
     read = verdict(tmp_path)
     assert read["ok"] is True and read["done"] == read["planned"]
     assert {text.split()[0] for text in read["not_asked"]} == excluded
-    assert read["summary"].endswith("checks, 3 pictures not asked")
+    assert read["summary"].endswith("checks, 3 pictures not sent")
     asked = {row["file"] for row in read["pictures"] if row["module"] == "ocr_system"}
     assert asked == {entry["file"] for entry in ENTRIES} - excluded
     assert "line-180.png needs use_angle_cls true" in (tmp_path / "report.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""What PaddleOCR's tools let pass without a word is refused before a run, with place and remedy."""
+"""What PaddleOCR's tools silently accept is refused before a run, with place and remedy."""
 
 from __future__ import annotations
 

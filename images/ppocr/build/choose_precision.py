@@ -31,7 +31,7 @@ from ppocr_serving.threads import Threads
 
 #: Drawn by ``python -m tests.bench.reading --sample``.
 LINES = Path(__file__).with_name("lines.zip")
-#: What the service does unless told otherwise (hubserving_width_step).
+#: The service's default (hubserving_width_step).
 _WIDTH_STEP = 32
 
 Lines = list[tuple[np.ndarray, str]]
@@ -62,7 +62,7 @@ def right(lines: Lines, wanted: params.RecParams, hint: str) -> int:
 
 
 def choose() -> Verdict:
-    """The verdict on the models of the image: that on the recogniser that allows the least."""
+    """The verdict on the models of the image: the strictest among its recognisers."""
     default: params.RecParams = params.read("ocr_rec")
     verdict = judge(default)
     for name in recognizers():

@@ -1,4 +1,4 @@
-"""Converts the detection model to what the CPU engine serves it in, once, at build time.
+"""Converts the detection model to the precision that the CPU engine runs it in, at build time.
 
 Reads the models in /opt/ppocr/models; writes what it makes of them to a folder whose content belongs
 beside them. A model that the CPU engine cannot read ends the build, one that cannot be converted is

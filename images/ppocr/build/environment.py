@@ -40,7 +40,7 @@ def check_base() -> None:
 
 
 def serves_on_cards() -> bool:
-    """Whether this Python has an engine for cards, which serve the models as they are."""
+    """Whether this Python has an engine for GPUs, which uses the models as they are."""
     engines = ("onnxruntime-gpu", "paddlepaddle-gpu")
     return any(found for name in engines for found in metadata.distributions(name=name))
 

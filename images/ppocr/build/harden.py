@@ -1,4 +1,4 @@
-"""Takes out of an image what serves nothing here, and would serve whoever broke in.
+"""Removes from an image what the service does not need and an intruder could use.
 
 Runs in the Dockerfile as root with the base's Python, standard library only, on whatever base was
 given: strips files of the bits and capabilities that let a user become another one, and removes
@@ -55,7 +55,7 @@ def python_folders() -> set[Path]:
 
 
 def strip(root: Path) -> None:
-    """Take setuid and setgid bits and capabilities from every file of this file system."""
+    """Remove setuid and setgid bits and capabilities from every file of this file system."""
     device = root.stat().st_dev
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if os.lstat(Path(folder, name)).st_dev == device]

@@ -43,7 +43,7 @@ def drawn(height: int, width: int, seed: int) -> np.ndarray:
 
 
 def shapes(stage: str, given: ov.PartialShape) -> list[tuple[int, int]]:
-    """Heights and widths to compare in: what the model fixes, it gets."""
+    """Heights and widths to compare at; sizes that the model fixes are used as they are."""
     fixed = [dimension.get_length() if dimension.is_static else 0 for dimension in list(given)[2:]]
     usual = _PAGES if stage == "det" else [(_LINE_HEIGHT, width) for width in _LINE_WIDTHS]
     found = [(fixed[0] or height, fixed[1] or width) for height, width in usual]
@@ -64,7 +64,7 @@ def read(program: Path) -> ov.CompiledModel:
 
 
 def answers_of(original: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What maps a batch of pictures to the original's first output."""
+    """A function from a batch of pictures to the original's first output."""
     paddle_2 = original / "inference.pdmodel"
     if paddle_2.is_file():
         model = read(paddle_2)

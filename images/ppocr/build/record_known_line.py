@@ -1,4 +1,4 @@
-"""Records which models read the known line right: ``record_known_line.py FILE``.
+"""Records which models read the known line correctly: ``record_known_line.py FILE``.
 
 Runs in the Dockerfile with the image's Python, models and serving package, on the builder's CPU.
 A model that misreads it, or that the CPU's engine cannot load, is not held to it later.

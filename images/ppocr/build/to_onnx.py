@@ -1,4 +1,4 @@
-"""Turns Paddle's models into ONNX, in place, and proves each against its original.
+"""Converts Paddle's models to ONNX, in place, and compares each with its original.
 
 Which ones, ``convert.txt`` beside this file says: what Paddle 3 wrote, and where the engine reads ONNX
 only, what Paddle 2 wrote, too.
@@ -31,7 +31,7 @@ _REMEDIES = {
     PADDLE_2: "give the model as .onnx, or set hubserving_engine to paddle",
     PROGRAM: "give the model as .onnx, or exported by Paddle 2 (inference.pdmodel)",
 }
-#: Where what paddle2onnx says of an error begins, among colours and times.
+#: Where an error message of paddle2onnx begins, among colours and times.
 _ERROR = re.compile(r"\[ERROR\](?:\[Paddle2ONNX\])?\s*(?P<said>.+?)\s*(?:\x1b|$)", re.MULTILINE)
 
 
@@ -42,7 +42,7 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def converted(python: Path, folder: Path) -> str:
-    """Write the folder's model as ONNX beside it; return what paddle2onnx said if it cannot."""
+    """Write the folder's model as ONNX beside it; return paddle2onnx's error if it fails."""
     target = folder / ONNX_FILE
     done = run(
         python, "-m", "paddle2onnx.command", "--optimize_tool=None", f"--model_dir={folder}",
@@ -108,7 +108,7 @@ def convert(python: Path, folder: Path, place: str) -> None:
         if said := converted(python, made):
             operator = operator_at_fault(python, made)
             where = f"on operator {operator}" if operator else "on the file"
-            sys.exit(f"{what}, paddle2onnx stumbles {where} ({said}): {remedy}")
+            sys.exit(f"{what}, paddle2onnx fails {where} ({said}): {remedy}")
         proof = run(python, str(HERE / "prove_onnx.py"), str(made), str(folder), stage_of(place))
         if proof.returncode:
             sys.exit(f"{what}, {_last_line(proof)}: {remedy}")
@@ -119,7 +119,7 @@ def convert(python: Path, folder: Path, place: str) -> None:
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What a program said last, or how it ended."""
+    """The last line that a program printed, or how it ended."""
     last = (done.stdout + done.stderr).strip().splitlines()[-1:]
     return "".join(last) or f"it ended with {done.returncode}"
 

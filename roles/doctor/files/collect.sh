@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints what there is to know about a host that may be half broken, in parts that begin with "== NAME".
+# Prints the state of a host that may be partly broken, in parts that begin with "== NAME".
 # POSIX sh and coreutils alone; it changes nothing, and no command may hang. $1: log lines.
 # shellcheck disable=SC2016 # single quotes: for the inner shell
 LC_ALL=C

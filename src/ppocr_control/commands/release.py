@@ -224,7 +224,7 @@ class Release:
         if not self.args.no_bundle:
             found += [
                 f"the bundle {self.bundle}.tar",
-                f"the public key that proves it: {self.args.sign}.pub",
+                f"the public key to verify it with: {self.args.sign}.pub",
             ]
         return [*found, f"release notes: the section {self.version} of {_CHANGELOG}"]
 

@@ -1,4 +1,4 @@
-"""Write everything that is said about settings and messages from the files that own them.
+"""Generate everything about settings and messages from the files that own them.
 
     scripts/settings.py            writes the files
     scripts/settings.py --check    writes nothing; exit status 1 when a file is stale or a
@@ -13,7 +13,7 @@ From roles/<role>/settings.yml are written:
     src/ppocr_contract/fields.py, roles/hubserving/vars/main/container.yml
                                                        what the container reads
 
-From src/ppocr_control/messages/<room>.yml are written the tables between markers in docs/*.md.
+From src/ppocr_control/messages/<category>.yml are written the tables between markers in docs/*.md.
 
 The forms: src/ppocr_control/settings/source.py, src/ppocr_control/messages/catalogue.py.
 """

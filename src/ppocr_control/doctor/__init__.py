@@ -1,1 +1,1 @@
-"""What playbooks/doctor.yml makes of a host: redacted text, checks with remedies, an archive."""
+"""Library of playbooks/doctor.yml: redacted text, checks with remedies, an archive."""

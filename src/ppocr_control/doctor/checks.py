@@ -148,7 +148,7 @@ def _gpu(found: Parts) -> Iterator[Row]:
     elif "No such file" not in said and "not found" not in said:
         remedy = catalogue.explain(said, "gpu") or "docs/gpu.md"
         yield Row(
-            "GPU", "failed", said.splitlines()[0] if said else "nvidia-smi says nothing", remedy
+            "GPU", "failed", said.splitlines()[0] if said else "nvidia-smi printed nothing", remedy
         )
 
 

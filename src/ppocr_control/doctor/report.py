@@ -36,7 +36,7 @@ def host(name: str, printed: str, ports: list[int], secrets: Iterable[str]) -> E
 
 
 def lost(name: str, why: str, secrets: Iterable[str]) -> Examined:
-    """A host that told nothing, because it cannot be reached or lets nobody become root."""
+    """A host without data, because it cannot be reached or does not let the user become root."""
     said = redact.redact(" ".join(why.split()), secrets)
     remedy = "log in with ssh as ansible_user, and try sudo -n true there"
     return Examined(name, [Row("access", "failed", said or "no answer", remedy)])

@@ -187,7 +187,7 @@ def base_tag(settings: ImageSettings) -> str:
 
 
 def kernels(settings: ImageSettings) -> str:
-    """Return the cards the image's engine has to have kernels for, as its build is told."""
+    """Return the cards the image's engine must have kernels for, as an argument of its build."""
     engine = settings.gpu_engine
     return " ".join(cards.LIBRARIES[engine].kernels) if engine else ""
 

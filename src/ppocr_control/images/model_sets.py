@@ -1,8 +1,8 @@
 """The models that can be named, each from a package pinned by its hash.
 
-Values are those its makers recommend where they are not PaddleOCR's general ones; a model whose
-package has its ``inference.yml`` brings them itself. PP-OCRv4-mobile keeps the guide's. How many
-lines each reads right, on which the default is chosen: ``python -m tests.bench.reading``.
+Values are those recommended for a model where they differ from PaddleOCR's general ones; a model
+whose package has its ``inference.yml`` contains them. PP-OCRv4-mobile keeps the guide's. The
+default is chosen by how many lines each reads correctly: ``python -m tests.bench.reading``.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ DEFAULT_SET = "PP-OCRv6-small"
 
 
 def default_set(stage: str, engines: Collection[str] = ()) -> str:
-    """The set of a stage that nobody names a model for.
+    """The default set of a stage.
 
     Args:
         stage: det, cls or rec.

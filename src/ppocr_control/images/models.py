@@ -142,7 +142,7 @@ def _asked(
     recognizers: dict[str, Any] | None,
     engines: Collection[str],
 ) -> dict[str, tuple[str, Any]]:
-    """For each place, the setting that says what is asked for, and what it says."""
+    """For each place, the setting that requests a model, and its value."""
     stages = _by_stage(models, engines)
     asked = {stage: (setting_of(stage), given) for stage, given in stages.items()}
     for name, given in _by_name(recognizers).items():

@@ -1,15 +1,15 @@
-"""The messages of a room, as <room>.yml beside this module has them, and what explains them.
+"""The messages of a category, from <category>.yml beside this module, and their explanation.
 
 An entry has these keys:
 
-id        its name, once in all rooms
-message   the words people see, or a list of such; {name:example} is what differs from run to run,
+id        its name, unique in all categories
+message   the text people see, or a list of such; {name:example} is what differs from run to run,
           and {name} is that without an example
-from      who says them: a file of this project, by its path, or a program such as Docker
-pattern   a regular expression that knows them, where the words of `message` do not suffice
-sample    what the program really said, one text or several; needed of programs
-note      by language: what stands in parentheses behind the words
-cause     by language: where the words do not say it themselves; needed of programs we explain
+from      where it comes from: a file of this project, by its path, or a program such as Docker
+pattern   a regular expression that recognises it, where the text of `message` does not suffice
+sample    actual output of the program, one text or several; required for programs
+note      by language: an addition in parentheses after the text
+cause     by language: where the text itself does not state it; required for programs we explain
 remedy    by language: what to do
 
 Causes and remedies are phrases without an end mark, and may have `code`. Entries stand in the order
@@ -55,26 +55,26 @@ def plain(text: str) -> str:
 
 
 def shown(message: str) -> str:
-    """The words of a message, with the example in each place, or dots."""
+    """The text of a message, with the example in each place, or dots."""
     parts = string.Formatter().parse(message)
     return "".join(words + (example or "..." if name else "") for words, name, example, _ in parts)
 
 
 def expression(message: str, place: str = ".*?") -> str:
-    """A regular expression for the words of a message, with ``place`` for what differs."""
+    """A regular expression for the text of a message, with ``place`` for what differs."""
     parts = string.Formatter().parse(message)
     return "".join(re.escape(words) + (place if name else "") for words, name, _, _ in parts)
 
 
-def rooms() -> list[str]:
-    """The names of all rooms."""
+def categories() -> list[str]:
+    """The names of all categories."""
     return sorted(path.stem for path in FOLDER.glob("*.yml"))
 
 
 @cache
-def entries(room: str) -> tuple[Entry, ...]:
-    """The entries of a room. Raises OSError where there is no such room, yaml.YAMLError."""
-    text = (FOLDER / f"{room}.yml").read_text(encoding="utf-8")
+def entries(category: str) -> tuple[Entry, ...]:
+    """The entries of a category. Raises OSError if there is no such one, yaml.YAMLError."""
+    text = (FOLDER / f"{category}.yml").read_text(encoding="utf-8")
     return tuple(_entries(yaml.safe_load(text)))
 
 
@@ -97,12 +97,12 @@ def _texts(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def find(text: str, room: str) -> Entry | None:
-    """The first entry of a room that knows what stands in a text."""
-    return next((entry for entry in entries(room) if re.search(entry.pattern, text)), None)
+def find(text: str, category: str) -> Entry | None:
+    """The first entry of a category that recognises a text."""
+    return next((entry for entry in entries(category) if re.search(entry.pattern, text)), None)
 
 
-def explain(text: str, room: str) -> str:
+def explain(text: str, category: str) -> str:
     """Cause and remedy of the first known message in a text, as a phrase; '' without one."""
-    found = find(text, room)
+    found = find(text, category)
     return found.advice() if found else ""

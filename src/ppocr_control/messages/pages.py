@@ -1,6 +1,6 @@
 """Tables of messages in pages: each stands between two comments, and the prose around is by hand.
 
-The first comment names the room's file, from which the table is written.
+The first comment names the category's file, from which the table is written.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def _row(entry: Entry, language: str) -> str:
     return "| {} | {} |".format(*(cell.replace("|", "\\|") for cell in cells))
 
 
-def _table(room: str, language: str) -> str:
-    rows = [_row(entry, language) for entry in entries(room)]
+def _table(category: str, language: str) -> str:
+    rows = [_row(entry, language) for entry in entries(category)]
     return "\n".join([_HEAD[language], "| --- | --- |", *rows]) + "\n"
 
 

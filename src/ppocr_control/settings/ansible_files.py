@@ -63,7 +63,7 @@ def argument_specs(role: Role) -> str:
 
 
 def check_vars(roles: list[Role]) -> str:
-    """The text of what role inventory_check goes by, beside the argument specs."""
+    """The text of the rules of role inventory_check, beside the argument specs."""
     settings = {s.name: s for role in roles for s in [*role.shared, *role.settings]}
     shared = [setting for role in roles for setting in role.shared]
     ranges = {}

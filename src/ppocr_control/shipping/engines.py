@@ -1,4 +1,4 @@
-"""What hosts' engines are asked and told, as shell code: Docker's, or containerd without Docker.
+"""Commands for hosts' engines, as shell code: Docker's, or containerd without Docker.
 
 Both take the same archive, without the layers they have (image_archive).
 """

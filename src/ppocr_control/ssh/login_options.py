@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .openssh import Login
 
-#: ssh's own words for learning keys at first contact.
+#: ssh's option for accepting keys at first contact.
 ACCEPT_NEW = ("-oStrictHostKeyChecking=accept-new",)
 
 

@@ -28,7 +28,7 @@ _LOGIN_SECONDS = 120
 _LINGER = 60
 #: A socket's path has at most 107 bytes, and ssh appends 17 while creating it.
 _SOCKET_PATH = 90
-#: Entries of the catalogue of messages, room access, that another try may overcome.
+#: Entries of the catalogue of messages, category access, that a retry may overcome.
 _MAY_PASS = ("ssh-no-answer", "ssh-name-service", "ssh-sessions")
 
 

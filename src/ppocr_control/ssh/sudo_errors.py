@@ -10,7 +10,7 @@ MISSING, TERMINAL, _PASSWORD = "sudo-missing", "sudo-terminal", "sudo-password"
 
 
 def refusal(output: str, has_password: bool = False) -> Entry | None:
-    """Return the entry of room become for the cause, or None if the output shows none.
+    """Return the entry of category become for the cause, or None if the output shows none.
 
     Args:
         output: what sudo printed.

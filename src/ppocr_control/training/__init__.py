@@ -1,1 +1,1 @@
-"""The control node's part in training: lines that are drawn, files for the host that trains."""
+"""The control node's part in training: rendered lines, and the files for a training host."""

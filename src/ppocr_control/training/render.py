@@ -18,7 +18,7 @@ from ..progress import Progress
 #: Where distributions keep fonts.
 FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 _FONT_SUFFIXES = {".ttf", ".ttc", ".otf"}
-#: How often progress is said.
+#: How often progress is reported.
 _TOLD = 10
 #: No font has a glyph for it: what is drawn for it is what a font draws for characters it lacks.
 _NOBODYS = "\U0010ffff"

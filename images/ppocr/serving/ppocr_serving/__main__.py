@@ -39,7 +39,8 @@ def _hub_command(serving: ServingConfig) -> list[str]:
 
 
 def _open_sockets() -> list[socket.socket]:
-    """What the front listens on; none where it will say by itself what is wrong, or has no part."""
+    """The front's listening sockets; none for server hub, or with invalid settings, which the
+    front itself reports."""
     try:
         if Settings.from_environment().server != "gunicorn":
             return []
@@ -67,7 +68,7 @@ def _run_server() -> int:
             loading.prove(serving)
             command = _hub_command(serving)
             os.execvp(command[0], command)  # noqa: S606 - no shell wanted
-        # What plain hub serving needs not is not loaded for it.
+        # Not loaded for plain hub serving, which does not need it.
         from .server.front import serve
         from .server.worker_slots import cards_of_slots
 
@@ -85,7 +86,7 @@ def _run_server() -> int:
 
 
 def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
-    """Warn where the memory there is cannot hold what the settings allow."""
+    """Warn if the available memory is less than the settings may need."""
     limit, others = resources.available(), len(models.recognizers())
     named = "the memory of this container"
     for said in (

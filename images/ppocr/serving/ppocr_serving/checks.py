@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before a model is loaded."""
+"""Checks that are possible before a model is loaded."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def preflight() -> config.ServingConfig:
 
 
 def require_paddle(why: str) -> None:
-    """Refuse what needs Paddle in an image that has none; ``why`` is empty where nothing does.
+    """Refuse to start without Paddle where it is needed; ``why`` is empty where it is not.
 
     Raises:
         StartError: with one sentence.

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver of this container says, asked before anything is loaded.
+"""Queries the NVIDIA driver of this container, before anything is loaded.
 
 ``python -m ppocr_serving.cuda ENGINE`` prints the cards as JSON: it runs in a process of its own,
 so that no CUDA state is ever in a process that forks.
@@ -164,7 +164,7 @@ def require_engine(engine: str) -> None:
 
 
 def probe(serving: ServingConfig) -> list[Card]:
-    """The cards, asked for in a process of its own.
+    """The cards, queried in a separate process.
 
     Raises:
         EngineError: the GPU cannot be used; the message has cause and remedy.
@@ -191,7 +191,7 @@ def probe(serving: ServingConfig) -> list[Card]:
 
 
 def _require_all(found: list[Card]) -> None:
-    """Refuse a CUDA_VISIBLE_DEVICES that CUDA reads up to the first card it does not know only."""
+    """Refuse a CUDA_VISIBLE_DEVICES that CUDA would read only up to its first unknown card."""
     named = visible_devices()
     if len(found) < len(named):
         here = ", ".join(f"{number} ({card.name})" for number, card in enumerate(found))

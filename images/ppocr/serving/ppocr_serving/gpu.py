@@ -111,7 +111,7 @@ def explained(error: Exception, loading: bool) -> EngineError:
 
 
 def short(text: str) -> str:
-    """The telling part of a message, which may carry C++ stacks and signatures."""
+    """The relevant line of a message, which may contain C++ stacks and signatures."""
     if behind := _BEHIND_SIGNATURE.search(text):
         return behind[0].strip()[:200]
     summary = text.rpartition("Error Message Summary:")[2]

@@ -2,7 +2,7 @@
 
 gunicorn: ``/readyz``, which is true only after every module ran once. Plain ``hub serving`` has no
 such path, so one of our modules is asked to read a small picture; a service of other modules only
-must answer on ``/``. Where the supervisor has given up, what it said is the answer.
+must answer on ``/``. If the supervisor has given up, its message is the answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _request(url: str, body: bytes | None = None) -> bytes:
 
 
 def _reason(body: bytes) -> str:
-    """What ``/readyz`` gives for its reason: docker inspect shows it too."""
+    """The ``reason`` of ``/readyz``, which docker inspect then shows, too."""
     try:
         return str(json.loads(body).get("reason", ""))
     except (ValueError, AttributeError):

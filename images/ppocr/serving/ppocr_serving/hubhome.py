@@ -28,7 +28,7 @@ def hub_home() -> Path:
 
 
 def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path:
-    """Make the home where it is not yet; return it."""
+    """Create the home if it does not exist; return it."""
     home = home or hub_home()
     (home / "conf").mkdir(parents=True, exist_ok=True)
     # Both files exist before PaddleHub is imported, or it writes its own with its public server.
@@ -42,8 +42,8 @@ def prepare(home: Path | None = None, modules: Path = INSTALLED_MODULES) -> Path
 
 
 def keep(file: Path, text: str) -> None:
-    """Write a file where it is not so yet: whole, since others may read it meanwhile, and never
-    again, since the tmpfs may be full by then."""
+    """Write a file unless it has this content already: atomically, since others may read it
+    meanwhile, and only once, since the tmpfs may be full later."""
     with contextlib.suppress(OSError):
         if file.read_text() == text:
             return

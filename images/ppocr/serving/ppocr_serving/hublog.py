@@ -14,7 +14,7 @@ from .report import RequestError
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether it is more than a fault of the client, which the client is answered."""
+    """Whether to log a record: errors of clients are answered, not logged."""
     return not isinstance(sys.exc_info()[1], RequestError)
 
 

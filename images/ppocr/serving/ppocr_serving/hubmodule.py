@@ -115,7 +115,7 @@ class OcrModule(ServedModule):
             width_step=_width_step(engine, self.limits.width_step),
             shapes=self.limits.gpu_shapes,
         )
-        # A missing model is told now; the predictors themselves are made after any fork.
+        # A missing model is reported now; the predictors themselves are made after any fork.
         for folder in model_dirs:
             check_model(Path(folder))
 
@@ -125,7 +125,7 @@ class OcrModule(ServedModule):
 
     @property
     def params(self) -> Any:
-        """The module's parameters, with what the request at hand asks for in their place."""
+        """The module's parameters, overridden by the options of the current request."""
         report = current()
         if report is None or not report.options:
             return self._params
@@ -213,8 +213,8 @@ class OcrModule(ServedModule):
         return self.arrange(results, places)
 
     def _copies(self, report: Report) -> int:
-        """How many times the bytes of a picture are there while it is read."""
-        # A page that is turned upright is there twice.
+        """How many copies of a picture are in memory while it is read."""
+        # A page that is turned upright exists twice.
         copies = 2 if getattr(self.params, "use_doc_orientation_classify", False) else 1
         # Lines of a page are cut out with fewer pixels than it has, except with such thresholds.
         if any(name.startswith("det_db_") for name in report.options):
@@ -224,7 +224,7 @@ class OcrModule(ServedModule):
     def _groups(
         self, report: Report, pictures: list[Picture | RequestError]
     ) -> Iterator[list[tuple[int, Picture]]]:
-        """Pictures, with their numbers, that have room beside each other: mostly all of them."""
+        """Groups of numbered pictures that fit the memory together: usually one group."""
         group: list[tuple[int, Picture]] = []
         taken = 0
         for number, picture in enumerate(pictures):
@@ -311,7 +311,7 @@ def _raise_if_of_all(error: Exception) -> None:
 
 
 def _fault_of_picture(error: Exception) -> RequestError:
-    """What stands in the place of a picture that ``error`` was met on."""
+    """The result in place of a picture on which ``error`` occurred."""
     if isinstance(error, RequestError):
         return error
     _raise_if_of_all(error)

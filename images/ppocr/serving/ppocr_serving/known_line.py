@@ -42,7 +42,7 @@ _RIGHT: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def is_right(kind: str, stage: Any) -> bool:
-    """Whether a loaded stage (det, cls or rec) answers the picture right.
+    """Whether a loaded stage (det, cls or rec) reads the picture correctly.
 
     Raises:
         EngineError: it computes no numbers; see :func:`ppocr_serving.engines.load_predictor`.
@@ -51,7 +51,7 @@ def is_right(kind: str, stage: Any) -> bool:
 
 
 def proved(kind: str, make: Callable[..., Any], params: Any, options: EngineOptions) -> Any:
-    """Make a stage that has answered the picture.
+    """Make a stage that has passed the test with the picture.
 
     Raises:
         EngineError: not as it has to on a card.

@@ -1,4 +1,4 @@
-"""The listening sockets, held by the supervisor: who connects while the front is started anew waits
+"""The listening sockets, held by the supervisor: clients that connect while the front restarts wait
 for the new one instead of being refused."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the memory of a container is shared out: inference threads, and pictures that are decoded.
+"""How the memory of a container is divided: inference threads, and decoded pictures.
 
 The limits of a request (images, pixels) say nothing about what a container has: pictures of all
 requests of a worker wait here until there is room for them, and one that could never have it is
@@ -68,7 +68,7 @@ def inferences(cpus: int, workers: int, recognizers: int = 0) -> int:
 
 
 class Room:
-    """So many bytes, given out in the order they are asked for.
+    """A budget of bytes, granted in the order of requests.
 
     What is small does not wait behind what is large: it has an order and a reserve of its own.
 
@@ -94,7 +94,7 @@ class Room:
         return size <= self._free - (self._reserve if self.is_large(size) else 0)
 
     def try_take(self, size: int) -> bool:
-        """Take ``size`` bytes if they are free and nobody waits."""
+        """Take ``size`` bytes if they are free and no request waits."""
         with self._changed:
             if self._waiting[self.is_large(size)] or not self._fits(size):
                 return False
@@ -180,7 +180,7 @@ _making = threading.Lock()
 
 
 def room(settings: Settings, workers: int, threads: int) -> Room:
-    """The room of this process, made when it is first asked for: after the models are loaded.
+    """The memory budget of this process, created at first use: after the models are loaded.
 
     Args:
         settings: of the service.

@@ -1,4 +1,4 @@
-"""Stand for packages that PaddleHub or rapidocr import on their way and serving does not use.
+"""Stubs for packages that PaddleHub or rapidocr import and serving does not use.
 
 ``import paddlehub`` pulls in its training, NLP, conversion and demo halves (paddlenlp, visualdl,
 paddle2onnx, scipy, ...), and Paddle for them: hundreds of megabytes and seconds of start-up that
@@ -133,7 +133,7 @@ def has_paddle() -> bool:
 
 
 def stub(package: str, remedy: str, **attributes: Any) -> None:
-    """Do without a package, or a part of one, in this process; nothing if it is loaded already.
+    """Stub a package, or a part of one, in this process; nothing if it is loaded already.
 
     Args:
         package: its name as imported, with dots for a part of a package.

@@ -1,4 +1,4 @@
-"""The precision that models are served in: the operator's word, or the image's verdict."""
+"""The precision that models are served in: the operator's setting, or the image's verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def has_bf16() -> bool:
 
 
 def resolved(asked: str, model_dirs: Iterable[str], engine: str = "openvino") -> str:
-    """What :class:`~.engines.EngineOptions` is told: ``auto`` where bf16 is allowed.
+    """The precision for :class:`~.engines.EngineOptions`: ``auto`` where bf16 is allowed.
 
     Args:
         asked: ``hubserving_precision``.

@@ -90,7 +90,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def _reap() -> bool:
-    """Take in children that have ended; return whether there are others."""
+    """Reap children that have ended; return whether there are others."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

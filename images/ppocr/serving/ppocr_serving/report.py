@@ -1,4 +1,4 @@
-"""What is noted of one request while it is worked on: counts, times by stage, what went wrong.
+"""What is recorded of one request: counts, times by stage, errors.
 
 A context variable carries the report from the request to the inference threads
 (:mod:`ppocr_serving.runtime` copies the context), so nothing has to be passed through.

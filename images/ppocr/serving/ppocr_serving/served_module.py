@@ -1,4 +1,4 @@
-"""What all our PaddleHub modules have in common: options and faults, noted of each request."""
+"""The base of this project's PaddleHub modules: options and errors of each request."""
 
 from __future__ import annotations
 

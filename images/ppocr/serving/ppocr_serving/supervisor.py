@@ -1,11 +1,11 @@
-"""Starts the server as a child, and anew when it ends; stops trying where it cannot start at all.
+"""Runs the server as a child, and restarts it when it ends; gives up if it cannot start at all.
 
 What counts is whether the server has served. One that has, and then ends, is started anew at once,
 however often, with a pause that grows to a few seconds where it ends again and again. One that ends
 by itself before it ever served has a cause that another try does not change: after
 ``PPOCR_MAX_FAILURES`` of these in a row the container stays up for ten minutes, unhealthy and idle,
 its last error in the healthcheck and the log, instead of looping. Then it ends, and the engine's
-restart policy, the last resort, makes everything afresh. Unset, the first end of the server ends
+restart policy, the last resort, recreates everything. Unset, the first end of the server ends
 the container, as a person running it by hand expects.
 """
 
@@ -170,7 +170,7 @@ class Supervisor:
         message = f"gave up after {failures} failures in a row: {cause}"
         _gave_up.write(message)
         log.error(
-            "%s. Correct it and deploy again, or restart the container; left alone it ends in "
+            "%s. Correct it and deploy again, or restart the container; otherwise it exits in "
             "%.0f minutes, for the engine's restart policy to try again",
             message,
             _HOLD / 60,

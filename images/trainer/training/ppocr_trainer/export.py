@@ -1,4 +1,4 @@
-"""Exports the best checkpoint, has it proved, and packs it with what a service needs."""
+"""Exports the best checkpoint, verifies the model, and packs it with what a service needs."""
 
 from __future__ import annotations
 

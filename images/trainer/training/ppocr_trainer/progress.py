@@ -16,7 +16,7 @@ def _numbers(text: str) -> dict[str, float]:
 
 
 def read(line: str, status: dict[str, Any]) -> bool:
-    """Take a line of the log into the status; return whether it said something.
+    """Update the status from a line of the log; return whether it had progress.
 
     ``status`` gets epoch, epochs, step, loss, left (as PaddleOCR estimates it), and a row of
     ``curve`` for each evaluation.

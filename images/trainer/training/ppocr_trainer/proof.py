@@ -125,8 +125,8 @@ def _compare_numbers(answers: _Answers, loader: Any) -> dict[str, Any]:
 
 def _other_weights(apart: float) -> str:
     return (
-        f"its answers are up to {apart:.3g} apart from the checkpoint's, so its weights are "
-        "others: a second -o or a mistyped key at export leaves random ones without a word; let "
+        f"its output differs from the checkpoint's by up to {apart:.3g}, so it has other weights: "
+        "a second -o or a mistyped key at export silently leaves random ones; let "
         "playbooks/export.yml export it"
     )
 

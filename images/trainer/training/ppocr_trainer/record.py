@@ -1,4 +1,4 @@
-"""The record of what a run was begun with, which its export goes by."""
+"""The record of what a run was started with, which its export uses."""
 
 from __future__ import annotations
 

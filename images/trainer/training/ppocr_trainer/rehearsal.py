@@ -1,4 +1,4 @@
-"""Rehearses a run up to its first step, and says what only the real model can tell."""
+"""A dry run up to the first step, for the checks that need the real model."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: nobody would read it."""
+        """Log nothing: no one reads it."""
 
 
 class Server(socketserver.ThreadingMixIn, HTTPServer):

@@ -1,4 +1,4 @@
-"""What may have been meant by a character, and what it costs to take one for the other.
+"""Which characters may have been meant by another, and the cost of each substitution.
 
 A cost is a logarithm to the base of ten, below 0, as the language model's probabilities are.
 """
@@ -29,7 +29,7 @@ class Alike:
         self._of = {character: _costs(kinds) for character, kinds in table.items()}
 
     def of(self, character: str) -> Candidates:
-        """What may have been meant by a character of a text that nobody has a picture of."""
+        """Candidates for a character of a text, of which there is no picture."""
         return self._of.get(character, {})
 
 

@@ -44,7 +44,7 @@ class Finding:
     gain: float
 
     def answered(self) -> list[dict[str, str]]:
-        """As the contract has it: a list of mappings with one key each, all of them texts."""
+        """In the contract's form: a list of mappings with one key each, all values texts."""
         return [
             {"err": self.wrong},
             {"fix": self.right},
@@ -76,7 +76,7 @@ class Corrector:
     def findings(
         self, text: str, gain: float, choices: Sequence[Candidates] | None = None
     ) -> list[Finding]:
-        """What is likely wrong in a text, in its order.
+        """The findings in a text, in order of position.
 
         Args:
             gain: powers of ten by which the surest correction has to be likelier than what stands

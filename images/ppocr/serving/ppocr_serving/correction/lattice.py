@@ -1,4 +1,4 @@
-"""The likeliest way to read characters as words, some of them taken for others.
+"""The likeliest segmentation of characters into words, some characters substituted.
 
 A beam search through the lattice of all words that the characters, or their candidates, can be.
 """
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from .candidates import Candidates
 from .language_model import LONGEST, LanguageModel
 
-#: Ways that are followed further from each place.
+#: Paths that are kept at each position (beam width).
 _BEAM = 6
 
 
 class Way(NamedTuple):
-    """One way through the first characters.
+    """A path through the first characters.
 
     Attributes:
         score: logarithm of its probability, to the base of ten.
@@ -30,7 +30,7 @@ class Way(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """A word that characters may be: where it ends, and what it costs to take them for it."""
+    """A candidate word: where it ends, and the cost of its substitutions."""
 
     end: int
     text: str

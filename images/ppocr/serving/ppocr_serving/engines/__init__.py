@@ -1,6 +1,6 @@
 """Engines: what turns a model folder into something that can be called.
 
-One small interface, so that the pipeline knows nothing of OpenVINO, Paddle or ONNX Runtime: a
+One small interface, so that the pipeline does not depend on OpenVINO, Paddle or ONNX Runtime: a
 :class:`Predictor` maps one float32 batch to one float32 output. It is called on the inference
 threads of its engine only (see :mod:`ppocr_serving.runtime`).
 """
@@ -45,7 +45,7 @@ class Predictor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class EngineOptions:
-    """What every engine is told.
+    """Options of every engine.
 
     Attributes:
         engine: one of :data:`ppocr_contract.config.ENGINES`.
@@ -91,7 +91,7 @@ class EngineOptions:
 
 
 class _FirstChecked:
-    """A predictor whose first output is looked at: a card that an engine was not compiled for
+    """A predictor whose first output is checked: a card that an engine was not compiled for
     leaves it empty, without an error. On a CPU a model may well answer with one value, such as a
     detector that finds nothing."""
 
@@ -113,7 +113,7 @@ class _FirstChecked:
 
 
 def computes_wrong(device: str, model_dir: str, how: str) -> EngineError:
-    """What to raise where a model's answer cannot be right."""
+    """The error for output that cannot be right."""
     remedy = (
         "name another model in ppocr_models, or build the image again"
         if device == CPU
@@ -124,7 +124,7 @@ def computes_wrong(device: str, model_dir: str, how: str) -> EngineError:
 
 
 def load_predictor(model_dir: str, options: EngineOptions) -> Predictor:
-    """Load the model in ``model_dir`` with the engine asked for.
+    """Load the model in ``model_dir`` with the requested engine.
 
     The predictor raises EngineError where its first output is not a number or, on a card, has one
     value only.

@@ -1,4 +1,4 @@
-"""Unites what the requests of a worker ask a model, so that a card computes much at once.
+"""Batches the inputs of a worker's requests to a model, so that a card computes many at once.
 
 Requests take turns: each batch begins with what another one asks, and is filled up with what any of
 them asks in the same shape. So a request of many pages delays a small one by the batch at hand, not
@@ -37,7 +37,7 @@ class _Ask:
 
 
 class Batcher:
-    """Calls ``run`` with the rows of all who ask, on a thread of its own.
+    """Calls ``run`` with the rows of all callers, on its own thread.
 
     Args:
         run: maps float32 rows (N, ...) to an output with as many rows.
@@ -84,13 +84,13 @@ class Batcher:
         return next(iter(self._waiting.values()))[0]
 
     def _is_full(self) -> bool:
-        """Whether rows like the first wait that fill a batch."""
+        """Whether enough rows like the first one wait to fill a batch."""
         waiting = (ask for asks in self._waiting.values() for ask in asks)
         shape = self._first.shape
         return sum(len(ask.rows) for ask in waiting if ask.shape == shape) >= self._most
 
     def _take(self, shape: tuple[int, ...]) -> list[_Ask]:
-        """What is run at once: of each request in turn what fits, until nothing does."""
+        """The next batch: from each request in turn what fits, until nothing more does."""
         first, taken, rows = next(iter(self._waiting)), list[_Ask](), 0
         before = -1
         while before < len(taken):

@@ -18,9 +18,9 @@ import numpy as np
 log = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
-#: How often a shape is met until it gets a session, which takes about a second.
+#: Occurrences of a shape until it gets a session, which takes about a second.
 _COMMON = 3
-#: Shapes whose meetings are counted: those of a day's odd pictures must not fill the memory.
+#: Shapes whose occurrences are counted: rare ones must not fill the memory.
 _COUNTED = 1000
 
 
@@ -33,7 +33,7 @@ class Session(Protocol):
 
 
 def padded(count: int, most: int) -> int:
-    """Rows a batch of ``count`` is filled up to: a power of two, ``most`` where that is less."""
+    """Rows a batch of ``count`` is padded to: a power of two, ``most`` where that is less."""
     return min(1 << (count - 1).bit_length(), max(count, most))
 
 
@@ -82,7 +82,7 @@ class Buckets:
         return self._session(shape)(filled)[: len(batch)]
 
     def _shape_for(self, given: Shape) -> Shape:
-        """What a batch is filled up to: the smallest that has a session, if any has."""
+        """The size a batch is padded to: the smallest with a session, if there is one."""
         like = (shape for shape in self._of_shape if shape[1:] == given[1:])
         fits = [shape for shape in like if shape[0] >= given[0]]
         return min(fits, default=(padded(given[0], self._rows), *given[1:]))
@@ -98,7 +98,7 @@ class Buckets:
         return self._of_shape[shape]
 
     def _prepare(self, shape: Shape) -> bool:
-        """Give a shape a session; false where the card has no room for one more."""
+        """Create a session for a shape; false if the card has no memory for it."""
         self._met.pop(shape, None)
         if not self._most:
             return False

@@ -64,7 +64,7 @@ class PaddlePredictor:
         return output
 
     def _prove(self) -> None:
-        """After the first inference: it has left its mark in the card's memory.
+        """After the first inference: check that it used the card's memory.
 
         Raises:
             EngineError: it has not; it ran on the CPU.

@@ -28,7 +28,7 @@ Predict = Callable[[list[np.ndarray]], list[Any]]
 
 
 def read_orders(entries: object, limits: Settings, reads_pages: bool = True) -> list[Order]:
-    """What is asked for of each of a request's PDFs.
+    """The order for each of a request's PDFs.
 
     Raises:
         RequestError: no list, too many, an entry of another form, or a module that reads lines.

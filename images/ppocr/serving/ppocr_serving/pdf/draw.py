@@ -42,7 +42,7 @@ def _tell(out: BinaryIO, **message: Any) -> None:
 
 
 def _pixels(points: tuple[float, float], dpi: int) -> tuple[int, int]:
-    """Width and height of a page in pixels; (0, 0) where the page says nonsense."""
+    """Width and height of a page in pixels; (0, 0) if its size is nonsense."""
     if not all(map(math.isfinite, points)):
         return 0, 0
     width, height = (math.ceil(length * dpi / _POINTS) for length in points)

@@ -135,7 +135,7 @@ def _explained(told: dict[str, Any], order: Order, most: int, limits: Settings) 
 
 
 class _Drawing:
-    """A drawing process and what it tells."""
+    """A rendering process and its output."""
 
     def __init__(self, order: Order, most: int, limits: Settings) -> None:
         wanted = {
@@ -199,7 +199,7 @@ class _Drawing:
 
 
 def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
-    """Each page asked for, drawn while the ones before are read.
+    """Each requested page, rendered while the ones before are read.
 
     Args:
         order: what the client asked for.
@@ -208,13 +208,13 @@ def pages(order: Order, most: int, limits: Settings) -> Iterator[Page]:
 
     Raises:
         RequestError: the PDF cannot be opened, or too many pages are asked for. What is wrong with
-            a page is told in its place.
+            a page is reported in its place.
     """
     return (page for page in announced(order, most, limits) if isinstance(page, Page))
 
 
 def announced(order: Order, most: int, limits: Settings) -> Generator[Page | Coming]:
-    """:func:`pages`, with word of the memory a page takes before it is taken."""
+    """:func:`pages`, each announced with the memory it takes before that is allocated."""
     if b"%PDF" not in order.data[:_BEGINNING]:  # seen without a process to find it out
         raise _refusal("the PDF is damaged: it does not begin as one")
     with _places, contextlib.ExitStack() as stack:

@@ -34,7 +34,7 @@ def parse(text: str) -> list[tuple[int, int | None]]:
 
 
 def choose(text: str, total: int, most: int) -> list[int]:
-    """Numbers of the pages to draw, in the order asked for; all of them where ``text`` is empty.
+    """Numbers of the pages to render, in the requested order; all of them if ``text`` is empty.
 
     Args:
         text: as the client sent it.

@@ -1,4 +1,4 @@
-"""What stands behind the transparent parts of a picture: the ground its text can be read on."""
+"""The background for transparent parts of a picture, on which its text is legible."""
 
 from __future__ import annotations
 

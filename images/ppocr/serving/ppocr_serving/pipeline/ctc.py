@@ -1,4 +1,4 @@
-"""From what a recognition model says of each step to characters (CTC, Graves et al., 2006)."""
+"""From the output of a recognition model for each step to characters (CTC, Graves et al., 2006)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 #: The class that stands for no character.
 BLANK = 0
-#: How many other classes of a character are told.
+#: How many other classes of a character are reported.
 CHOICES = 5
 _LEAST = 1e-12  # probability; a logarithm needs more than 0
 

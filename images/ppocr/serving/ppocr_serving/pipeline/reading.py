@@ -1,4 +1,4 @@
-"""What recognition says of one line."""
+"""The result of recognising one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Reading(NamedTuple):
-    """What a line says, and how surely.
+    """The text of a line, and its confidence.
 
     Attributes:
         characters: one by one, where their places were asked for.

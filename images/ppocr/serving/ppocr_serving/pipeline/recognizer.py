@@ -133,7 +133,7 @@ class Recognizer:
         return readings
 
     def _choices(self, line: np.ndarray, steps: np.ndarray) -> tuple[dict[str, float], ...]:
-        """What else the characters of a line were read as, and how much less surely."""
+        """The alternatives for each character of a line, and how much less likely they are."""
         others = second_choices(line, np.flatnonzero(first_of_each(steps)), self._predict.logits)
         return tuple(
             {self._decode.character[index]: behind for index, behind in each} for each in others

@@ -1,4 +1,4 @@
-"""At which scales a strip is searched: a picture too long for its longer side to say the scale.
+"""At which scales a strip is searched: a picture too long for its longer side to set the scale.
 
 960 pixels for that side would leave the shorter one 240 and less, whatever the size of its text. A
 strip is scaled so that its shorter side has the share of det_limit_side_len that a page's has (1 to

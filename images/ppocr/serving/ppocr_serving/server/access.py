@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens from a file, networks from a list."""
+"""Access control: bearer tokens from a file, networks from a list."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Tokens:
             self._look()
         scheme, _, token = authorization.partition(" ")
         given = token.strip().encode()
-        # Every token is compared, whichever fits: the time taken tells nothing.
+        # Every token is compared, so that the time taken reveals nothing.
         fits = [hmac.compare_digest(given, known) for known in self._tokens]
         return scheme.lower() == "bearer" and any(fits)
 
@@ -67,10 +67,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 class Access:
-    """Decides on a client by its address, the name it asks for and its Authorization header."""
+    """Decides on a client by its address, its Host header and its Authorization header."""
 
     NETWORK = "this network is not allowed (hubserving_allow_networks)"
-    HOST = "the service is not asked by this name (hubserving_hosts)"
+    HOST = "this host name is not allowed (hubserving_hosts)"
 
     def __init__(self, settings: Settings) -> None:
         self._networks = settings.networks
@@ -87,7 +87,7 @@ class Access:
         return client.is_loopback or any(client in network for network in self._networks)
 
     def by_accepted_name(self, host: str, address: str, health: bool) -> bool:
-        """Whether a Host header names what the service is known by.
+        """Whether a Host header has one of the service's names.
 
         A page of a stranger whose name was pointed to this address cannot make a browser ask.
 

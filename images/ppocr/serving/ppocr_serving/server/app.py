@@ -27,7 +27,7 @@ def _as_contract(error: HTTPException) -> tuple[dict[str, str], int]:
 
 
 def _check_body() -> None:
-    """Refuse what PaddleHub would stumble over; Flask keeps the parsed body, so it is parsed once.
+    """Refuse what PaddleHub cannot handle; Flask keeps the parsed body, so it is parsed once.
 
     Raises:
         BadRequest: the body is no JSON object, or would pass for an argument of Python's own.

@@ -1,4 +1,4 @@
-"""How much a JSON body may hold, counted in its bytes before anything is made of them.
+"""Limits on values and depth of a JSON body, counted in its bytes before it is parsed.
 
 A body of our contract is a few long strings. Python makes an object of 50 bytes and more of every
 value and key: a body of nine million takes gigabytes. The front counts while a body comes in, at
@@ -18,7 +18,7 @@ _STRUCTURE = b'"[]{},:'
 _OTHERS = bytes(set(range(256)) - set(_STRUCTURE))
 _BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OPENING = b"[{"
-_TELLING = 4  # bytes that tell the encoding
+_TELLING = 4  # bytes that show the encoding
 
 
 class BodyError(ValueError):
@@ -26,7 +26,7 @@ class BodyError(ValueError):
 
 
 class Structure:
-    """Counts what a body holds, which comes in parts; a parser says whether it is JSON at all.
+    """Counts values and depth of a body that arrives in parts; a parser decides if it is JSON.
 
     The body is in UTF-8, UTF-16 or UTF-32, as ``json.loads`` takes it.
     """
@@ -40,7 +40,7 @@ class Structure:
         self._quotes = self._values = self._depth = 0
 
     def feed(self, part: bytes) -> None:
-        """Look at the next part.
+        """Count the next part.
 
         Raises:
             BodyError: more than :data:`MOST_VALUES` values, deeper than :data:`MOST_DEPTH`, or

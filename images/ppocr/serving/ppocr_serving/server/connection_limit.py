@@ -1,4 +1,4 @@
-"""Who is connected, and who has to leave when the bound is met and somebody else comes.
+"""The limit of connections, and which one is closed when another client connects beyond it.
 
 Nobody keeps others out by holding connections. Idle ones go first, the oldest of the address that
 has most; then those that dawdle over sending a body or taking an answer. An address that holds more
@@ -21,7 +21,7 @@ _DAWDLE = 8000
 _GRACE = {RECEIVING: 2.0, ANSWERING: 0.5}
 #: Seconds in which the first head may come: who has just come is not idle yet.
 _FRESH = 1.0
-#: Connections let in beyond the bound for that time, and to be told so.
+#: Connections accepted beyond the limit for that time, and to refuse them with a response.
 SPARE = 400
 
 
@@ -52,7 +52,7 @@ def group_of(address: str) -> str:
 
 
 class ConnectionLimit:
-    """The connections there are.
+    """All open connections.
 
     Args:
         bound: how many may be served at once, and may stay.
@@ -69,7 +69,7 @@ class ConnectionLimit:
         return len(self._members)
 
     def admit(self, member: Member) -> bool:
-        """Let a connection in, at the cost of idle ones if need be; False where there are none."""
+        """Accept a connection, closing idle ones if needed; False if none can be closed."""
         while len(self._members) >= self._bound and self._evict(self._idle(_FRESH)):
             pass
         full = len(self._members) >= self._bound + SPARE
@@ -88,7 +88,7 @@ class ConnectionLimit:
                 del self._sizes[member.group]
 
     def serves(self, member: Member) -> bool:
-        """Whether a connection that now asks for something is within the bound."""
+        """Whether a connection that now sends a request is within the limit."""
         others = sum(one.state not in _AT_REST for one in self._members if one is not member)
         return others < self._bound or self._evict(self._dawdler(member))
 
@@ -100,7 +100,7 @@ class ConnectionLimit:
         return True
 
     def _idle(self, seconds: float) -> Member | None:
-        """Who has to go first, if idle for so long."""
+        """The connections to close first, if idle for so long."""
         if not self._leavers or self._sizes[self._leavers[0][1].group] < max(self._sizes.values()):
             self._look_for_idle()
         before = time.monotonic() - seconds

@@ -51,7 +51,7 @@ class Deadlines(NamedTuple):
 
 
 class Malformed(Exception):
-    """No request a handler could answer.
+    """A request that no handler could answer.
 
     Args:
         code: HTTP status to answer with.
@@ -66,7 +66,7 @@ class Malformed(Exception):
 
 
 def plain_answer(code: int, message: str) -> bytes:
-    """A whole answer in the contract's shape, for where no handler can give one."""
+    """A complete response in the contract's shape, where no handler can give one."""
     body = encode(failure(message))
     phrase = responses.get(code, "Unknown")
     head = _PLAIN_ANSWER.format(code=code, phrase=phrase, size=len(body))
@@ -74,13 +74,13 @@ def plain_answer(code: int, message: str) -> bytes:
 
 
 class _Counted:
-    """What both kinds of streams do besides: count bytes, and hand over heads that are no heads."""
+    """Common to both kinds of streams: counts bytes, and passes on malformed heads."""
 
     bytes_moved = 0
 
     @property
     def ahead(self) -> bool:
-        """Whether bytes are there that nobody has read yet."""
+        """Whether there are unread bytes."""
         return bool(self._read_buffer_size)  # type: ignore[attr-defined]
 
     def read_from_fd(self, buf: Any) -> int | None:
@@ -110,7 +110,7 @@ class Stream(_Counted, iostream.IOStream):
 
 
 class TlsStream(_Counted, iostream.SSLIOStream):
-    """A TLS connection; whoever speaks plain HTTP to it is told in plain HTTP."""
+    """A TLS connection; clients that send plain HTTP are refused in plain HTTP."""
 
     def close(self, exc_info: Any = False) -> None:
         if isinstance(exc_info, ssl.SSLError) and exc_info.reason in _HTTP_TO_TLS:
@@ -139,7 +139,7 @@ class Exchange(http1connection.HTTP1Connection):
         self._deadline: object | None = None
 
     def _parse_headers(self, data: bytes) -> tuple[str, httputil.HTTPHeaders]:
-        if self.owner.state == LEAVING:  # it has been told that it is too late
+        if self.owner.state == LEAVING:  # it has been answered that it is too late
             raise iostream.StreamClosedError
         self.owner.end_head_deadline()
         if data.startswith(_TLS_RECORD):
@@ -273,7 +273,7 @@ class Connection:
         self.enter(IDLE)
 
     def enter(self, state: int) -> None:
-        """The connection is in another state from now on."""
+        """Change the state of the connection."""
         self.state = state
         self.since = time.monotonic()
         self._base = self.stream.bytes_moved
@@ -289,7 +289,7 @@ class Connection:
         return int(self.stream.bytes_moved) - self._base
 
     def evict(self) -> None:
-        """Somebody else needs the place."""
+        """Another client needs the place."""
         if self.state in (RECEIVING, ANSWERING):
             self.tell("closed: too slow for its place among the connections")
         self.stream.close()
@@ -304,7 +304,7 @@ class Connection:
         log.warning("%s: %s", self.client, message)
 
     def part(self) -> None:
-        """All is said: the client has a moment to find it."""
+        """The response is complete: give the client a moment to read it."""
         self.enter(LEAVING)
         if not isinstance(self.stream, TlsStream) and self.stream.socket is not None:
             try:
@@ -315,7 +315,7 @@ class Connection:
         self.stream.io_loop.call_later(_LINGER, self.stream.close)
 
     async def discard(self) -> None:
-        """Read and throw away until the connection is closed.
+        """Read and discard until the connection is closed.
 
         Raises:
             StreamClosedError: it is.
@@ -330,7 +330,7 @@ class Connection:
             self._head_due = None
 
     def _no_head(self) -> None:
-        """No head has come in time; who has sent a part of one is told."""
+        """No head has arrived in time; a client that has sent part of one gets a response."""
         self._head_due = None
         if self.stream.ahead:
             late = f"the head did not come within {self.deadlines.head:g} s"

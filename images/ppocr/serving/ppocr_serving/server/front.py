@@ -1,4 +1,4 @@
-"""The front: takes requests in, whole and within limits, before a worker is given one.
+"""The front: receives requests completely and within limits, then passes them to a worker.
 
 Tornado, since it has deadlines for heads and bodies, streams bodies to be counted as they come,
 speaks TLS, and needs nothing else. One process, one thread: what takes time is done by the workers
@@ -29,7 +29,7 @@ from .service import Service
 log = logging.getLogger(__name__)
 
 _MODULE_PATH = r"/predict/([A-Za-z0-9_.-]{1,100})"
-_GPU_LOOK = 5.0  # seconds between looks at the cards' device nodes
+_GPU_LOOK = 5.0  # seconds between checks of the cards' device nodes
 
 
 class Front:
@@ -41,7 +41,7 @@ class Front:
         self._port = serving.port
 
     async def _watch_gpu(self, gpu: GpuWatch) -> None:
-        """Look at the cards for ever; a driver that hangs must not hold up the front."""
+        """Watch the cards for ever; a driver that hangs must not block the front."""
         while True:
             before = gpu.problem
             if await asyncio.to_thread(gpu.look) and not before:
@@ -104,7 +104,7 @@ class Front:
         return 0
 
     async def _drain(self, listener: Listener, seconds: float) -> None:
-        """Take no new connection; let requests in flight finish, and tell those that cannot."""
+        """Accept no new connection; let requests in flight finish, and answer those that cannot."""
         listener.stop()
         event(log, "stopping", in_flight=len(self._service.in_flight))
         deadline = asyncio.get_running_loop().time() + seconds

@@ -94,7 +94,7 @@ class Server(BaseApplication):
         self._assignment.after_fork()
 
     def _end(self, error: EngineError) -> NoReturn:
-        """This worker cannot use its device: say why, where it is asked for and in the log."""
+        """This worker cannot use its device: report why in ``/readyz`` and in the log."""
         log.error("%s", error)
         first = self._not_ready.write(str(error))
         if self._assignment.first:
@@ -105,7 +105,7 @@ class Server(BaseApplication):
         raise SystemExit(1)
 
     def _device_lost(self, error: Exception) -> None:
-        """After the answer in hand this worker ends, and gunicorn starts another one."""
+        """After the current response this worker ends, and gunicorn starts another one."""
         log.error("%s", error)
         self._not_ready.write(str(error))
         self._board.leave(os.getpid())
@@ -140,8 +140,8 @@ class Server(BaseApplication):
 
 
 def _but_deserted(app: WsgiApp) -> WsgiApp:
-    """Leave alone what the front asks another slot for by now, while it waited in this one's socket
-    for a worker."""
+    """Do not process a request that the front has sent to another slot by now, while it waited in
+    this one's socket for a worker."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         poll = select.poll()

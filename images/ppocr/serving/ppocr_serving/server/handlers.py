@@ -109,7 +109,7 @@ class Handler(web.RequestHandler):
         most = _DISCARD * self.service.settings.body_bytes
         if self.refusal and (self.declared > most or "Expect" in self.request.headers):
             self.refuse(*self.refusal)
-        # Else the client sends its body, and looks for an answer then.
+        # Otherwise the client sends its body, and reads the response after that.
 
     # What follows the head
 
@@ -127,11 +127,11 @@ class Handler(web.RequestHandler):
         return asyncio.sleep(len(chunk) / _DISCARDED)
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
-        """Take in a part of a body; here nobody needs it."""
+        """Receive part of a body; here it is not needed."""
         return None
 
     def give_up(self, refusal: Refusal) -> None:
-        """This request will be refused, when it is in."""
+        """This request will be refused once it has been received."""
         self.refusal = refusal
 
     def broken(self, code: int, message: str, kind: str) -> None:
@@ -164,7 +164,7 @@ class Handler(web.RequestHandler):
         """Send an answer; Tornado calls it without one when a method has ended without."""
         if self.answered:
             return super().finish(chunk)
-        # The client has left: an answer is what is said, never what is left when a method ends.
+        # The client has left: only an explicit response is sent, never one at the end of a method.
         nothing = asyncio.get_running_loop().create_future()
         nothing.set_result(None)
         return nothing
@@ -181,7 +181,7 @@ class Handler(web.RequestHandler):
         self.send_json(self.client_status(code), self.failure(message, code))
 
     def failure(self, message: str, code: int) -> dict[str, Any]:
-        """What is answered for an error with this HTTP status."""
+        """The response to an error with this HTTP status."""
         return failure(message, _CONTRACT_STATUS.get(code, "101"))
 
     def client_status(self, code: int) -> int:
@@ -189,7 +189,7 @@ class Handler(web.RequestHandler):
         return code
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        # Only what Tornado itself refuses or a fault of ours comes here: say no more than its name.
+        # Only what Tornado itself refuses or a bug comes here: reveal no more than its name.
         self.set_header("X-Request-Id", self.request_id)
         self.fields["error"] = "internal" if status_code >= 500 else "http"
         self.service.metrics.errors.labels(self.fields["error"]).inc()

@@ -1,4 +1,4 @@
-"""The port: connections are taken in, within the bound, and told apart by what they may ask."""
+"""The port: connections are accepted within the limit, beyond it for health checks only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads PaddleHub's app, and makes its modules read.
+"""Loads PaddleHub's app, and runs its modules once.
 
 ``python -m ppocr_serving.server.loading`` does it for nothing but the proof, before plain
 ``hub serving`` starts: that loads models with the first request, and answers errors with HTTP 200.
@@ -55,7 +55,7 @@ def load_app(serving: ServingConfig) -> tuple[Flask, list[ServedModule]]:
 
 
 def _of_ours(serving: ServingConfig) -> ServingConfig:
-    """The same with our modules only; of others nobody knows what loading them does."""
+    """The same with this project's modules only; loading others may have side effects."""
     ours: dict[str, Any] = {
         name: info for name, info in serving.modules.items() if name in OUR_MODULES
     }

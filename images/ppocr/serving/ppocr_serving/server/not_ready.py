@@ -1,4 +1,4 @@
-"""Why the service is not ready: one sentence, written by whoever knows, read by the front.
+"""Why the service is not ready: one sentence, written by any process, read by the front.
 
 A file in the container's own tmpfs: the worker that knows is gone when the front is asked.
 """

@@ -23,14 +23,14 @@ def kills(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 class OomWatch:
-    """Tells workers killed for memory from others; to be asked again and again."""
+    """Distinguishes workers killed for memory from others; to be called repeatedly."""
 
     def __init__(self) -> None:
         self._seen = kills()
         self._unexplained: list[float] = []
 
     def look(self) -> None:
-        """Take in what was killed since the last look."""
+        """Record what was killed since the last call."""
         now, count = time.monotonic(), kills()
         self._unexplained = [when for when in self._unexplained if now - when < _RECENT]
         self._unexplained += [now] * (count - self._seen)

@@ -1,4 +1,4 @@
-"""``POST /predict/<module>``: a body is taken in whole, and unpacked, before a worker sees it."""
+"""``POST /predict/<module>``: a body is received and decompressed before a worker sees it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Predict(Handler):
 
     @property
     def target(self) -> str:
-        """The path a worker is asked for."""
+        """The path of the request to a worker."""
         return f"/predict/{self.module}"
 
     async def answer(self) -> None:
@@ -163,7 +163,7 @@ class Predict(Handler):
         self.send(answer.code, self.body_of(answer), answer.content_type)
 
     def body_of(self, answer: Answer) -> bytes:
-        """What the client gets of a worker's answer."""
+        """The client's response, made from a worker's."""
         return answer.body
 
     def client_status(self, code: int) -> int:

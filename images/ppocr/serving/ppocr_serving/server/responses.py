@@ -1,4 +1,4 @@
-"""How everything the service says leaves it: JSON of the contract, by one encoder that cannot fail.
+"""The encoder of all responses: JSON in the contract's shape; it cannot fail.
 
 Text that came with a request may hold anything, half a character too, and be of any length.
 """

@@ -1,4 +1,4 @@
-"""What requests share: who may ask, whether a worker is ready, room for bodies, counters."""
+"""State shared by requests: access control, ready workers, memory for bodies, counters."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Service:
         }
 
     def busy(self) -> Busy | None:
-        """Why no further request can be taken in now."""
+        """Why no further request can be accepted now."""
         if self.stopping.is_set():
             return Busy("the service is stopping", _STARTING_RETRY)
         # Once started, requests wait for a worker that is being replaced: none is refused.

@@ -1,4 +1,4 @@
-"""What bodies come packed in, and how they are unpacked: little by little, within a limit."""
+"""Decompression of bodies (Content-Encoding): in pieces, within a limit."""
 
 from __future__ import annotations
 

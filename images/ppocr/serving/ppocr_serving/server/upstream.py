@@ -1,4 +1,4 @@
-"""The way from the front to a worker: a bounded queue, a deadline, another try on a lost worker."""
+"""Passes requests from the front to a worker: bounded queue, deadline, retry on a lost worker."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Upstream:
         return self._waiting >= self._settings.queue
 
     def refusal(self) -> Busy:
-        """What a request that finds the queue full is told; about when a place may be free."""
+        """The error for a request that finds the queue full, with an estimate of when to retry."""
         wait = math.ceil(self._mean * (self._waiting + 1) / self._places)
         return Busy("the queue is full", min(max(wait, 1), 60))
 
@@ -138,7 +138,7 @@ class Upstream:
             exchange.exception()  # seen, also when the client has left
 
     async def _tries(self, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
-        """Ask until a worker has answered; only workers that were lost on the way are counted."""
+        """Retry until a worker has answered; only workers lost during the request count."""
         lost, slot = 0, None
         async with contextlib.AsyncExitStack() as alone:
             alone.enter_context(self._metrics.working.track_inprogress())
@@ -181,7 +181,7 @@ class Upstream:
         return answer
 
     async def _connect(self, slot: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as soon as somebody listens; whoever asks has a limit on that."""
+        """Connect as soon as the socket is listened on; the caller limits the time."""
         while True:
             with contextlib.suppress(FileNotFoundError, ConnectionError, BlockingIOError):
                 return await asyncio.open_unix_connection(socket_of(slot))
@@ -223,7 +223,7 @@ async def _read(reader: asyncio.StreamReader, http1: h11.Connection) -> Answer:
             headers = {key.decode(): value.decode("latin-1") for key, value in event.headers}
         elif isinstance(event, h11.Data):
             body += event.data
-    if "content-length" not in headers:  # its end cannot be told from the worker's
+    if "content-length" not in headers:  # its end cannot be distinguished from the worker's
         raise LookupError("it has no length")
     if REPORT_HEADER.lower() not in headers:
         return _of_gunicorn(code)

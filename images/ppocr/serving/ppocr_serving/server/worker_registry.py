@@ -1,4 +1,4 @@
-"""Which workers are ready: a folder a worker, made by it and read by the front.
+"""Which workers are ready: a folder per worker, made by it and read by the front.
 
 What a folder says are the targets of symbolic links: a tmpfs keeps short ones without taking a
 block, so a worker can enter itself even where there is no space left.
@@ -64,7 +64,7 @@ class WorkerRegistry:
         return gone
 
     def ready(self) -> dict[int, dict[str, Any]]:
-        """What each worker that is alive entered, by its pid."""
+        """The entry of each live worker, by its pid."""
         found = {}
         for path in [*self._folder.iterdir()]:
             if not path.name.isdigit():

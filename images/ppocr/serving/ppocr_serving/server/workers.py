@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PAUSE = 2.0  # seconds before the next start where no worker was ready
-_LOOK = 0.5  # seconds between looks at the workers
+_LOOK = 0.5  # seconds between checks of the workers
 _START_LIMIT = 180.0  # seconds a new worker has to become ready
 _MEGA = 1_000_000
-#: Looks at which a process must be found stopped (SIGSTOP) before it is killed: two seconds of this
-#: process's own time, so that a machine that slept kills nobody.
+#: Checks that must find a process stopped (SIGSTOP) before it is killed: two seconds of this
+#: process's own time, so that nothing is killed after the machine was suspended.
 _STOPPED_LOOKS = 4
 _ENDS = {
     "recycled": "worker recycled",
@@ -150,12 +150,12 @@ class Workers:
             await asyncio.sleep(_LOOK)
 
     def look(self) -> None:
-        """Take in which workers are there, and start a renewal if one is due."""
+        """Update the list of workers, and start a replacement if one is due."""
         self._oom.look()
         self._end_stopped()
         found = self._board.ready()
         if len(found) < self._settings.workers and not self._served:
-            # Each card has to prove itself before any serves; CPUs are all alike.
+            # Each card has to pass the test before any serves; CPUs are all alike.
             found = {pid: entry for pid, entry in found.items() if not _is_on_card(entry)}
         for pid, in_order in self._board.gone().items():
             killed = "memory" if not in_order and self._oom.explains() else "lost"
