@@ -19,15 +19,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from environment import serves_on_cards
-
-from ppocr_contract import params, precision
-from ppocr_contract.models import read_manifest, recognizers, write_manifest
-from ppocr_contract.precision import Reads, Verdict
 from ppocr_serving.cpus import available_cpus
 from ppocr_serving.engines import EngineOptions
 from ppocr_serving.pipeline.recognizer import Recognizer, characters_of
 from ppocr_serving.precision import has_bf16
 from ppocr_serving.threads import Threads
+
+from ppocr_contract import params, precision
+from ppocr_contract.models import read_manifest, recognizers, write_manifest
+from ppocr_contract.precision import Reads, Verdict
 
 #: Drawn by ``python -m tests.bench.reading --sample``.
 LINES = Path(__file__).with_name("lines.zip")

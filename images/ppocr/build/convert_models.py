@@ -1,8 +1,8 @@
 """Converts the detection model to the precision that the CPU engine runs it in, at build time.
 
-Reads the models in /opt/ppocr/models; writes what it makes of them to a folder whose content belongs
-beside them. A model that the CPU engine cannot read ends the build, one that cannot be converted is
-served in f32: the build says so and goes on.
+Reads the models in /opt/ppocr/models; writes what it makes of them to a folder whose content
+belongs beside them. A model that the CPU engine cannot read ends the build, one that cannot be
+converted is served in f32: the build says so and goes on.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import openvino as ov
 from environment import serves_on_cards
-
-from ppocr_contract.models import MODELS_ROOT, check_model, places, setting_of
 from ppocr_serving.engines import mixed_precision
 from ppocr_serving.pipeline.detector import EXACT_SHARE
+
+from ppocr_contract.models import MODELS_ROOT, check_model, places, setting_of
 
 #: The other stages are served in bf16 as they are.
 STAGE = "det"
@@ -34,7 +34,9 @@ def check_all() -> None:
             ov.Core().read_model(program)
         except Exception as error:  # whatever OpenVINO's readers raise
             said = _said(error)[-300:]
-            sys.exit(f"{setting_of(place)}: OpenVINO cannot read {program.name}: {_REMEDY} ({said})")
+            sys.exit(
+                f"{setting_of(place)}: OpenVINO cannot read {program.name}: {_REMEDY} ({said})"
+            )
 
 
 def _said(error: Exception) -> str:
@@ -53,7 +55,9 @@ def main(target: Path) -> None:
         mixed_precision.convert(program, EXACT_SHARE, folder)
     except Exception as error:  # whatever OpenVINO's converter raises
         shutil.rmtree(target / STAGE)
-        print(f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {_said(error)}")
+        print(
+            f"note: model {STAGE} is served in f32, it cannot be converted to bf16: {_said(error)}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Records for which cards an image's engine was compiled, and compares that with what was expected.
 
 Runs while the image is built, standard library only: ``cuda_kernels.py FILE 6.1 7.0 ...`` reads the
-device code in the engine's libraries and writes the file. PTX counts as well: ``9.0+PTX``. Without any
-expected the image is one for CPUs.
+device code in the engine's libraries and writes the file. PTX counts as well: ``9.0+PTX``. Without
+any expected the image is one for CPUs.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def compiled_for(library: Path) -> set[str]:
 def main(target: Path, expected: list[str]) -> None:
     libraries = [PACKAGES / name for name in LIBRARIES if (PACKAGES / name).is_file()]
     found = set.intersection(*map(compiled_for, libraries)) if libraries else set()
-    kernels = sorted(found, key=lambda each: [int(part) for part in each.removesuffix("+PTX").split(".")])
+    kernels = sorted(
+        found, key=lambda each: [int(part) for part in each.removesuffix("+PTX").split(".")]
+    )
     if kernels != expected:
         sys.exit(
             f"the engine has kernels for {', '.join(kernels) or 'no card'}, and LIBRARIES in "

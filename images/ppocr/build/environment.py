@@ -1,7 +1,7 @@
 """Python environments of the build: what the base must have, and pip with the build's settings.
 
-Index and proxies come from the environment as pip knows them; ``ca-bundle.crt`` beside this file (of
-a proxy that re-signs TLS) may be empty.
+Index and proxies come from the environment as pip knows them; ``ca-bundle.crt`` beside this file
+(of a proxy that re-signs TLS) may be empty.
 """
 
 from __future__ import annotations

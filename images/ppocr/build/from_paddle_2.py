@@ -1,8 +1,8 @@
-"""Writes a Paddle 2 model (inference.pdmodel) as Paddle 3 writes models: ``from_paddle_2.py FROM TO``.
+"""Writes a Paddle 2 model (inference.pdmodel) in Paddle 3's form: ``from_paddle_2.py FROM TO``.
 
-Runs in the converter's environment; FROM and TO are folders. paddle2onnx 2 reads the form of Paddle 3
-only. It translates as well, and then stumbles on what is put right here: scales of interpolations, and
-numbers without an axis, which Paddle 2 has not.
+Runs in the converter's environment; FROM and TO are folders. paddle2onnx 2 reads the form of Paddle
+3 only. It translates as well, and then fails on what is put right here: scales of
+interpolations, and numbers without an axis, which Paddle 2 has not.
 """
 
 from __future__ import annotations

@@ -17,12 +17,16 @@ import sysconfig
 from pathlib import Path
 
 #: Programs, by pattern of their names.
-PROGRAMS = ("apt", "apt-*", "dpkg", "dpkg-*", "debconf*", "perl", "perl5*", "cpan*", "pip", "pip[0-9]*",
-            "rpm", "rpm[a-z2]*", "dnf*", "microdnf", "yum*", "zypper", "apk", "conda", "mamba")  # fmt: skip
+PROGRAMS = (
+    "apt", "apt-*", "dpkg", "dpkg-*", "debconf*", "perl", "perl5*", "cpan*", "pip", "pip[0-9]*",
+    "rpm", "rpm[a-z2]*", "dnf*", "microdnf", "yum*", "zypper", "apk", "conda", "mamba",
+)  # fmt: skip
 #: Where programs lie, and what runs them besides: Perl's own files, apt's and dpkg's.
 FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin", "bin", "sbin", "opt/*/bin")
-LIBRARIES = ("usr/lib/apt", "usr/lib/dpkg", "usr/lib/*/perl*", "usr/share/perl*", "usr/local/share/perl*",
-             "usr/local/lib/*/perl*", "etc/apt", "usr/share/python-wheels")  # fmt: skip
+LIBRARIES = (
+    "usr/lib/apt", "usr/lib/dpkg", "usr/lib/*/perl*", "usr/share/perl*",
+    "usr/local/share/perl*", "usr/local/lib/*/perl*", "etc/apt", "usr/share/python-wheels",
+)  # fmt: skip
 #: What Python brings to install packages with.
 PYTHON = ("ensurepip", "pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info",
           "pkg_resources", "_distutils_hack", "distutils-precedence.pth", "wheel",

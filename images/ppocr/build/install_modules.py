@@ -1,4 +1,4 @@
-"""Installs the modules with PaddleHub's own manager (what ``hub install FOLDER`` does), at build time.
+"""Installs the modules with PaddleHub's own manager, as ``hub install FOLDER`` does, at build time.
 
 Each is imported once, in a process of its own, the way serving will import it: a module that cannot
 be imported ends the build with one sentence instead of a service that never gets ready. Models are
@@ -39,7 +39,10 @@ def main(folders: list[str]) -> None:
     for folder in folders:
         # A process for each: what one leaves in sys.modules must not hide what another lacks.
         done = subprocess.run(
-            [sys.executable, __file__, "--one", folder], stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, __file__, "--one", folder],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines()

@@ -1,7 +1,7 @@
 """Installs Paddle, and what only Paddle needs, into a folder: ``make_paddle.py FOLDER``.
 
-Only where ``requirements.paddle.lock`` beside this file names packages, which is for the variant with
-Paddle: it is a layer of that image, beside packages that both have. Standard library only.
+Only where ``requirements.paddle.lock`` beside this file names packages, which is for the variant
+with Paddle: it is a layer of that image, beside packages that both have. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Makes the image's Python environment. Runs in the Dockerfile's stage python, standard library only.
+"""Makes the image's Python environment, in the Dockerfile's stage python. Standard library only.
 
-Reads beside itself: ``requirements.lock`` (with hashes), ``extra-requirements.txt`` (the operator's,
-may be empty), ``prune.txt`` (what the packages bring and serving never opens).
+Reads beside itself: ``requirements.lock`` (with hashes), ``extra-requirements.txt`` (the
+operator's, may be empty), ``prune.txt`` (what the packages bring and serving never opens).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def site_packages() -> Path:
 
 
 def link_cuda() -> None:
-    """Paddle and cuDNN ask for ``libcudnn.so`` and the like; packages bring names with a version."""
+    """Paddle and cuDNN load ``libcudnn.so`` and the like; the packages' names have a version."""
     for library in site_packages().glob("nvidia/*/lib/*.so.*"):
         link = library.with_name(f"{library.name.partition('.so.')[0]}.so")
         if not link.exists():

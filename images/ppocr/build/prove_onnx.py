@@ -1,8 +1,9 @@
-"""Compares a converted model with its original on drawn pictures: ``prove_onnx.py MADE ORIGINAL STAGE``.
+"""Compares a converted model with its original on pages: ``prove_onnx.py MADE ORIGINAL STAGE``.
 
-The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle, one
-of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment. Prints one
-line; exit status 1 if the outputs differ by more than the tolerance, or a recogniser's characters differ.
+The folder MADE has inference.onnx, which OpenVINO runs. An original of Paddle 3 is run by Paddle,
+one of Paddle 2 by OpenVINO, which reads that form itself. Runs in the converter's environment.
+Prints one line; exit status 1 if the outputs differ by more than the tolerance, or a recogniser's
+characters differ.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ _PAGES = ((640, 640), (736, 960))
 _BATCHES = (1, 2)
 #: How OpenVINO names the operators it could not convert.
 _FAILED = re.compile(r"Conversion is failed for: (.+)")
-_WORDS = ("Invoice 2023-11-27", "Total: 1,284.50", "PaddleOCR serves this line", "0123456789 ABCxyz")
+_WORDS = (
+    "Invoice 2023-11-27",
+    "Total: 1,284.50",
+    "PaddleOCR serves this line",
+    "0123456789 ABCxyz",
+)
 
 
 def drawn(height: int, width: int, seed: int) -> np.ndarray:
@@ -110,5 +116,5 @@ def prove(made: Path, original: Path, stage: str) -> str:
 
 
 if __name__ == "__main__":
-    os.environ["FLAGS_enable_pir_api"] = "1"
+    os.environ["FLAGS_enable_pir_api"] = "1"  # noqa: SIM112 - Paddle's own name
     print(prove(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

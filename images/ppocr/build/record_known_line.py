@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ppocr_contract import models, params
 from ppocr_serving import known_line
 from ppocr_serving.engines import EngineOptions
 from ppocr_serving.pipeline.classifier import Classifier
 from ppocr_serving.pipeline.detector import Detector
 from ppocr_serving.pipeline.recognizer import Recognizer
+
+from ppocr_contract import models, params
 
 _STAGES = {"det": Detector, "cls": Classifier, "rec": Recognizer}
 

@@ -1,11 +1,11 @@
 """Converts Paddle's models to ONNX, in place, and compares each with its original.
 
-Which ones, ``convert.txt`` beside this file says: what Paddle 3 wrote, and where the engine reads ONNX
-only, what Paddle 2 wrote, too.
+Which ones, ``convert.txt`` beside this file says: what Paddle 3 wrote, and where the engine reads
+ONNX only, what Paddle 2 wrote, too.
 
-A model that paddle2onnx cannot convert, or that answers otherwise afterwards, ends the build with one
-sentence: the stage, the file, the operator. paddle2onnx ends in many ways, among them with a signal, or
-well and with no file; so it runs in a process of its own, and what counts is the file.
+A model that paddle2onnx cannot convert, or that answers otherwise afterwards, ends the build with
+one sentence: the stage, the file, the operator. paddle2onnx ends in many ways, among them with a
+signal, or well and with no file; so it runs in a process of its own, and what counts is the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from ppocr_contract.models import (
-    ONNX_FILE, PARAMETER_FILES, check_model, setting_of, stage_of, write_manifest,
+    ONNX_FILE,
+    PARAMETER_FILES,
+    check_model,
+    setting_of,
+    stage_of,
+    write_manifest,
 )  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -36,9 +41,7 @@ _ERROR = re.compile(r"\[ERROR\](?:\[Paddle2ONNX\])?\s*(?P<said>.+?)\s*(?:\x1b|$)
 
 
 def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(python), *arguments], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False)
 
 
 def converted(python: Path, folder: Path) -> str:
