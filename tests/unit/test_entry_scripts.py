@@ -121,6 +121,7 @@ def test_a_locale_that_is_not_here_is_no_hindrance(
     assert done.stdout.startswith("ansible-playbook ")
 
 
+@pytest.mark.full
 def test_deploy_runs_from_a_path_with_a_blank_under_a_chinese_locale(
     tmp_path: Path, cache: Path, inventory: Path
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_path_ansible_cannot_read_is_named(tmp_path: Path, cache: Path, name: 
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.full
 def test_it_is_found_through_links(tmp_path: Path) -> None:
     project = copy(tmp_path / "project")
     environment(project / ".venv")

@@ -16,6 +16,7 @@ import pytest
 from role_code import ROOT
 
 from ppocr_control import history
+from tests.tiers import first_by_default
 
 pytestmark = pytest.mark.slow
 PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
@@ -144,6 +145,7 @@ def test_a_run_leaves_a_line_on_each_host_and_here(control: Control) -> None:
     assert not any("s3cret" in text for text in written)
 
 
+@pytest.mark.full
 def test_a_failure_is_recorded_with_its_message_and_calls_its_hook(control: Control) -> None:
     control.hook("post-deploy")
     control.hook("on-failure")
@@ -184,15 +186,17 @@ def test_a_failing_pre_deploy_stops_the_run_before_anything_is_changed(control: 
 
 @pytest.mark.parametrize(
     ("text", "mode", "says"),
-    [
-        (
-            "#!/bin/sh\necho began\nsleep 60\n",
-            0o755,
-            "did not end within 1 s (ppocr_hooks_timeout)",
-        ),
-        ("#!/bin/sh\n", 0o644, "is not executable: run chmod +x on it"),
-        ("#!/no/such\n", 0o755, "cannot be run"),
-    ],
+    first_by_default(
+        [
+            (
+                "#!/bin/sh\necho began\nsleep 60\n",
+                0o755,
+                "did not end within 1 s (ppocr_hooks_timeout)",
+            ),
+            ("#!/bin/sh\n", 0o644, "is not executable: run chmod +x on it"),
+            ("#!/no/such\n", 0o755, "cannot be run"),
+        ]
+    ),
 )
 def test_a_hook_that_cannot_do_its_work(control: Control, text: str, mode: int, says: str) -> None:
     control.hook("pre-deploy", text=text).chmod(mode)
@@ -200,6 +204,7 @@ def test_a_hook_that_cannot_do_its_work(control: Control, text: str, mode: int, 
     assert done.returncode == 2 and says in words(done)
 
 
+@pytest.mark.full
 def test_stop_is_recorded_and_the_table_has_all_hosts_by_time(control: Control) -> None:
     control.hook("pre-deploy", status=4)  # not for a stop
     assert control.run("stop").returncode == 0

@@ -214,6 +214,7 @@ NOT_IN_A_SWARM: dict[str, dict] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_does_not_go_with_a_swarm_is_named(tmp_path: Path) -> None:
     hosts = {f"h{number}": values for number, values in enumerate(NOT_IN_A_SWARM.values())}

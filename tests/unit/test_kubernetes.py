@@ -205,6 +205,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.full
 def test_what_a_cluster_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
     made = tmp_path / "made"
     common = {"kubernetes_dir": str(made), "ppocr_device": "gpu"}

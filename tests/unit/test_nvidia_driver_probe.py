@@ -21,6 +21,7 @@ from role_code import ROOT, load
 from ppocr_contract import cards
 from ppocr_control.messages import catalogue
 from tests.lab.hostlab import nvidia
+from tests.tiers import first_by_default
 
 ROLE = "roles/nvidia_container_toolkit"
 probe = load("plugins/modules/nvidia_driver_probe.py")
@@ -175,13 +176,19 @@ def test_a_driver_that_does_not_know_the_question_leaves_it_to_the_container(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "driver", "refusal"),
-    [
-        ("paddle", {"capability": "9.0"}, _NO_KERNELS.format("9.0", "Paddle", "6.1, 7.0")),
-        ("", {"capability": "5.2"}, _NO_KERNELS.format("5.2", "ONNX Runtime", "6.0, 7.0")),
-        ("onnxruntime", {"driver": "470.57.02"}, "the image's CUDA 12.8 wants 525.60.13 or newer"),
-        ("paddle", {"driver": "440.33.01"}, "the image's CUDA 11.8 wants 450.80.02 or newer"),
-        ("", {"capability": "12.0"}, ""),
-    ],
+    first_by_default(
+        [
+            ("paddle", {"capability": "9.0"}, _NO_KERNELS.format("9.0", "Paddle", "6.1, 7.0")),
+            ("", {"capability": "5.2"}, _NO_KERNELS.format("5.2", "ONNX Runtime", "6.0, 7.0")),
+            (
+                "onnxruntime",
+                {"driver": "470.57.02"},
+                "the image's CUDA 12.8 wants 525.60.13 or newer",
+            ),
+            ("paddle", {"driver": "440.33.01"}, "the image's CUDA 11.8 wants 450.80.02 or newer"),
+            ("", {"capability": "12.0"}, ""),
+        ]
+    ),
 )
 def test_preflight_knows_what_the_engine_asks_of_card_and_driver(
     pretend: Callable[..., None], tmp_path: Path, engine: str, driver: dict[str, Any], refusal: str

@@ -134,6 +134,7 @@ def test_a_rollback_to_an_image_without_a_module_changes_nothing(machine: Machin
     assert all(call.startswith(reads) for call in machine.calls), machine.calls
 
 
+@pytest.mark.full
 def test_a_rollback_to_a_version_that_is_not_there_names_those_that_are(machine: Machine) -> None:
     machine.says(
         containers=json.dumps([container("ppocr", Status="running")]),
@@ -145,6 +146,7 @@ def test_a_rollback_to_a_version_that_is_not_there_names_those_that_are(machine:
     assert "ppocr:1.0.0 is not on this host" in text and "There are: ppocr:2.0.0 (running)" in text
 
 
+@pytest.mark.full
 def test_a_check_says_whether_the_builder_has_the_image(machine: Machine) -> None:
     status, lines = machine.run("build", "--check", "-v")
     assert status == 0, lines

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ppocr_control import ROOT, changelog, version
+from tests.tiers import first_by_default
 
 COPIED = ("pyproject.toml", "docs", "inventory", "playbooks", "roles", "scripts", "src")
 OLD, LAST = version.current(), version.key(version.current())
@@ -159,12 +160,19 @@ def test_a_command_line_that_cannot_be_is_refused(
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
-    [
-        ("CHANGELOG.md", "## Unreleased\n", "", "has no section '## Unreleased': add one"),
-        ("CHANGELOG.md", "- A kettle.\n", "", "has nothing below Unreleased: write there"),
-        ("CHANGELOG.md", f"## {OLD}", f"## {NEW}", f"has a section {NEW}: move its entries"),
-        ("docs/settings.md", "# All settings", "# Settings", "are stale: run scripts/settings.py"),
-    ],
+    first_by_default(
+        [
+            ("CHANGELOG.md", "## Unreleased\n", "", "has no section '## Unreleased': add one"),
+            ("CHANGELOG.md", "- A kettle.\n", "", "has nothing below Unreleased: write there"),
+            ("CHANGELOG.md", f"## {OLD}", f"## {NEW}", f"has a section {NEW}: move its entries"),
+            (
+                "docs/settings.md",
+                "# All settings",
+                "# Settings",
+                "are stale: run scripts/settings.py",
+            ),
+        ]
+    ),
 )
 def test_a_tree_that_is_not_in_order_is_refused(
     project: Project, name: str, old: str, new: str, words: str

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from role_code import ROOT, load
 from test_inventory_check import PLAY, run_play
 
+from tests.tiers import first_by_default
+
 settings = load("plugins/action/inventory_check_settings.py")
 values = settings.setting_values
 SHARED = yaml.safe_load((ROOT / "roles/inventory_check/vars/main/settings.yml").read_text())
@@ -220,7 +222,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("road", ["json", "file", "host_vars"])
+@pytest.mark.parametrize("road", first_by_default(["json", "file", "host_vars"]))
 def test_a_number_for_a_version_is_refused_on_every_road(tmp_path: Path, road: str) -> None:
     hosts: dict[str, Any] = {"h1": {}}
     arguments: list[str] = []

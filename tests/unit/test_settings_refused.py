@@ -12,6 +12,8 @@ import pytest
 from role_code import ROOT
 from test_inventory_check import run_play
 
+from tests.tiers import first_by_default
+
 pytestmark = pytest.mark.slow
 DEPLOY = f"- ansible.builtin.import_playbook: {ROOT}/playbooks/deploy.yml\n"
 SETTINGS: dict[str, tuple[dict, str]] = {
@@ -106,7 +108,7 @@ BALANCERS: dict[str, tuple[dict, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BALANCERS)
+@pytest.mark.parametrize("name", first_by_default(BALANCERS))
 def test_a_deploy_refuses_balancers_before_it_connects(tmp_path, name: str) -> None:
     balancers, says = BALANCERS[name]
     there = {"ansible_host": "host.invalid"}

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from smoke_tests.draw_samples import SAMPLES_DIR
+from tests.tiers import first_by_default
 
 ROOT = SAMPLES_DIR.parents[1]
 ENTRIES = json.loads((SAMPLES_DIR / "samples.json").read_text(encoding="utf-8"))["samples"]
@@ -200,12 +201,14 @@ def test_what_a_setting_excludes_is_not_asked_and_said(service: Service, tmp_pat
 
 @pytest.mark.parametrize(
     ("params", "excluded"),
-    [
-        ({"det_limit_side_len": 320}, {"chinese.png", "rotated-180.png", "large.png"}),
-        ({"drop_score": 0.95}, {"chinese.png", "rotated-180.png", "large.png", "tilted.jpg"}),
-        ({"det_limit_type": "min"}, {"large.png", "low-contrast.png"}),
-        ({"drop_score": 0.6, "cls_batch_num": 6}, set()),
-    ],
+    first_by_default(
+        [
+            ({"det_limit_side_len": 320}, {"chinese.png", "rotated-180.png", "large.png"}),
+            ({"drop_score": 0.95}, {"chinese.png", "rotated-180.png", "large.png", "tilted.jpg"}),
+            ({"det_limit_type": "min"}, {"large.png", "low-contrast.png"}),
+            ({"drop_score": 0.6, "cls_batch_num": 6}, set()),
+        ]
+    ),
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_other_parameters_exclude_is_not_asked_of_any_module(

@@ -244,6 +244,7 @@ def test_one_tag_cannot_be_two_images(tmp_path):
     assert status and "ppocr:mine would be for hosts whose settings need Paddle and" in output
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_an_inventory_without_paddle_is_refused_with_the_setting(tmp_path):
     play = "- {hosts: ppocr_hosts, gather_facts: false, roles: [inventory_check]}"
@@ -253,6 +254,7 @@ def test_an_inventory_without_paddle_is_refused_with_the_setting(tmp_path):
     assert "unreachable=1" not in output
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_bundle_for_both_kinds_has_the_image_that_serves_both(tmp_path):
     play = """
