@@ -99,9 +99,7 @@ BREAK_STALE_LOCK = ("-e", "deploy_lock_break=true")
 DEPLOY_AGAIN = 'scripts/deploy | tee /dev/stderr | grep "changed=0 .*failed=0"'
 #: More hosts than a person is allowed by mistake: files are run beside each other.
 LAB = {"PPOCR_LAB_MAX_HOSTS": "24"}
-LAB_FIRST = (
-    "deploy", "gpu", "host_roles", "lock_rollback", "ship_relay", "bundle", "remove", "ship",
-)  # fmt: skip
+LAB_FIRST = ("deploy", "updates", "ship", "bundle", "gpu", "lock_rollback", "ship_relay")
 LAB_ALL = sorted(
     (path.stem.removeprefix("test_") for path in ROOT.glob("tests/lab/test_*.py")),
     key=lambda name: ((*LAB_FIRST, name).index(name), name),

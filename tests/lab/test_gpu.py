@@ -149,6 +149,7 @@ def test_hosts_that_cannot_give_these_cards_are_refused_and_untouched(
 
 
 def test_the_guides_first_error_is_met_before_a_container(h: Host, playbook, image) -> None:
+    nvidia.pretend(h)
     tiny.make(h)
     guides = h.run(f"docker run --rm --gpus all {tiny.TAG} -c 1", check=False)
     assert GUIDES_ERROR in guides.stderr
@@ -172,6 +173,7 @@ def test_cdi_is_refused_where_docker_is_too_old(h: Host, playbook, settings) -> 
 # --- check, converge, idempotence, verify
 
 
+@pytest.mark.full
 def test_deploy(pair: list[Host], h: Host, playbook: Playbooks, settings) -> None:
     for host in pair:
         nvidia.pretend(host)
@@ -190,6 +192,7 @@ def test_deploy(pair: list[Host], h: Host, playbook: Playbooks, settings) -> Non
     h.run("docker rm --force others")
 
 
+@pytest.mark.full
 def test_the_four_packages_are_pinned_though_newer_ones_are_offered(pair: list[Host]) -> None:
     for host in pair:
         assert installed(host) == dict.fromkeys(NAMES, nvidia.VERSION)
@@ -202,6 +205,7 @@ def test_the_four_packages_are_pinned_though_newer_ones_are_offered(pair: list[H
         ).stdout
 
 
+@pytest.mark.full
 def test_the_users_own_daemon_json_is_kept(pair: list[Host], h: Host, c: Host) -> None:
     for host in pair:
         now = json.loads(host.read("/etc/docker/daemon.json"))
@@ -211,6 +215,7 @@ def test_the_users_own_daemon_json_is_kept(pair: list[Host], h: Host, c: Host) -
     assert "nvidia" in h.run("docker info --format '{{json .Runtimes}}'").stdout
 
 
+@pytest.mark.full
 def test_the_container_asks_for_the_cards(h: Host, c: Host) -> None:
     assert request(h) == {"Count": -1, "Capabilities": [["gpu"]]}
     assert request(c) == {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}
@@ -227,6 +232,7 @@ def test_a_second_run_and_check_mode_change_nothing(pair, playbook, settings) ->
     assert [host.run("pidof dockerd").stdout for host in pair] == pids
 
 
+@pytest.mark.full
 def test_docker_itself_reaches_the_cards(h: Host, c: Host) -> None:
     say = f"""{tiny.TAG} -c 'import os; print(os.environ["NVIDIA_VISIBLE_DEVICES"])'"""
     for host in (h, c):
