@@ -198,7 +198,6 @@ def test_preflight_knows_what_the_engine_asks_of_card_and_driver(
         {
             "hosts": "localhost",
             "gather_facts": False,
-            "vars": {"hubserving_engine": engine},
             "tasks": [
                 {"include_role": {"name": "nvidia_container_toolkit", "tasks_from": "driver.yml"}}
             ],
@@ -207,7 +206,11 @@ def test_preflight_knows_what_the_engine_asks_of_card_and_driver(
     (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
     path = f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
-        ["ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")],
+        [
+            *("ansible-playbook", "-i", "localhost,", "-c", "local"),
+            *("-e", json.dumps({"hubserving_engine": engine})),
+            str(tmp_path / "play.yml"),
+        ],
         env={**os.environ, "PATH": path, "ANSIBLE_ROLES_PATH": str(ROOT / "roles")},
         capture_output=True,
         text=True,
