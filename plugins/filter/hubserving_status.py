@@ -98,6 +98,24 @@ def hubserving_gave_up(text: str) -> str:
     return f"It gave up {said.strip()}." if found else ""
 
 
+def hubserving_not_healthy(text: str) -> str:
+    """Why a container did not become healthy, as a sentence; '' where its state does not say.
+
+    Args:
+        text: as for ``hubserving_gave_up``.
+    """
+    if reason := hubserving_gave_up(text):
+        return reason
+    try:
+        health = json.loads(text)["Health"]
+        if health["Status"] != "unhealthy":
+            return ""
+        last = " ".join(str(health["Log"][-1]["Output"]).split())
+    except (ValueError, KeyError, TypeError, IndexError):
+        return ""
+    return f"Its healthcheck failed {health['FailingStreak']} times in a row, at last with: {last}."
+
+
 def _moment(text: str) -> datetime.datetime:
     """A time as the engine writes it: nanoseconds, UTC or the host's time zone."""
     seconds, _, rest = text.partition(".")
@@ -163,6 +181,7 @@ class FilterModule:
         return {
             "hubserving_status_row": hubserving_status_row,
             "hubserving_gave_up": hubserving_gave_up,
+            "hubserving_not_healthy": hubserving_not_healthy,
             "hubserving_table": hubserving_table,
             "hubserving_models": hubserving_models,
         }

@@ -33,7 +33,7 @@ def state(health, *looks, running=True, started=STARTED):
     return {
         "Running": running,
         "StartedAt": started,
-        "Health": {"Status": health, "Log": log or None},
+        "Health": {"Status": health, "FailingStreak": len(log), "Log": log or None},
     }
 
 
@@ -111,3 +111,23 @@ def test_what_a_container_says_of_giving_up(told, sentence):
 def test_what_is_no_state_has_not_given_up(text):
     plugin = load("plugins/filter/hubserving_status.py")
     assert plugin.hubserving_gave_up(text) == ""
+
+
+SLOW = "Health check exceeded timeout (12s)"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (state("unhealthy", (STARTED, SLOW)), f"times in a row, at last with: {SLOW}."),
+        (state("unhealthy", (STARTED, GAVE_UP)), "It gave up after 3 failures in a row: a worker "),
+        (state("starting", (STARTED, SLOW)), ""),
+        (state("unhealthy"), ""),
+        ({"Running": False}, ""),
+    ],
+    ids=range(5),
+)
+def test_why_a_container_did_not_become_healthy(given, sentence):
+    plugin = load("plugins/filter/hubserving_status.py")
+    said = plugin.hubserving_not_healthy(json.dumps(given))
+    assert sentence in said and bool(said) is bool(sentence)

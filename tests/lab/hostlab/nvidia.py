@@ -148,7 +148,7 @@ def service_image(tag: str) -> str:
         'RUN ["/usr/bin/python", "-c", "import os; os.symlink(\'python\', \'/usr/bin/python3\')"]\n'
         "LABEL org.ppocr.content=pretended\n"
         'ENTRYPOINT ["/usr/bin/python", "/service.py"]\n'
-        "HEALTHCHECK --interval=2s --timeout=5s --retries=2 --start-period=60s "
+        "HEALTHCHECK --interval=2s --timeout=60s --retries=2 --start-period=60s "
         'CMD ["/usr/bin/python", "/service.py", "health"]\n'
     )
     with tempfile.TemporaryDirectory() as scratch:
