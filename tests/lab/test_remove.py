@@ -83,6 +83,7 @@ def test_a_check_passes_on_a_host_that_is_not_prepared(host: Host, serve) -> Non
     assert host.run("test -e /etc/ppocr", check=False).returncode
 
 
+@pytest.mark.full
 def test_what_is_not_the_projects_stays(host: Host, playbook: Playbooks, serve) -> None:
     # What the service's role needs on a host.
     playbook("tests/lab/host_roles.yml", [host], "--tags", "docker_engine")
