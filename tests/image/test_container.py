@@ -51,6 +51,27 @@ def test_hub_serving_start_with_m(run, request_body):
     assert texts(container.healthy(), request_body)
 
 
+#: Threads that are the first to use the engine, all at once.
+FIRST_AT_ONCE = """
+import sys, threading
+from ppocr_serving.engines import openvino
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+def first():
+    together.wait()
+    openvino.ov.Type.f32.to_dtype()
+threads = [threading.Thread(target=first) for _ in range(together.parties)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_inference_threads_may_begin_at_once(run):
+    container = run("--network", "none", command=("python", "-c", FIRST_AT_ONCE))
+    container.wait(lambda: not container.state["Running"], 60)
+    assert container.state["ExitCode"] == 0, container.logs()
+
+
 def test_a_module_runs_on_its_own(run):
     sample = "/opt/ppocr/serving/ppocr_serving/ready.png"
     container = run(

@@ -17,6 +17,10 @@ from . import EngineError, EngineOptions, mixed_precision
 
 log = logging.getLogger(__name__)
 
+# OpenVINO makes its table of element types at first use. Threads that are first at the same time
+# wait for each other forever, one with Python's lock, one with the table's; here it is one thread.
+ov.Type.f32.to_dtype()
+
 _PRECISION = "INFERENCE_PRECISION_HINT"
 
 #: Prepared kernels kept for one model, over all inference threads, each of which has a cache of its
