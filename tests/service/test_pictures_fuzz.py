@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import odd_pictures
 import pictures
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -30,7 +31,7 @@ MODES = {
 WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF")
 SIDES = st.integers(1, 300) | st.sampled_from([1, 2, 31, 32, 33, 959, 961, 1999, 4097])
 EDGES = (0, 1, 0x7F, 0x80, 0xFF)
-_AREA = 60_000  # pixels: the shared service takes 2 MB
+_AREA = 60_000  # pixels: the service takes 2 MB
 FUZZ = settings(
     max_examples=45,
     deadline=None,
@@ -44,6 +45,15 @@ class Sent(str):
 
     def __repr__(self):
         return f"{self[:200]!r}... ({len(self)})"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One of its own: what the pages of other tests left in memory is no harm done here."""
+    from conftest import small_service
+
+    with small_service(tmp_path_factory) as own:
+        yield own
 
 
 @st.composite
