@@ -1,4 +1,4 @@
-"""Which cases of a test the default tier has (CONTRIBUTING.md, "Test")."""
+"""Which cases of a test the default tier has (CONTRIBUTING.md, "Run the tests")."""
 
 from __future__ import annotations
 
