@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 
-def first_by_default(cases: Iterable[Any], count: int = 1) -> list[Any]:
-    """Cases for ``parametrize``: all but the first ``count`` are for --full only."""
-    listed = list(cases)
-    rest = (case if isinstance(case, tuple) else (case,) for case in listed[count:])
-    return [*listed[:count], *(pytest.param(*case, marks=pytest.mark.full) for case in rest)]
+def for_full(*cases: Any) -> list[Any]:
+    """Cases for ``parametrize`` that --full alone runs; a tuple has a value for each argument."""
+    values = (case if isinstance(case, tuple) else (case,) for case in cases)
+    return [pytest.param(*each, marks=pytest.mark.full) for each in values]
+
+
+def first_by_default(cases: Iterable[Any]) -> list[Any]:
+    """Cases for ``parametrize``, of which the first is in the default tier."""
+    first, *others = cases
+    return [first, *for_full(*others)]

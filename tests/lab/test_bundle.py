@@ -20,6 +20,7 @@ from ppocr_control import version
 from ppocr_control.bundle.make import BundleOptions, make
 from ppocr_control.layers.store import LayerStore
 from ppocr_control.progress import Progress
+from tests.tiers import first_by_default
 
 ONE, TWO = "parcel:b1", "parcel:b2"
 REAL = f"ppocr:{version.current()}"
@@ -107,9 +108,7 @@ def _lose(folder: Path) -> str:
     return "project/pyproject.toml is missing"
 
 
-@pytest.mark.parametrize(
-    "damage", [_alter, *(pytest.param(each, marks=pytest.mark.full) for each in (_truncate, _lose))]
-)
+@pytest.mark.parametrize("damage", first_by_default([_alter, _truncate, _lose]))
 def test_a_damaged_bundle_is_refused(copy: Path, damage: Callable[[Path], str]) -> None:
     words = damage(copy)
     assert words in verify(copy, status=3)["error"]

@@ -22,6 +22,7 @@ from ppocr_control.shipping.fleet import Fleet
 from ppocr_control.shipping.job import Job, Supply
 from ppocr_control.shipping.result import Result
 from ppocr_control.ssh.host import Login, SshHost
+from tests.tiers import first_by_default
 
 SPECS = (
     HostSpec("ship1", suite="bookworm", user="root"),
@@ -97,7 +98,7 @@ def test_a_kill_costs_no_byte(pair: list[Host], ship: Shipper) -> None:
     assert parcel.layers(host, BIG) == parcel.layers(None, BIG)
 
 
-@pytest.mark.parametrize("trouble", ["cable", pytest.param("reboot", marks=pytest.mark.full)])
+@pytest.mark.parametrize("trouble", first_by_default(["cable", "reboot"]))
 def test_goes_on_after_a_broken_link_by_itself(
     pair: list[Host], ship: Shipper, trouble: str
 ) -> None:
@@ -319,7 +320,7 @@ def test_another_architecture_is_refused(pair: list[Host], ship: Shipper, tmp_pa
     assert image_id(pair[0], "parcel:arm") == ""
 
 
-@pytest.mark.parametrize("damage", [pytest.param("truncated", marks=pytest.mark.full), "altered"])
+@pytest.mark.parametrize("damage", first_by_default(["altered", "truncated"]))
 def test_a_damaged_archive_is_refused(
     pair: list[Host], ship: Shipper, tmp_path: Path, damage: str
 ) -> None:

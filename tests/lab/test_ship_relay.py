@@ -15,6 +15,8 @@ from hostlab.playbook import words
 from hostlab.waiting import until
 from parcel import MB, STAGING, Shipper, image_id, staged
 
+from tests.tiers import first_by_default
+
 ONE, TWO = "parcel:f1", "parcel:f2"
 PORT = 18866
 SIZE = 43 * MB
@@ -117,7 +119,7 @@ def test_a_relay_that_has_the_image_serves_what_others_lack(
     assert_all_well(site, ONE)
 
 
-@pytest.mark.parametrize("trouble", ["server", pytest.param("host", marks=pytest.mark.full)])
+@pytest.mark.parametrize("trouble", first_by_default(["server", "host"]))
 def test_a_relay_that_dies_is_done_without(site: list[Host], ship: Shipper, trouble: str) -> None:
     relay, *peers = site
     with link.slowed(*peers, mbit=40):

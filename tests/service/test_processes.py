@@ -11,11 +11,12 @@ from kills import AT_REST, ROLES, Killing, orphans
 
 from tests import pdfs
 from tests.containers import docker, encoded
+from tests.tiers import for_full
 
 JSON = {"Content-Type": "application/json"}
 
 #: One process for each test of the default run, the others for --full.
-ANY_ROLE = [ROLES[-1], *(pytest.param(role, marks=pytest.mark.full) for role in ROLES[:-1])]
+ANY_ROLE = [ROLES[-1], *for_full(*ROLES[:-1])]
 
 
 def at_rest(service):

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.tiers import first_by_default, for_full
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
@@ -140,7 +142,7 @@ MORE_OF_THEM = (
 
 @pytest.mark.parametrize(
     "arguments",
-    [*UNANSWERED, *(pytest.param(each, marks=pytest.mark.full) for each in MORE_OF_THEM)],
+    [*UNANSWERED, *for_full(*((each,) for each in MORE_OF_THEM))],
     ids=" ".join,
 )
 def test_nothing_is_removed_without_an_answer(here: Here, arguments: tuple[str, ...]) -> None:
@@ -182,7 +184,7 @@ def test_a_play_of_ones_own_that_calls_the_role_asks_too(
     assert here.untouched
 
 
-@pytest.mark.parametrize("answer", ["Yes", pytest.param("true", marks=pytest.mark.full)])
+@pytest.mark.parametrize("answer", first_by_default(["Yes", "true"]))
 def test_an_answer_given_beforehand_removes(here: Here, answer: str) -> None:
     done = here.run("remove", "--limit", "ocr1", "-e", f"confirm={answer}")
     assert done.returncode == 0, words(done)
@@ -212,7 +214,7 @@ def test_the_question_names_the_hosts_and_takes_yes_alone(here: Here) -> None:
 
 @pytest.mark.parametrize(
     "playbook",
-    ["remove", *(pytest.param(name, marks=pytest.mark.full) for name in ("stop", "rollback"))],
+    first_by_default(["remove", "stop", "rollback"]),
 )
 @pytest.mark.parametrize("confirm", ["", "yes", "ocr1"])
 def test_without_an_inventory_this_machine_has_to_be_named(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import for_full
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -139,9 +141,7 @@ ODD = ["a b"]
 ODDER = ["it's", "a;b", 'say "x"', "a&b", "a(b)", "a:b", "a*b"]
 
 
-@pytest.mark.parametrize(
-    "name", [*ODD, *(pytest.param(name, marks=pytest.mark.full) for name in ODDER)]
-)
+@pytest.mark.parametrize("name", [*ODD, *for_full(*ODDER)])
 def test_a_path_the_shell_reads_otherwise_is_no_hindrance(
     tmp_path: Path, cache: Path, name: str
 ) -> None:

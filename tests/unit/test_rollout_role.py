@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from role_code import ROOT
 
+from tests.tiers import first_by_default
+
 pytestmark = pytest.mark.slow
 ROLES: dict[str, str] = {
     "hubserving/tasks/replaced.yml": """
@@ -104,7 +106,7 @@ def test_a_failure_ends_the_rollout(tmp_path: Path) -> None:
     assert released(output) == set("abcd")
 
 
-@pytest.mark.parametrize("fault", ["fails", pytest.param("lost", marks=pytest.mark.full)])
+@pytest.mark.parametrize("fault", first_by_default(["fails", "lost"]))
 def test_a_batch_switches_together_or_not_at_all(tmp_path: Path, fault: str) -> None:
     hosts: dict[str, dict] = {"a": {}, "b": {}, "c": {fault: True}, "d": {}, "e": {}}
     status, output, order = roll(tmp_path, hosts, "-e", "ppocr_serial=2")
