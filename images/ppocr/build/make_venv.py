@@ -13,10 +13,17 @@ from pathlib import Path
 from environment import HERE, check_base, pip, prune
 
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
-#: Where folders of site-packages that have a layer of the image to themselves are put.
+#: Where what has a layer of the image to itself is put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
-#: Large and seldom renewed: a change of any other package must not send them again.
-OWN_LAYER = ("nvidia", "onnxruntime", "paddle")
+#: Layers, and the folders of site-packages each has: large and seldom renewed. A change of any other
+#: package must not send them again, and a host needs the room of the largest layer to load an image.
+OWN_LAYER = {
+    "nvidia": ("nvidia",),
+    "onnxruntime": ("onnxruntime",),
+    "paddle": ("paddle",),
+    "opencv": ("cv2", "opencv*.libs"),
+    "openvino": ("openvino",),
+}
 #: Installs the modules (hub install calls it), and is no part of the image.
 TOOL = "pip"
 
@@ -50,11 +57,11 @@ def set_apart() -> None:
     """
     tools = LAYERS / "tools"
     tools.mkdir(parents=True)
-    for name in OWN_LAYER:
-        folder = site_packages() / name
+    for name, patterns in OWN_LAYER.items():
         (LAYERS / name).mkdir()
-        if folder.is_dir():
-            folder.rename(LAYERS / name / name)
+        for pattern in patterns:
+            for folder in site_packages().glob(pattern):
+                folder.rename(LAYERS / name / folder.name)
     for path in (site_packages() / TOOL, *site_packages().glob(f"{TOOL}-*.dist-info")):
         path.rename(tools / path.name)
     for path in VENV.glob(f"bin/{TOOL}*"):
