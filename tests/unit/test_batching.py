@@ -224,6 +224,22 @@ def test_a_card_with_room_for_no_shape_is_not_asked_again(caplog):
     assert caplog.text.count("no memory for more than 0 prepared shapes") == 1
 
 
+@pytest.mark.parametrize(
+    ("total", "prepared"), [(24_000, 2), (4_000, 3)], ids=["a card", "a small card"]
+)
+def test_prepared_shapes_leave_memory_of_the_card(caplog, total, prepared):
+    sessions, told = Sessions(), []
+
+    def memory():  # 2,000 MB are free to begin with, and each session takes 400
+        return (2_400 - 400 * len(sessions.made)) * 1_000_000, total * 1_000_000
+
+    run = Buckets(sessions, 5, 16, memory=memory)
+    shapes = [(1, 3, 2, width) for width in range(4, 9)]
+    run.warm(shapes, lambda *counts: told.append(counts[0]))
+    assert told == list(range(1, prepared + 1))
+    assert f"no memory for more than {prepared} prepared shapes" in caplog.text
+
+
 def test_another_error_is_told():
     def make():
         raise RuntimeError("no such operator")

@@ -18,7 +18,7 @@ import onnxruntime as ort
 
 from ppocr_contract.models import check_model
 
-from .. import gpu
+from .. import cuda, gpu
 from . import CPU, EngineError, EngineOptions
 from .batcher import Batcher, Run
 from .buckets import Buckets, Session
@@ -48,7 +48,8 @@ class OnnxRuntimePredictor:
     def _loaded(self) -> Run:
         """The model with sessions for its usual shapes; on the thread that will run it."""
         options = self._options
-        buckets = Buckets(self._open, options.shapes, options.rows, gpu.is_out_of_memory)
+        memory = _memory_of_card if options.use_gpu else (lambda: None)
+        buckets = Buckets(self._open, options.shapes, options.rows, gpu.is_out_of_memory, memory)
         started = time.monotonic()
         name = self._program.parent.name
 
@@ -102,6 +103,15 @@ class OnnxRuntimePredictor:
             return output
 
         return run
+
+
+def _memory_of_card() -> tuple[int, int] | None:
+    """Bytes of the card: free, and in all; None where the driver does not say."""
+    try:
+        return cuda.memory(cuda.load_library())
+    except EngineError as error:
+        log.warning("%s", error)
+        return None
 
 
 def _of_cuda(precision: str) -> dict[str, str]:
