@@ -15,6 +15,7 @@ from ppocr_control.messages import catalogue
 access = load("plugins/action/preflight_access.py")
 ports = load("plugins/modules/preflight_ports.py")
 resources = load("plugins/modules/preflight_resources.py")
+preflight = load("plugins/filter/preflight.py")
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -153,3 +154,18 @@ def test_the_probe_runs_in_a_plain_shell() -> None:
     found = access.parse_probe(done.stdout)
     assert found["uid"] == os.getuid()
     assert found["pythons"] == [(sys.executable, sys.version_info[:2])]
+
+
+@pytest.mark.parametrize(
+    ("flags", "image", "lacks"),
+    [
+        (["sse4_2"], "without", ""),
+        (["sse4_2"], "with", "AVX, which PaddlePaddle needs"),
+        (["avx", "sse4_2"], "with", ""),
+        ([], "without", "SSE4.2, which OpenVINO needs"),
+    ],
+)
+def test_a_cpu_needs_what_the_engine_of_its_image_needs(
+    flags: list[str], image: str, lacks: str
+) -> None:
+    assert preflight.preflight_cpu_lacks(flags, image) == lacks
