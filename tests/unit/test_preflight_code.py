@@ -6,9 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from role_code import load
+from test_inventory_check import run_play
 
 from ppocr_control.messages import catalogue
 
@@ -169,3 +171,27 @@ def test_a_cpu_needs_what_the_engine_of_its_image_needs(
     flags: list[str], image: str, lacks: str
 ) -> None:
     assert preflight.preflight_cpu_lacks(flags, image) == lacks
+
+
+@pytest.mark.slow
+def test_this_machines_cpu_is_asked_for_by_the_image_of_its_settings(tmp_path: Path) -> None:
+    play = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars: {ansible_facts: {architecture: x86_64}}
+  tasks:
+    - ansible.builtin.include_role: {name: preflight, tasks_from: resources}
+"""
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "preflight_min_free_mb": 0,
+        "preflight_min_free_again_mb": 0,
+        "preflight_min_memory_mb": 0,
+    }
+    hosts = {"plain": here, "paddle": here | {"ppocr_image_paddle": "with"}}
+    said = run_play(tmp_path, play, hosts)[1]
+    flags = Path("/proc/cpuinfo").read_text(encoding="ascii").split()
+    assert ("shows no SSE4.2, which OpenVINO needs" in said) == ("sse4_2" not in flags), said
+    assert ("shows no AVX, which PaddlePaddle needs" in said) == ("avx" not in flags), said
+    assert said.count("failed=0") == ("sse4_2" in flags) + ("avx" in flags), said
