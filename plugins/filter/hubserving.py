@@ -188,6 +188,7 @@ def hubserving_memory(
     environment: dict[str, str],
     cards: Any,
     recognizers: Iterable[str] = (),
+    modules: Iterable[str] = (),
 ) -> dict[str, str]:
     """The memory limit of an instance, checked against what its settings take.
 
@@ -196,6 +197,7 @@ def hubserving_memory(
         environment: variables of the container.
         cards: the GPUs it has, as CUDA_VISIBLE_DEVICES lists them; empty on a CPU.
         recognizers: names of those in the image.
+        modules: it serves.
 
     Returns:
         ``limit``, and ``error`` and ``note``, each a sentence or empty.
@@ -211,11 +213,12 @@ def hubserving_memory(
     on_gpu = bool(names)
     workers = len(names) * allowed.workers_per_gpu if on_gpu else allowed.workers
     others = len({*recognizers} - {models.DEFAULT_RECOGNIZER})
-    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu, others)
+    beside = resources.loaded_beside(others, modules)
+    text = instance["memory_limit"] or resources.limit_for(allowed, workers, on_gpu, beside)
     if environment.get("PPOCR_SERVER") != "gunicorn":  # PaddleHub's own knows none of these
         return {"limit": text, "error": "", "note": ""}
-    wrong = resources.contradiction(allowed, on_gpu, others)
-    short, note = resources.shortage(allowed, workers, on_gpu, limit, recognizers=others)
+    wrong = resources.contradiction(allowed, on_gpu, beside)
+    short, note = resources.shortage(allowed, workers, on_gpu, limit, beside=beside)
     return {"limit": text, "error": wrong or short, "note": note}
 
 

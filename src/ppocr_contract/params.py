@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,6 +121,26 @@ _CHOICES = {
     "det_db_score_mode": ("fast", "slow"),
     "rec_algorithm": ("SVTR_LCNet", "SVTR", "CRNN"),
 }
+#: Least and most of numbers, each of an _image_shape among them, and of how many labels there are.
+#: What one request may ask for is narrower: ppocr_serving.request_options.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "gpu_mem": (0, 10_000_000),
+    "det_limit_side_len": (32, 65_000),
+    "det_limit_pixels": (0, 1_000_000_000),
+    "det_db_thresh": (0, 1),
+    "det_db_box_thresh": (0, 1),
+    "det_db_unclip_ratio": (0, 10),
+    "cls_image_shape": (1, 4800),
+    "label_list": (2, 1000),
+    "cls_batch_num": (1, 1000),
+    "cls_thresh": (0, 1),
+    "rec_image_shape": (1, 4800),
+    "rec_batch_num": (1, 1000),
+    "text_correction_gain": (0, 20),
+    "drop_score": (0, 1),
+}
+#: Of a picture; the models take no other.
+_CHANNELS = 3
 _FIELDS = {field.name: field for field in dataclasses.fields(SystemParams)}
 
 
@@ -147,16 +166,30 @@ def _checked(name: str, value: Any) -> Any:
     value = kind(value)
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ParamsError(f"{name}: {value!r} is not one of {', '.join(_CHOICES[name])}")
-    if kind in (int, float) and not 0 <= value < math.inf:
-        raise ParamsError(f"{name}: {value!r} is {'negative' if value < 0 else 'no number'}")
-    if name.endswith("_image_shape"):
-        try:
-            image_shape(value)
-        except ValueError as error:
-            raise ParamsError(
-                f"{name}: {value!r} is not three numbers such as '3, 48, 320'"
-            ) from error
+    if kind in (int, float):
+        _require_bounds(name, value, value)
+    elif kind is tuple:
+        _require_bounds(name, len(value), value, ": the number of labels")
+    elif name.endswith("_image_shape"):
+        _check_shape(name, value)
     return value
+
+
+def _require_bounds(name: str, number: float, value: Any, what: str = "") -> None:
+    least, most = _BOUNDS[name]
+    if not least <= number <= most:  # also where it is no number
+        raise ParamsError(f"{name}: {value!r}{what} is not from {least} to {most}")
+
+
+def _check_shape(name: str, value: str) -> None:
+    try:
+        channels, height, width = image_shape(value)
+    except ValueError as error:
+        raise ParamsError(f"{name}: {value!r} is not three numbers such as '3, 48, 320'") from error
+    if channels != _CHANNELS:
+        raise ParamsError(f"{name}: {value!r} does not begin with {_CHANNELS}, for three colours")
+    for side in (height, width):
+        _require_bounds(name, side, value, ": a side")
 
 
 def check(values: dict[str, Any]) -> dict[str, Any]:

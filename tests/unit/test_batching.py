@@ -45,7 +45,7 @@ def ask(batcher, *values, width=4):
 
 def test_everyone_gets_their_own_rows():
     model = Model(0.001)
-    batcher = Batcher(model, 16)
+    batcher = Batcher(lambda: model, 16)
     wanted = [[n + part / 10 for part in range(n % 5 + 1)] for n in range(60)]
     with ThreadPoolExecutor(20) as pool:
         answers = pool.map(lambda values: ask(batcher, *values, width=4 + len(values) % 2), wanted)
@@ -57,7 +57,7 @@ def test_everyone_gets_their_own_rows():
 def test_what_waits_is_united_by_shape_and_not_beyond_the_largest_batch():
     model = Model()
     model.held.clear()
-    batcher = Batcher(model, 8, wait=0)
+    batcher = Batcher(lambda: model, 8, wait=0)
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(ask, batcher, 0)
         time.sleep(0.1)  # the first runs, all others wait
@@ -72,7 +72,8 @@ def test_what_waits_is_united_by_shape_and_not_beyond_the_largest_batch():
 
 
 def test_a_batch_that_is_not_full_waits_for_others_a_moment_only():
-    batcher = Batcher(model := Model(), 2, wait=0.3)
+    model = Model()
+    batcher = Batcher(lambda: model, 2, wait=0.3)
     started = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda value: ask(batcher, value), (1, 2)))
@@ -83,7 +84,7 @@ def test_a_batch_that_is_not_full_waits_for_others_a_moment_only():
 
 def test_a_large_request_does_not_hold_up_a_small_one():
     model = Model(0.02)
-    batcher = Batcher(model, 4)
+    batcher = Batcher(lambda: model, 4)
 
     def many():
         with report.of_request(), ThreadPoolExecutor(1) as pool:  # 100 batches of its own
@@ -100,7 +101,8 @@ def test_a_large_request_does_not_hold_up_a_small_one():
 
 
 def test_more_rows_than_a_batch_takes_come_back_in_order():
-    batcher = Batcher(model := Model(), 4)
+    model = Model()
+    batcher = Batcher(lambda: model, 4)
     assert ask(batcher, *range(11)) == list(range(11))
     assert [shape[0] for shape in model.shapes] == [4, 4, 3]
 
@@ -111,10 +113,38 @@ def test_an_error_reaches_those_in_the_batch_and_nobody_else():
             raise RuntimeError("the card is lost")
         return batch[:, 0, 0, :1]
 
-    batcher = Batcher(run, 1)
+    batcher = Batcher(lambda: run, 1)
     with pytest.raises(RuntimeError, match="the card is lost"):
         ask(batcher, 10)
     assert ask(batcher, 1) == [1]
+
+
+def test_a_model_is_loaded_on_the_thread_that_runs_it():
+    threads = []
+
+    def make():
+        threads.append(threading.current_thread())
+        return run
+
+    def run(batch):
+        threads.append(threading.current_thread())
+        return batch[:, 0, 0, :1]
+
+    batcher = Batcher(make, 1)
+    ask(batcher, 1)
+    assert threads[0] is threads[1] is not threading.current_thread()
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_thread():
+    def make():
+        threads.append(threading.current_thread())
+        raise RuntimeError("no such operator")
+
+    threads = []
+    with pytest.raises(RuntimeError, match="no such operator"):
+        Batcher(make, 1)
+    threads[0].join(5)
+    assert not threads[0].is_alive()
 
 
 class Sessions:
@@ -192,6 +222,22 @@ def test_a_card_with_room_for_no_shape_is_not_asked_again(caplog):
         assert run(rows(1, 5, 3)).tolist() == [[3]]
     assert len(sessions.made) == 1
     assert caplog.text.count("no memory for more than 0 prepared shapes") == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "prepared"), [(24_000, 2), (4_000, 3)], ids=["a card", "a small card"]
+)
+def test_prepared_shapes_leave_memory_of_the_card(caplog, total, prepared):
+    sessions, told = Sessions(), []
+
+    def memory():  # 2,000 MB are free to begin with, and each session takes 400
+        return (2_400 - 400 * len(sessions.made)) * 1_000_000, total * 1_000_000
+
+    run = Buckets(sessions, 5, 16, memory=memory)
+    shapes = [(1, 3, 2, width) for width in range(4, 9)]
+    run.warm(shapes, lambda *counts: told.append(counts[0]))
+    assert told == list(range(1, prepared + 1))
+    assert f"no memory for more than {prepared} prepared shapes" in caplog.text
 
 
 def test_another_error_is_told():

@@ -73,6 +73,17 @@ CASES: dict[str, tuple[dict, str]] = {
         "ppocr_image_relay of relay is far9, and no host of the inventory",
     ),
     "module": ({"hubserving_modules": ["ocr_dte"]}, "unknown: ocr_dte"),
+    "parameter": (
+        {"hubserving_params": {"rec_batch_num": 0}},
+        "rec_batch_num: 0 is not from 1 to 1000",
+    ),
+    "correction_memory": (
+        {
+            "hubserving_modules": ["ocr_system", "text_correction"],
+            "hubserving_memory_limit": "560m",
+        },
+        "1 worker cannot start with less than 640 MB",
+    ),
     "no_module": ({"hubserving_modules": []}, "has to serve something"),
     "processes": (
         {"ppocr_device": "gpu", "hubserving_use_multiprocess": True},

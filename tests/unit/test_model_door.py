@@ -254,7 +254,7 @@ def test_what_the_makers_of_a_detector_recommend(tmp_path):
         == model_sets.NAMED_SETS["PP-OCRv6-small"]["det"].values
     )
     file.write_text("PostProcess: {name: DBPostProcess, thresh: -1}\n")
-    with pytest.raises(ModelError, match=r"inference.yml: det_db_thresh: -1.0 is negative"):
+    with pytest.raises(ModelError, match=r"inference.yml: det_db_thresh: -1.0 is not from 0 to 1"):
         inference_yml.read(file, "det")
 
 

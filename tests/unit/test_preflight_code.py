@@ -6,15 +6,18 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from role_code import load
+from test_inventory_check import run_play
 
 from ppocr_control.messages import catalogue
 
 access = load("plugins/action/preflight_access.py")
 ports = load("plugins/modules/preflight_ports.py")
 resources = load("plugins/modules/preflight_resources.py")
+preflight = load("plugins/filter/preflight.py")
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -153,3 +156,42 @@ def test_the_probe_runs_in_a_plain_shell() -> None:
     found = access.parse_probe(done.stdout)
     assert found["uid"] == os.getuid()
     assert found["pythons"] == [(sys.executable, sys.version_info[:2])]
+
+
+@pytest.mark.parametrize(
+    ("flags", "image", "lacks"),
+    [
+        (["sse4_2"], "without", ""),
+        (["sse4_2"], "with", "AVX, which PaddlePaddle needs"),
+        (["avx", "sse4_2"], "with", ""),
+        ([], "without", "SSE4.2, which OpenVINO needs"),
+    ],
+)
+def test_a_cpu_needs_what_the_engine_of_its_image_needs(
+    flags: list[str], image: str, lacks: str
+) -> None:
+    assert preflight.preflight_cpu_lacks(flags, image) == lacks
+
+
+@pytest.mark.slow
+def test_this_machines_cpu_is_asked_for_by_the_image_of_its_settings(tmp_path: Path) -> None:
+    play = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars: {ansible_facts: {architecture: x86_64}}
+  tasks:
+    - ansible.builtin.include_role: {name: preflight, tasks_from: resources}
+"""
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "preflight_min_free_mb": 0,
+        "preflight_min_free_again_mb": 0,
+        "preflight_min_memory_mb": 0,
+    }
+    hosts = {"plain": here, "paddle": here | {"ppocr_image_paddle": "with"}}
+    said = run_play(tmp_path, play, hosts)[1]
+    flags = Path("/proc/cpuinfo").read_text(encoding="ascii").split()
+    assert ("shows no SSE4.2, which OpenVINO needs" in said) == ("sse4_2" not in flags), said
+    assert ("shows no AVX, which PaddlePaddle needs" in said) == ("avx" not in flags), said
+    assert said.count("failed=0") == ("sse4_2" in flags) + ("avx" in flags), said

@@ -94,14 +94,30 @@ def test_recognisers_count_in_each_worker() -> None:
         return hubserving.hubserving_memory({"memory_limit": limit}, environment, "", names)
 
     assert said("4g", "default", "latin")["limit"] == "4g" and not said("4g", "default")["error"]
-    needed = 4 * 2 * resources.RECOGNIZER
-    assert resources.least(4, False, 2) == resources.least(4, False) + needed
-    assert resources.most(Settings(), 4, True, 2) > resources.most(Settings(), 4, True) + needed
+    two = resources.loaded_beside(2, ["ocr_system"])
+    assert two == 2 * resources.RECOGNIZER
+    assert resources.least(4, False, two) == resources.least(4, False) + 4 * two
+    assert resources.most(Settings(), 4, True, two) > resources.most(Settings(), 4, True) + 4 * two
     wrong = said("0", "latin", "cyrillic")["error"]
     assert "hubserving_memory_ceiling (600 MB)" in wrong and "set it to 660 at least" in wrong
     environment["PPOCR_MEMORY_CEILING"] = "1500"
     assert "name fewer hubserving_recognizers" in said("1g", "latin")["error"]
     assert "hubserving_recognizers" not in said("1g")["error"]
+
+
+def test_text_correction_counts_in_each_worker() -> None:
+    environment = GUNICORN | {"PPOCR_WORKERS": "8"}
+    least = (resources.least(8, False) + 1) * 1_000_000
+
+    def said(*modules: str) -> dict:
+        return hubserving.hubserving_memory(
+            {"memory_limit": str(least)}, environment, "", (), modules
+        )
+
+    assert not said("ocr_system")["error"]
+    wrong = said("ocr_system", "text_correction")["error"]
+    assert f"less than {resources.least(8, False) + 8 * resources.CORRECTION} MB" in wrong
+    assert "hubserving_modules" in wrong
 
 
 def test_what_may_run_short_is_said_with_what_would_do() -> None:

@@ -28,8 +28,10 @@ class Driver:
 
     def __init__(self, count=1, version=12020, **fails):
         self._count, self._version, self._fails = count, version, fails
+        self.called = []
 
     def __getattr__(self, name):
+        self.called.append(name)
         return lambda *arguments: self._fails.get(name, 0) or self._call(name, *arguments)
 
     def _call(self, name, *arguments):
@@ -45,6 +47,8 @@ class Driver:
             ctypes.memmove(arguments[0], bytes(range(16)), 16)
         elif name == "cuDeviceTotalMem_v2":
             arguments[0]._obj.value = 24_000_000_000
+        elif name == "cuMemGetInfo_v2":
+            arguments[0]._obj.value, arguments[1]._obj.value = 3_000_000_000, 24_000_000_000
         elif name == "cuDeviceGetAttribute":
             arguments[0]._obj.value = {75: 8, 76: 6}[arguments[1]]
         return 0
@@ -295,6 +299,16 @@ def test_onnxruntime_says_why_it_cannot_use_a_card_in_place_of_using_the_cpu(onn
     )
     said = onnxruntime("CUDA failure 46: CUDA-capable device(s) is/are busy or unavailable ; GPU=0")
     assert "gpu:1 is not there" in said and "CUDA failure 46: CUDA-capable" in said
+
+
+def test_the_memory_of_a_card_is_asked_in_a_context_that_is_given_back():
+    driver = Driver()
+    assert cuda.memory(driver) == (3_000_000_000, 24_000_000_000)
+    failing = Driver(cuMemGetInfo_v2=999)
+    with pytest.raises(EngineError, match="cuMemGetInfo_v2 failed"):
+        cuda.memory(failing)
+    for each in (driver, failing):
+        assert each.called[-2:] == ["cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2"]
 
 
 def serving(use_gpu):

@@ -180,6 +180,11 @@ def test_inferences_fit_the_container(monkeypatch, megabytes, cpus, workers, inf
     assert memory.inferences(cpus, workers) == inferences
 
 
+def test_what_is_loaded_beside_takes_memory_of_inferences(monkeypatch):
+    monkeypatch.setattr(memory, "container_bytes", lambda: 1_000_000_000)
+    assert (memory.inferences(2, 1), memory.inferences(2, 1, 90)) == (2, 1)
+
+
 def test_the_room_is_what_is_left(monkeypatch):
     monkeypatch.setattr(memory, "resident_bytes", lambda pid: 300_000_000)
     totals = []

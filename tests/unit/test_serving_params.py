@@ -1,5 +1,6 @@
 """Parameters under PaddleOCR's names."""
 
+import dataclasses
 import json
 
 import pytest
@@ -27,9 +28,16 @@ def test_defaults_are_the_stock_pipelines():
         ({"det_limit_side_len": "960"}, "is not int"),
         ({"det_limit_side_len": True}, "is not int"),
         ({"use_angle_cls": 1}, "is not bool"),
-        ({"drop_score": -0.1}, "is negative"),
-        ({"drop_score": float("nan")}, "is no number"),
-        ({"det_db_thresh": float("inf")}, "is no number"),
+        ({"drop_score": -0.1}, "drop_score: -0.1 is not from 0 to 1"),
+        ({"drop_score": float("nan")}, "nan is not from 0 to 1"),
+        ({"det_db_thresh": float("inf")}, "inf is not from 0 to 1"),
+        ({"rec_batch_num": 0}, "rec_batch_num: 0 is not from 1 to 1000"),
+        ({"cls_batch_num": 0}, "is not from 1 to 1000"),
+        ({"det_limit_side_len": 0}, "is not from 32 to 65000"),
+        ({"det_db_unclip_ratio": 11}, "is not from 0 to 10"),
+        ({"label_list": ["0"]}, "the number of labels is not from 2 to 1000"),
+        ({"rec_image_shape": "3, 0, 320"}, "a side is not from 1 to 4800"),
+        ({"cls_image_shape": "1, 48, 192"}, "does not begin with 3"),
         ({"det_algorithm": "EAST"}, "is not one of DB"),
         ({"rec_image_shape": "48, 320"}, "three numbers"),
     ],
@@ -38,6 +46,11 @@ def test_what_will_not_do_is_named(values, message):
     with pytest.raises(params.ParamsError) as error:
         params.check(values)
     assert message in str(error.value)
+
+
+def test_every_number_has_bounds_that_its_default_is_in():
+    system = params.SystemParams()
+    assert params.check(dataclasses.asdict(system)) == dataclasses.asdict(system)
 
 
 def test_a_whole_number_is_a_fraction_too():

@@ -79,19 +79,20 @@ def _run_server() -> int:
                 "(hubserving_workers_per_gpu)",
                 settings.workers,
             )
-        _say_memory(settings, len(slots), any(slots))
+        _say_memory(settings, len(slots), any(slots), serving)
         return serve(serving, dataclasses.replace(settings, workers=len(slots)))
     except SettingsError as error:
         raise StartError(str(error)) from error
 
 
-def _say_memory(settings: Settings, workers: int, on_gpu: bool) -> None:
+def _say_memory(settings: Settings, workers: int, on_gpu: bool, serving: ServingConfig) -> None:
     """Warn if the available memory is less than the settings may need."""
-    limit, others = resources.available(), len(models.recognizers())
+    limit = resources.available()
+    beside = resources.loaded_beside(len(models.recognizers()), serving.modules)
     named = "the memory of this container"
     for said in (
-        resources.contradiction(settings, on_gpu, others),
-        *resources.shortage(settings, workers, on_gpu, limit, named, others),
+        resources.contradiction(settings, on_gpu, beside),
+        *resources.shortage(settings, workers, on_gpu, limit, named, beside),
     ):
         if said:
             log.warning("%s", said)

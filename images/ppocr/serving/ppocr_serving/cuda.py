@@ -126,6 +126,31 @@ def _attribute(library: Any, attribute: int, device: ctypes.c_int) -> int:
     return value.value
 
 
+def memory(library: Any) -> tuple[int, int]:
+    """Bytes of the first, or only, card of CUDA_VISIBLE_DEVICES: free, and in all.
+
+    For a process that computes on it: it makes CUDA's state where there is none.
+
+    Raises:
+        EngineError: the driver does not tell.
+    """
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    _call(library, "cuInit", 0)
+    _call(library, "cuDeviceGet", ctypes.byref(device), 0)
+    # The context that ONNX Runtime's calls share; what is retained here is released again.
+    _call(library, "cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    try:
+        _call(library, "cuCtxPushCurrent_v2", context)
+        try:
+            _call(library, "cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        finally:
+            _call(library, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+    finally:
+        _call(library, "cuDevicePrimaryCtxRelease_v2", device)
+    return free.value, total.value
+
+
 def _holds(package: str, file: str, pattern: str = "") -> bool:
     """Whether a package, which is not imported, has a file, and a pattern in it."""
     spec = importlib.machinery.PathFinder.find_spec(package)

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from ppocr_contract import models, params
-from ppocr_contract.config import ENGINES, default_engine
+from ppocr_contract import models, params, resources
+from ppocr_contract.config import ENGINES, default_engine, load
 from ppocr_contract.models import ModelError, check_model
 
 from . import request_options, runtime
+from .checks import config_file
 from .cpus import available_cpus
 from .engines import EngineError, EngineOptions
 from .files import from_base64
@@ -104,7 +105,9 @@ class OcrModule(ServedModule):
         workers = len(visible_devices()) * self.limits.workers_per_gpu if use_gpu else 0
         #: Worker processes of this container.
         self._workers = workers or self.limits.workers
-        at_once = inferences(cpus, self._workers, len(models.recognizers()))
+        served = load(config_file()).modules
+        beside = resources.loaded_beside(len(models.recognizers()), served)
+        at_once = inferences(cpus, self._workers, beside)
         self.options = EngineOptions(
             engine=engine,
             use_gpu=use_gpu,

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ppocr_contract.resources import RECOGNIZER
 from ppocr_contract.settings import Settings
 
 from .report import RequestError
@@ -56,12 +55,12 @@ def workers_share(workers: int) -> int:
     return (container_bytes() - _OTHERS) // workers
 
 
-def inferences(cpus: int, workers: int, recognizers: int = 0) -> int:
+def inferences(cpus: int, workers: int, beside: int = 0) -> int:
     """Inferences to run at once in each worker: one a CPU, fewer where memory is short.
 
-    ``recognizers`` are those it loads beside the default one.
+    ``beside`` is :func:`ppocr_contract.resources.loaded_beside`.
     """
-    loaded = _WORKER + recognizers * RECOGNIZER * _MEGA
+    loaded = _WORKER + beside * _MEGA
     # One thread more than infer at once (runtime.threads), except where that is one.
     threads = (workers_share(workers) - loaded - _LEAST) // _INFERENCE
     return max(1, min(cpus, threads - 1))

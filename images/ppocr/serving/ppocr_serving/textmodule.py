@@ -7,6 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ppocr_contract.config import TEXT_MODULE
+from ppocr_contract.models import recognizers
+from ppocr_contract.resources import loaded_beside
+
 from .correction.corrector import Corrector, check
 from .cpus import available_cpus
 from .engines import CPU, EngineOptions
@@ -36,8 +40,10 @@ class TextModule(ServedModule):
         super().__init__()
         check()
         self._params = self.read_params()
-        engine = EngineOptions(threads=inferences(available_cpus(), self.limits.workers))
-        self._threads = threads(engine)
+        # As many as the modules that read pictures count, so that they are the same threads.
+        beside = loaded_beside(len(recognizers()), (TEXT_MODULE,))
+        at_once = inferences(available_cpus(), self.limits.workers, beside)
+        self._threads = threads(EngineOptions(threads=at_once))
 
     @property
     def device(self) -> str:

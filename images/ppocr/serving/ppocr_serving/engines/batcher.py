@@ -21,6 +21,8 @@ from ..report import current
 #: Seconds that a batch which is not full waits for others; a page takes several times as long.
 WAIT = 0.002
 
+Run = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True, eq=False)
 class _Ask:
@@ -37,28 +39,34 @@ class _Ask:
 
 
 class Batcher:
-    """Calls ``run`` with the rows of all callers, on its own thread.
+    """Calls a model with the rows of all callers, on its own thread.
 
     Args:
-        run: maps float32 rows (N, ...) to an output with as many rows.
+        make: loads the model, on that thread: handles of CUDA and cuDNN belong to the thread that
+            calls, so what another one prepared would be prepared again. The model maps float32
+            rows (N, ...) to an output with as many rows.
         most: rows of one call.
         wait: seconds that a batch which is not full waits for others.
+
+    Raises:
+        Exception: what ``make`` raised.
     """
 
-    def __init__(
-        self, run: Callable[[np.ndarray], np.ndarray], most: int, wait: float = WAIT
-    ) -> None:
-        self._run, self._most, self._wait = run, most, wait
+    def __init__(self, make: Callable[[], Run], most: int, wait: float = WAIT) -> None:
+        self._most, self._wait = most, wait
         #: By request, in the order of their turns.
         self._waiting: OrderedDict[int, deque[_Ask]] = OrderedDict()
         self._asked = threading.Condition()
-        threading.Thread(target=self._work, name="batcher", daemon=True).start()
+        made = Future[None]()
+        work = threading.Thread(target=self._work, args=(make, made), name="batcher", daemon=True)
+        work.start()
+        made.result()
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """The output for some rows; the caller waits.
 
         Raises:
-            Exception: what ``run`` raised for the batch they were in.
+            Exception: what the model raised for the batch they were in.
         """
         due = time.monotonic() + self._wait
         parts = range(0, len(rows), self._most)
@@ -69,14 +77,20 @@ class Batcher:
         answers = [ask.answer.result() for ask in asks]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
-    def _work(self) -> None:
+    def _work(self, make: Callable[[], Run], made: Future[None]) -> None:
+        try:
+            run = make()
+        except BaseException as error:
+            made.set_exception(error)
+            return
+        made.set_result(None)
         while True:
             with self._asked:
                 self._asked.wait_for(lambda: bool(self._waiting))
                 left = self._first.due - time.monotonic()
                 self._asked.wait_for(self._is_full, max(left, 0))
                 asks = self._take(self._first.shape)
-            self._answer(asks)
+            self._answer(run, asks)
 
     @property
     def _first(self) -> _Ask:
@@ -107,9 +121,10 @@ class Batcher:
             del self._waiting[owner]
         return taken
 
-    def _answer(self, asks: list[_Ask]) -> None:
+    @staticmethod
+    def _answer(run: Run, asks: list[_Ask]) -> None:
         try:
-            output = self._run(np.concatenate([ask.rows for ask in asks]))
+            output = run(np.concatenate([ask.rows for ask in asks]))
         except BaseException as error:
             for ask in asks:
                 ask.answer.set_exception(error)

@@ -22,6 +22,11 @@ Shape = tuple[int, ...]
 _COMMON = 3
 #: Shapes whose occurrences are counted: rare ones must not fill the memory.
 _COUNTED = 1000
+#: Bytes of a card's memory: what a session takes at most, and what is left free beside it, or an
+#: eighth of a small card: for the session of any shape, and a worker that replaces this one.
+_SESSION = 400_000_000
+_SPARE = 1_000_000_000
+_SPARE_OF_SMALL = 8
 
 
 class Session(Protocol):
@@ -45,6 +50,7 @@ class Buckets:
         most: sessions of shapes; the one that was not used for longest makes room.
         rows: of the largest batch.
         has_no_room: whether an exception means that the card's memory is full.
+        memory: bytes of the card, free and in all; None where there is no card.
     """
 
     def __init__(
@@ -53,9 +59,10 @@ class Buckets:
         most: int,
         rows: int,
         has_no_room: Callable[[Exception], bool] = lambda error: False,
+        memory: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._make, self._most, self._rows = make, most, rows
-        self._has_no_room = has_no_room
+        self._has_no_room, self._memory = has_no_room, memory
         self._any = make()
         self._of_shape: OrderedDict[Shape, Session] = OrderedDict()
         self._met: Counter[Shape] = Counter()
@@ -63,7 +70,7 @@ class Buckets:
     def warm(self, shapes: Sequence[Shape], told: Callable[[int, int], None]) -> None:
         """Prepare sessions for shapes, the most important first; ``told(done, all)`` after each.
 
-        Stops where the card's memory is full.
+        Stops where the card has no memory for more.
         """
         wanted = shapes[: self._most]
         for number, shape in enumerate(wanted, 1):
@@ -104,19 +111,31 @@ class Buckets:
             return False
         if len(self._of_shape) >= self._most:
             self._of_shape.popitem(last=False)
+        elif self._is_short():
+            self._keep_to_these()
+            return False
         try:
             session = self._make()
             session(np.zeros(shape, np.float32))
         except Exception as error:
             if not self._has_no_room(error):
                 raise
-            self._most = len(self._of_shape)
-            log.warning(
-                "the card has no memory for more than %d prepared shapes: others are slower. End "
-                "what else runs on it, or lower hubserving_workers_per_gpu or "
-                "hubserving_gpu_shapes",
-                len(self._of_shape),
-            )
+            self._keep_to_these()
             return False
         self._of_shape[shape] = session
         return True
+
+    def _is_short(self) -> bool:
+        """Whether one more session would leave too little of the card's memory."""
+        if (memory := self._memory()) is None:
+            return False
+        free, total = memory
+        return free < _SESSION + min(_SPARE, total // _SPARE_OF_SMALL)
+
+    def _keep_to_these(self) -> None:
+        self._most = len(self._of_shape)
+        log.warning(
+            "the card has no memory for more than %d prepared shapes: others are slower. End "
+            "what else runs on it, or lower hubserving_workers_per_gpu or hubserving_gpu_shapes",
+            self._most,
+        )

@@ -7,6 +7,7 @@ it; whoever asks waits, while others of the inference threads decode, cut out an
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import time
 from pathlib import Path
@@ -17,9 +18,9 @@ import onnxruntime as ort
 
 from ppocr_contract.models import check_model
 
-from .. import gpu
+from .. import cuda, gpu
 from . import CPU, EngineError, EngineOptions
-from .batcher import Batcher
+from .batcher import Batcher, Run
 from .buckets import Buckets, Session
 
 log = logging.getLogger(__name__)
@@ -39,24 +40,29 @@ class OnnxRuntimePredictor:
     def __init__(self, program: Path, options: EngineOptions) -> None:
         self.device = gpu.device_name() if options.use_gpu else CPU
         self._program, self._options = program, options
-        self._buckets = Buckets(self._open, options.shapes, options.rows, gpu.is_out_of_memory)
-        if options.warm:
-            started = time.monotonic()
-            name = program.parent.name
-
-            def told(done: int, wanted: int) -> None:
-                seconds = time.monotonic() - started
-                log.info("model %s: %d of %d shapes prepared, %.1f s", name, done, wanted, seconds)
-
-            self._buckets.warm(options.warm, told)
-        self._batcher = Batcher(self._run, options.rows)
+        self._batcher = Batcher(self._loaded, options.rows)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         return self._batcher(batch)
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def _loaded(self) -> Run:
+        """The model with sessions for its usual shapes; on the thread that will run it."""
+        options = self._options
+        memory = _memory_of_card if options.use_gpu else (lambda: None)
+        buckets = Buckets(self._open, options.shapes, options.rows, gpu.is_out_of_memory, memory)
+        started = time.monotonic()
+        name = self._program.parent.name
+
+        def told(done: int, wanted: int) -> None:
+            seconds = time.monotonic() - started
+            log.info("model %s: %d of %d shapes prepared, %.1f s", name, done, wanted, seconds)
+
+        buckets.warm(options.warm, told)
+        return functools.partial(self._run, buckets)
+
+    def _run(self, buckets: Buckets, batch: np.ndarray) -> np.ndarray:
         try:
-            return self._buckets(batch)
+            return buckets(batch)
         except EngineError:
             raise
         except Exception as error:  # ONNX Runtime's own kinds have no common base
@@ -97,6 +103,15 @@ class OnnxRuntimePredictor:
             return output
 
         return run
+
+
+def _memory_of_card() -> tuple[int, int] | None:
+    """Bytes of the card: free, and in all; None where the driver does not say."""
+    try:
+        return cuda.memory(cuda.load_library())
+    except EngineError as error:
+        log.warning("%s", error)
+        return None
 
 
 def _of_cuda(precision: str) -> dict[str, str]:
