@@ -29,12 +29,15 @@ MB = 1_000_000
 
 
 def image(tag: str, layers: Iterable[bytes], content: str = "parcel") -> str:
-    """An image in this machine's engine, a layer for each of the contents; returns its tag."""
+    """An image in this machine's engine, a layer for each of the contents; returns its tag.
+
+    Contents that are equal become one layer that the image has several times.
+    """
     base = f"{tag}-base"
     layers = list(layers)
     client = docker.from_env()
     client.api.import_image_from_data(tar({"first": layers[0]}), *base.split(":"))
-    lines = [f"FROM {base}", *(f"COPY {n} /{n}" for n in range(1, len(layers)))]
+    lines = [f"FROM {base}", *(f"COPY {n} /{n}" for n in map(layers.index, layers[1:]))]
     lines += [f"LABEL org.ppocr.content={content}", 'CMD ["/none"]']
     files = {"Dockerfile": "\n".join(lines).encode()}
     files |= {str(n): data for n, data in enumerate(layers) if n}

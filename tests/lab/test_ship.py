@@ -269,8 +269,11 @@ def test_a_link_lost_while_loading_sends_nothing_again(
 
 @pytest.fixture
 def stepped() -> Iterator[str]:
-    """An image of several layers that are large enough to be loaded one by one."""
-    parcel.image(STEPS, [noise(1, 19), *(noise(35, 20 + number) for number in range(3))], "steps")
+    """An image of layers that are large enough to be loaded one by one, and of one it has twice."""
+    one, two, three = (noise(35, 20 + number) for number in range(3))
+    parcel.image(STEPS, [noise(1, 19), one, b"twice", two, b"twice", three], "steps")
+    layers = parcel.layers(None, STEPS)
+    assert len(set(layers)) == len(layers) - 1
     yield STEPS
     names = [STEPS, f"{STEPS}-base"]
     subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)

@@ -6,7 +6,6 @@ image_archive explains why an archive without the layers the host has is enough.
 from __future__ import annotations
 
 import base64
-import itertools
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,21 @@ from .state import CONTAINERD, HostState
 
 #: Bytes of unpacked layers after which a step of loading ends; a step costs tenths of a second.
 _STEP = 32_000_000
+
+
+@dataclass(frozen=True)
+class _LoadStep:
+    """Layers that are loaded together.
+
+    Attributes:
+        end: how many layers the image has up to here.
+        layers: what is loaded, each once.
+        last_use: those that no later step needs; an image may have a layer twice.
+    """
+
+    end: int
+    layers: tuple[str, ...]
+    last_use: tuple[str, ...]
 
 
 def _unless_present(image_id: str, script: str) -> str:
@@ -117,8 +131,8 @@ class Shipment:
             )
 
         for step in self._steps(missing):
-            staged = [blob.size for blob in self._sent_as(step)]
-            loaded = [self._loaded_as(diff_id) for diff_id in step]
+            staged = [blob.size for blob in self._sent_as(step.last_use)]
+            loaded = [self._loaded_as(diff_id) for diff_id in step.layers]
             # The engine copies the archive beside its layers, then unpacks it. Staged layers that
             # are removed after reading exist twice, one at a time.
             copied = sum(blob.size for blob in loaded)
@@ -129,20 +143,23 @@ class Shipment:
             removed += sum(staged)
         return [sum(map(self.remaining, self._sent_as(missing))), peak]
 
-    def _steps(self, missing: Sequence[str]) -> list[list[str]]:
+    def _steps(self, missing: Sequence[str]) -> list[_LoadStep]:
         """Split the layers into loading steps, so that not all exist three times at once."""
         diff_ids = self.image.diff_ids
-        if self.whole or self.state.store == CONTAINERD or len(set(diff_ids)) < len(diff_ids):
-            return [list(missing)]
-        steps: list[list[str]] = [[]]
-        size = 0
-        for diff_id in missing:
-            if size >= _STEP:
-                steps.append([])
-                size = 0
-            steps[-1].append(diff_id)
+        if self.whole or self.state.store == CONTAINERD:
+            return [_LoadStep(len(diff_ids), tuple(missing), tuple(missing))]
+        # A layer on top of a missing one is missing, too, whatever is in it.
+        start = len(diff_ids) - len(self.state.not_unpacked(self.image))
+        steps, size = [], 0
+        for end, diff_id in enumerate(diff_ids[start:], start + 1):
             size += self.blobs[diff_id].raw_size
-        return steps
+            if size < _STEP and end < len(diff_ids):
+                continue
+            layers = dict.fromkeys(diff_ids[start:end])
+            last_use = tuple(layer for layer in layers if layer not in diff_ids[end:])
+            steps.append(_LoadStep(end, tuple(layers), last_use))
+            start, size = end, 0
+        return steps or [_LoadStep(len(diff_ids), (), ())]
 
     def send(self, missing: Sequence[str]) -> None:
         """Send compressed layers to the staging folder, resuming an earlier try.
@@ -222,27 +239,28 @@ class Shipment:
             engine.inspect,
             f"command -v flock >/dev/null && exec 9<{shlex.quote(self.folder)} && flock -w 900 9",
         ]
-        for step, after in itertools.pairwise(steps):
-            image = image_archive.partial_image(self.image, self.image.diff_ids.index(after[0]))
+        for step in steps[:-1]:
+            image = image_archive.partial_image(self.image, step.end)
             self._partial_ids.append(image.id)
             load = f"{self._archive(image, step, consume)} | {engine.load} || exit 1"
             lines.append(_unless_present(image.id, load))
-            lines.append(f"rm -f {self._paths(step)}")
+            if step.last_use:
+                lines.append(f"rm -f {self._paths(step.last_use)}")
         load = f"{self._archive(self.image, steps[-1], consume)} | {engine.load} || exit 1"
         lines.append(_unless_present(self.image.id, load) if len(steps) > 1 else load)
         lines.append(f"echo {' '.join(self._ids())} | inspect")
         return "\n".join(lines) + "\n"
 
-    def _archive(self, image: Image, layers: Sequence[str], consume: bool) -> str:
-        """Return shell code that writes an archive with these layers of an image."""
+    def _archive(self, image: Image, step: _LoadStep, consume: bool) -> str:
+        """Return shell code that writes an archive of an image with the layers of a step."""
         packed = {d: blob for d, blob in self.blobs.items() if d not in self.deltas}
         start = base64.encodebytes(image_archive.head(image, packed)).decode()
         lines = [f"base64 -d <<'HEAD'\n{start}HEAD"]
-        for diff_id in layers:
+        for diff_id in step.layers:
             blob = self._loaded_as(diff_id)
             text = base64.b64encode(image_archive.layer_header(blob)).decode()
             lines.append(f"printf %s {text} | base64 -d\n{self._written(diff_id)}")
-            if consume:
+            if consume and diff_id in step.last_use:
                 lines.append(f"rm -f {self._paths([diff_id])}")
             if pad := len(image_archive.padding(blob.size)):
                 lines.append(f"head -c {pad} /dev/zero")
