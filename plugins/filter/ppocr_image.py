@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ppocr_control.images import variant
+from ppocr_control.instances import instances
 
 
 def image_variant(host: Mapping[str, Any]) -> dict[str, str]:
@@ -31,11 +32,7 @@ def image_settings(hosts: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
         hosts: the variables of each.
         name: as in an entry of ``hubserving_instances``, without ``hubserving_``.
     """
-    return [
-        instance.get(name, host.get(f"hubserving_{name}"))
-        for host in hosts
-        for instance in host.get("hubserving_instances") or [{}]
-    ]
+    return [instance.get(name) for host in hosts for instance in instances(host)]
 
 
 class FilterModule:

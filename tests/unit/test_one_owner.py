@@ -10,6 +10,7 @@ import yaml
 from role_code import ROOT, load
 
 from ppocr_contract import config
+from ppocr_control import instances
 from ppocr_control.bundle.make import CONTENT_LABEL
 from ppocr_control.layers import image_archive
 
@@ -77,6 +78,18 @@ def test_the_content_label_is_one() -> None:
         named = re.findall(r'"(org\.ppocr\.con\w+)"', path.read_text(encoding="utf-8"))
         assert set(named) <= {label}, path
     assert CONSTANTS["part_label"] == image_archive.PART_OF
+
+
+def test_defaults_that_a_host_s_variables_lack_are_those_of_the_role() -> None:
+    hubserving = settings("hubserving")
+    plugin = load("plugins/filter/balancer.py")
+    for name, copied in {
+        "hubserving_name": instances.NAME,
+        "hubserving_port": instances.PORT,
+        "hubserving_bind": instances.BIND,
+        "hubserving_timeout": plugin._TIMEOUT,
+    }.items():
+        assert hubserving[name]["default"] == copied
 
 
 def test_the_suffix_of_an_image_comes_from_one_place() -> None:
