@@ -92,6 +92,25 @@ def test_defaults_that_a_host_s_variables_lack_are_those_of_the_role() -> None:
         assert hubserving[name]["default"] == copied
 
 
+def test_roles_repeat_each_other_s_defaults_as_they_are() -> None:
+    """Roles that run alone repeat a default; one that stands for "not set" is empty."""
+    defaults = {
+        name: setting.get("default")
+        for folder in (ROOT / "roles").iterdir()
+        for name, setting in settings(folder.name).items()
+    }
+    literal = r"\b(\w+)(?: \||',) default[(=]('[^']+'|\[[^\]{]+\]|true|false|[\d.]+)[,)]"
+    checked = set()
+    for file in (ROOT / "roles").rglob("*.yml"):
+        if file.parent.name in ("defaults", "meta"):  # written from settings.yml
+            continue
+        for name, repeated in re.findall(literal, file.read_text(encoding="utf-8")):
+            if name in defaults and "{{" not in str(defaults[name]):
+                assert yaml.safe_load(repeated) == defaults[name], f"{file}: {name}"
+                checked.add(name)
+    assert {"hubserving_port", "trainer_name"} <= checked
+
+
 def test_the_suffix_of_an_image_comes_from_one_place() -> None:
     for role, name in (("ppocr_image", "ppocr_image_tag"), ("hubserving", "hubserving_image")):
         assert "image_variant).suffix" in settings(role)[name]["default"]
