@@ -99,6 +99,17 @@ CASES: dict[str, tuple[dict, str]] = {
         },
         "an image for GPUs carries one engine",
     ),
+    "own_engine": (  # an empty one is the device's own, not hubserving_engine
+        {
+            "ppocr_device": "gpu",
+            "hubserving_engine": "paddle",
+            "hubserving_instances": [
+                {"name": "aa", "port": 1},
+                {"name": "bb", "port": 2, "engine": ""},
+            ],
+        },
+        "an image for GPUs carries one engine",
+    ),
     "cards_twice": (
         {"ppocr_device": "gpu", "hubserving_environment": {"CUDA_VISIBLE_DEVICES": "0"}},
         "hubserving_environment sets CUDA_VISIBLE_DEVICES",
