@@ -35,6 +35,14 @@ def image_settings(hosts: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
     return [instance.get(name) for host in hosts for instance in instances(host)]
 
 
+def image_staging(configured: str) -> str:
+    """The project's own folder in the staging folder of a host."""
+    # Not above: every process that renders a template would take the time to import it.
+    from ppocr_control.shipping import staging
+
+    return staging.base(configured)
+
+
 class FilterModule:
     """The filters."""
 
@@ -44,4 +52,5 @@ class FilterModule:
             "image_refusal": image_refusal,
             "image_engines": image_engines,
             "image_settings": image_settings,
+            "image_staging": image_staging,
         }
