@@ -27,6 +27,8 @@ _CONSTANTS: dict[str, Any] = {
     "part_label": "org.ppocr.part-of",
     # The label that says whether an image has Paddle.
     "paddle_label": paddle.LABEL,
+    # The user of the images' processes, and of the edge.
+    "user": "10001",
     # Models that can be named.
     "named_models": model_sets.rows(),
     # In the image: whether its models may compute in bf16, and why.

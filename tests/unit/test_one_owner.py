@@ -125,6 +125,16 @@ def test_the_modules_have_the_version_their_config_asks_for() -> None:
         assert re.findall(r'version="([^"]+)"', source) == asked, name
 
 
+def test_the_images_run_as_the_user_that_owns_their_files() -> None:
+    user = CONSTANTS["user"]
+    for recipe in ("ppocr", "trainer"):
+        text = (ROOT / "images" / recipe / "Dockerfile").read_text("utf-8")
+        assert f"\nUSER {user}:{user}\n" in text and f"echo 'ppocr:x:{user}:{user}:" in text
+    assert files_with(rf"\b{user}\b") == {
+        "images/ppocr/Dockerfile", "images/trainer/Dockerfile", "plugins/lookup/ppocr_constant.py"
+    }  # fmt: skip
+
+
 def test_an_architecture_has_docker_s_name() -> None:
     named = load("plugins/filter/bundle.py").bundle_architecture
     assert (named("x86_64"), named("aarch64")) == ("amd64", "arm64")
