@@ -11,7 +11,7 @@ from role_code import ROOT, load
 
 from ppocr_contract import config
 from ppocr_control import instances
-from ppocr_control.bundle.make import CONTENT_LABEL
+from ppocr_control.bundle.make import CONTENT_LABEL, BundleOptions
 from ppocr_control.layers import image_archive
 
 CONSTANTS = load("plugins/lookup/ppocr_constant.py")._CONSTANTS
@@ -140,6 +140,20 @@ def test_an_architecture_has_docker_s_name() -> None:
     assert (named("x86_64"), named("aarch64")) == ("amd64", "arm64")
     assert named("riscv64") == "riscv64"
     assert files_with(r"x86_64\W+amd64") == {"src/ppocr_control/layers/image_archive.py"}
+
+
+def test_a_supported_system_has_packages_of_the_engine() -> None:
+    def variable(role: str, name: str) -> dict[str, Any]:
+        return yaml.safe_load((ROOT / "roles" / role / "vars/main.yml").read_text("utf-8"))[name]
+
+    systems = variable("preflight", "_preflight_systems")
+    assert systems.keys() == variable("docker_engine", "_docker_engine_packages").keys()
+
+
+def test_a_bundle_has_the_same_packages_by_either_command() -> None:
+    by_playbook = settings("bundle")
+    assert list(BundleOptions.releases) == by_playbook["bundle_releases"]["default"]
+    assert list(BundleOptions.python_versions) == by_playbook["bundle_python_versions"]["default"]
 
 
 def test_anolis_is_placed_in_a_family_once() -> None:
