@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
 from ppocr_control.doctor import report
+from ppocr_control.instances import instances
 
 #: Settings whose values are secrets, whatever the text looks like that they stand in.
 _SECRETS = ("hubserving_tokens", "smoke_test_token", "ansible_become_password", "ansible_password")
@@ -58,7 +59,4 @@ def _examined(name: str, variables: Any, secrets: list[str]) -> report.Examined:
     if "== system" not in printed:
         why = collected.get("stderr") or collected.get("msg") or collected.get("module_stderr")
         return report.lost(name, str(why or ""), secrets)
-    instances = variables.get("hubserving_instances") or [{}]
-    plain = variables.get("hubserving_port", 8866)
-    ports = [int(instance.get("port", plain)) for instance in instances]
-    return report.host(name, printed, ports, secrets)
+    return report.host(name, printed, [each.port for each in instances(variables)], secrets)

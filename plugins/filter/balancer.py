@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-_EVERYWHERE = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104 - compared with, not bound
-#: Defaults of role hubserving, which are not among a host's variables.
-_NAME, _PORT, _TIMEOUT = "ppocr", 8866, 60
+from ppocr_control.instances import instances
+
+#: Default of hubserving_timeout, which is not among a host's variables.
+_TIMEOUT = 60
 
 
 def _is_loopback(address: str) -> bool:
@@ -25,17 +26,10 @@ def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not address and host.get("ansible_connection") == "local":
         address = "127.0.0.1"
     address = str(address or host["inventory_hostname"])
-    found = []
-    for entry in host.get("hubserving_instances") or [{}]:
-        bind = str(entry.get("bind", host.get("hubserving_bind", "")))
-        found.append(
-            {
-                "name": str(entry.get("name", host.get("hubserving_name", _NAME))),
-                "port": int(entry.get("port", host.get("hubserving_port", _PORT))),
-                "address": address if bind in _EVERYWHERE else bind,
-            }
-        )
-    return found
+    return [
+        {"name": each.name, "port": each.port, "address": each.address(address)}
+        for each in instances(host)
+    ]
 
 
 def balancer_plan(

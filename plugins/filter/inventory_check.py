@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_DEFAULT = "0.0.0.0"  # noqa: S104 - compared with, not bound
-_EVERYWHERE = {_DEFAULT, "[::]", "::"}
+from ppocr_control.instances import instances
 
 
 def inventory_check_open(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -15,9 +14,7 @@ def inventory_check_open(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     for host in hosts:
         if host.get("hubserving_tokens") or host.get("hubserving_allow_networks"):
             continue
-        bind = host.get("hubserving_bind", _DEFAULT)
-        entries = host.get("hubserving_instances") or [{}]
-        if any(entry.get("bind", bind) in _EVERYWHERE for entry in entries):
+        if any(instance.is_everywhere for instance in instances(host)):
             found.append(str(host["inventory_hostname"]))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_EVERYWHERE = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - what is compared, not bound
+from ppocr_control.instances import instances
 
 
 def monitoring_host(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,23 +13,18 @@ def monitoring_host(variables: Mapping[str, Any]) -> dict[str, Any]:
     name = variables["inventory_hostname"]
     local = variables.get("ansible_connection") == "local"
     address = variables.get("ansible_host") or ("127.0.0.1" if local else name)
-    port, bind = variables.get("hubserving_port", 8866), variables.get("hubserving_bind", "")
-    targets = []
-    for instance in variables.get("hubserving_instances") or [{}]:
-        at = instance.get("bind", bind)
-        targets.append(_target(address if at in _EVERYWHERE else at, instance.get("port", port)))
     return {
         "name": name,
         "address": address,
-        "targets": targets,
+        "targets": [_target(each.address(address), each.port) for each in instances(variables)],
         "token": ([*(variables.get("hubserving_tokens") or []), ""])[0],
         "tls": bool(variables.get("hubserving_tls_cert")),
         "ca": variables.get("ppocr_ca_bundle") or variables.get("hubserving_tls_cert") or "",
     }
 
 
-def _target(address: str, port: int | str) -> str:
-    bare = str(address).strip("[]")
+def _target(address: str, port: int) -> str:
+    bare = address.strip("[]")
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 

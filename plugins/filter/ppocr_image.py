@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ppocr_control.images import variant
+from ppocr_control.instances import instances
 
 
 def image_variant(host: Mapping[str, Any]) -> dict[str, str]:
@@ -31,11 +32,15 @@ def image_settings(hosts: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
         hosts: the variables of each.
         name: as in an entry of ``hubserving_instances``, without ``hubserving_``.
     """
-    return [
-        instance.get(name, host.get(f"hubserving_{name}"))
-        for host in hosts
-        for instance in host.get("hubserving_instances") or [{}]
-    ]
+    return [instance.get(name) for host in hosts for instance in instances(host)]
+
+
+def image_staging(configured: str) -> str:
+    """The project's own folder in the staging folder of a host."""
+    # Not above: every process that renders a template would take the time to import it.
+    from ppocr_control.shipping import staging
+
+    return staging.base(configured)
 
 
 class FilterModule:
@@ -47,4 +52,5 @@ class FilterModule:
             "image_refusal": image_refusal,
             "image_engines": image_engines,
             "image_settings": image_settings,
+            "image_staging": image_staging,
         }

@@ -15,6 +15,11 @@ from ppocr_control.images import model_sets
 _CONSTANTS: dict[str, Any] = {
     # Modules that come with the image.
     "modules": list(config.OUR_MODULES),
+    # The engines of each device, beginning with the one that serves where none is named.
+    "engines": {
+        "cpu": [config.default_engine(use_gpu=False), "paddle"],
+        "gpu": [config.default_engine(use_gpu=True), "paddle"],
+    },
     # The path for clients of PaddleOCR's deploy/pdserving.
     "pdserving_path": pdserving.PATH,
     # Image labels: the hash of an image's sources; of an image that holds a part of another.
@@ -22,6 +27,8 @@ _CONSTANTS: dict[str, Any] = {
     "part_label": "org.ppocr.part-of",
     # The label that says whether an image has Paddle.
     "paddle_label": paddle.LABEL,
+    # The user of the images' processes, and of the edge.
+    "user": "10001",
     # Models that can be named.
     "named_models": model_sets.rows(),
     # In the image: whether its models may compute in bf16, and why.

@@ -16,6 +16,7 @@ import pytest
 
 from ppocr_contract import cards
 from ppocr_control import version
+from tests.containers import docker
 
 ROOT = Path(__file__).parents[2]
 NAME = os.environ.get("PPOCR_GPU_IMAGE", f"ppocr:{version.current()}-gpu")
@@ -46,10 +47,6 @@ import importlib.metadata
 for found in importlib.metadata.distributions():
     print(f"{found.name}=={found.version}")
 """
-
-
-def docker(*arguments, check=True):
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
 
 
 @pytest.fixture(scope="module", params=ENGINES, autouse=True)

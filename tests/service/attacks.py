@@ -20,6 +20,7 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from ppocr_contract.config import OCR_MODULES
 from tests import rawhttp
 from tests.containers import IMAGE, Container, docker, encoded
 from tests.rawhttp import Client, ask, post, request
@@ -27,7 +28,6 @@ from tests.rawhttp import Client, ask, post, request
 HONEST = 4
 TARGET = 3.0
 MEMORY = 4_000_000_000
-MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 GOOD = json.dumps({"images": [encoded("line.png")]}).encode()
 TEXT = "单行识别2026"
 
@@ -196,7 +196,7 @@ class Attacked(Container):
 
 
 def _start(folder):
-    info = {name: {"init_args": {}, "predict_args": {}} for name in MODULES}
+    info = {name: {"init_args": {}, "predict_args": {}} for name in OCR_MODULES}
     config = folder / "config.json"
     config.write_text(json.dumps({"modules_info": info, "port": 8866}))
     folder.chmod(0o755)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ppocr_contract.config import OCR_MODULES
 from tests.containers import IMAGE, PORT, Container, docker, encoded, require_image
 
 HERE = Path(__file__).parent
-MODULES = ("ocr_system", "ocr_det", "ocr_cls", "ocr_rec")
 
 
 def pytest_addoption(parser):
@@ -25,7 +25,7 @@ class Service(Container):
     """One running service; settings are PPOCR_* names without the prefix."""
 
     def __init__(self, folder, *options, init_args=None, memory="3g", image=IMAGE, **settings):
-        info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in MODULES}
+        info = {name: {"init_args": init_args or {}, "predict_args": {}} for name in OCR_MODULES}
         for name in ("stuck", "picky"):
             init = {"directory": f"/modules/{name}"}
             info[name] = {"init_args": init, "predict_args": {}}

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import MODULES
 from kills import Killing
 
+from ppocr_contract.config import OCR_MODULES
 from tests.containers import docker, paddle_image
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ def start_on_gpu(start, tmp_path):
     fault = tmp_path / "fault"
     fault.mkdir(mode=0o755)
     tmp_path.chmod(0o755)
-    info = {name: {"init_args": {"use_gpu": True}, "predict_args": {}} for name in MODULES}
+    info = {name: {"init_args": {"use_gpu": True}, "predict_args": {}} for name in OCR_MODULES}
     info["stuck"] = {"init_args": {"directory": "/modules/stuck"}, "predict_args": {}}
     config = tmp_path / "gpu.json"
     config.write_text(json.dumps({"modules_info": info, "port": 8866}))

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from plays import words
 
 from tests.tiers import first_by_default, for_full
 
@@ -118,10 +119,6 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
     yield Here(tmp_path)
-
-
-def words(done: subprocess.CompletedProcess[str]) -> str:
-    return " ".join((done.stdout + done.stderr).split())
 
 
 UNANSWERED = (

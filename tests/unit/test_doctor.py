@@ -100,7 +100,9 @@ def test_hosts_without_docker_and_without_an_answer_are_in_one_archive(tmp_path:
         (tools / name).write_text(f"#!/bin/sh\necho {name}: not found >&2\nexit 127\n")
         (tools / name).chmod(0o755)
     inventory = tmp_path / "hosts.yml"
-    here = {"ansible_connection": "local", "ansible_become": False}
+    lock = tmp_path / "a lock"
+    lock.write_text("{}")
+    here = {"ansible_connection": "local", "ansible_become": False, "deploy_lock_path": str(lock)}
     gone = {"ansible_host": "127.0.0.1", "ansible_port": 1}
     inventory.write_text(
         json.dumps({"ppocr_hosts": {"hosts": {
@@ -117,6 +119,7 @@ def test_hosts_without_docker_and_without_an_answer_are_in_one_archive(tmp_path:
     assert done.returncode == 0, done.stdout[-3000:]
     said = " ".join(done.stdout.split())
     assert "here engine FAILED docker is not installed -> deploy" in said
+    assert "here lock WARNING a run holds the lock" in said
     assert "gone access FAILED" in said and "log in with ssh as ansible_user" in said
     (path,) = (tmp_path / "reports").glob("doctor-*.tar.gz")
     assert path.stat().st_mode & 0o777 == 0o600

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plays import words
 from role_code import ROOT
 
 from ppocr_control import history
@@ -115,10 +116,6 @@ class Control:
 @pytest.fixture
 def control(tmp_path: Path) -> Control:
     return Control(tmp_path)
-
-
-def words(done: subprocess.CompletedProcess[str]) -> str:
-    return " ".join((done.stdout + done.stderr).split())
 
 
 def test_a_run_leaves_a_line_on_each_host_and_here(control: Control) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from plays import run_play
 from role_code import ROOT, load
 
 settings = load("plugins/action/inventory_check_settings.py")
@@ -110,6 +109,17 @@ CASES: dict[str, tuple[dict, str]] = {
         },
         "an image for GPUs carries one engine",
     ),
+    "own_engine": (  # an empty one is the device's own, not hubserving_engine
+        {
+            "ppocr_device": "gpu",
+            "hubserving_engine": "paddle",
+            "hubserving_instances": [
+                {"name": "aa", "port": 1},
+                {"name": "bb", "port": 2, "engine": ""},
+            ],
+        },
+        "an image for GPUs carries one engine",
+    ),
     "cards_twice": (
         {"ppocr_device": "gpu", "hubserving_environment": {"CUDA_VISIBLE_DEVICES": "0"}},
         "hubserving_environment sets CUDA_VISIBLE_DEVICES",
@@ -164,27 +174,6 @@ CASES: dict[str, tuple[dict, str]] = {
         "",
     ),
 }
-
-
-def run_play(folder: Path, play: str, hosts: dict, *arguments: str) -> tuple[int, str]:
-    """Run a play; return its status and output, blanks and line breaks made one."""
-    (folder / "play.yml").write_text(play)
-    (folder / "hosts.json").write_text(json.dumps({"ppocr_hosts": {"hosts": hosts}}))
-    ansible = Path(sys.executable).parent / "ansible-playbook"
-    done = subprocess.run(
-        [ansible, "-i", folder / "hosts.json", folder / "play.yml", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "PPOCR_ROOT": str(ROOT),
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "HOME": str(folder),
-        },
-        check=False,
-    )
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
 @pytest.fixture(scope="module")

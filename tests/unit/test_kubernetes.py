@@ -9,8 +9,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from plays import run_play
 from role_code import ROOT
-from test_inventory_check import run_play
 
 from tests import certificates
 

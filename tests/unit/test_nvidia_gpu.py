@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plays import run_play
 from role_code import ROOT, load
-from test_inventory_check import run_play
 
 from ppocr_control.messages import catalogue
 

@@ -10,7 +10,8 @@ import yaml
 from role_code import ROOT, load
 
 from ppocr_contract import config
-from ppocr_control.bundle.make import CONTENT_LABEL
+from ppocr_control import instances
+from ppocr_control.bundle.make import CONTENT_LABEL, BundleOptions
 from ppocr_control.layers import image_archive
 
 CONSTANTS = load("plugins/lookup/ppocr_constant.py")._CONSTANTS
@@ -79,6 +80,37 @@ def test_the_content_label_is_one() -> None:
     assert CONSTANTS["part_label"] == image_archive.PART_OF
 
 
+def test_defaults_that_a_host_s_variables_lack_are_those_of_the_role() -> None:
+    hubserving = settings("hubserving")
+    plugin = load("plugins/filter/balancer.py")
+    for name, copied in {
+        "hubserving_name": instances.NAME,
+        "hubserving_port": instances.PORT,
+        "hubserving_bind": instances.BIND,
+        "hubserving_timeout": plugin._TIMEOUT,
+    }.items():
+        assert hubserving[name]["default"] == copied
+
+
+def test_roles_repeat_each_other_s_defaults_as_they_are() -> None:
+    """Roles that run alone repeat a default; one that stands for "not set" is empty."""
+    defaults = {
+        name: setting.get("default")
+        for folder in (ROOT / "roles").iterdir()
+        for name, setting in settings(folder.name).items()
+    }
+    literal = r"\b(\w+)(?: \||',) default[(=]('[^']+'|\[[^\]{]+\]|true|false|[\d.]+)[,)]"
+    checked = set()
+    for file in (ROOT / "roles").rglob("*.yml"):
+        if file.parent.name in ("defaults", "meta"):  # written from settings.yml
+            continue
+        for name, repeated in re.findall(literal, file.read_text(encoding="utf-8")):
+            if name in defaults and "{{" not in str(defaults[name]):
+                assert yaml.safe_load(repeated) == defaults[name], f"{file}: {name}"
+                checked.add(name)
+    assert {"hubserving_port", "trainer_name"} <= checked
+
+
 def test_the_suffix_of_an_image_comes_from_one_place() -> None:
     for role, name in (("ppocr_image", "ppocr_image_tag"), ("hubserving", "hubserving_image")):
         assert "image_variant).suffix" in settings(role)[name]["default"]
@@ -93,11 +125,35 @@ def test_the_modules_have_the_version_their_config_asks_for() -> None:
         assert re.findall(r'version="([^"]+)"', source) == asked, name
 
 
+def test_the_images_run_as_the_user_that_owns_their_files() -> None:
+    user = CONSTANTS["user"]
+    for recipe in ("ppocr", "trainer"):
+        text = (ROOT / "images" / recipe / "Dockerfile").read_text("utf-8")
+        assert f"\nUSER {user}:{user}\n" in text and f"echo 'ppocr:x:{user}:{user}:" in text
+    assert files_with(rf"\b{user}\b") == {
+        "images/ppocr/Dockerfile", "images/trainer/Dockerfile", "plugins/lookup/ppocr_constant.py"
+    }  # fmt: skip
+
+
 def test_an_architecture_has_docker_s_name() -> None:
     named = load("plugins/filter/bundle.py").bundle_architecture
     assert (named("x86_64"), named("aarch64")) == ("amd64", "arm64")
     assert named("riscv64") == "riscv64"
     assert files_with(r"x86_64\W+amd64") == {"src/ppocr_control/layers/image_archive.py"}
+
+
+def test_a_supported_system_has_packages_of_the_engine() -> None:
+    def variable(role: str, name: str) -> dict[str, Any]:
+        return yaml.safe_load((ROOT / "roles" / role / "vars/main.yml").read_text("utf-8"))[name]
+
+    systems = variable("preflight", "_preflight_systems")
+    assert systems.keys() == variable("docker_engine", "_docker_engine_packages").keys()
+
+
+def test_a_bundle_has_the_same_packages_by_either_command() -> None:
+    by_playbook = settings("bundle")
+    assert list(BundleOptions.releases) == by_playbook["bundle_releases"]["default"]
+    assert list(BundleOptions.python_versions) == by_playbook["bundle_python_versions"]["default"]
 
 
 def test_anolis_is_placed_in_a_family_once() -> None:

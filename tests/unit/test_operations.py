@@ -134,6 +134,21 @@ def test_a_rollback_to_an_image_without_a_module_changes_nothing(machine: Machin
     assert all(call.startswith(reads) for call in machine.calls), machine.calls
 
 
+def test_a_rollback_to_an_image_without_paddle_that_a_setting_needs_is_refused(
+    machine: Machine,
+) -> None:
+    machine.says(
+        containers=json.dumps([container("ppocr", Status="running")]),
+        images="sha256:old ppocr:1.0.0",
+        content="without",
+    )
+    status, lines = machine.run("rollback", **ROLLBACK, hubserving_server="hub")
+    text = " ".join(" ".join(lines).split())
+    assert status == 2
+    assert "ppocr:1.0.0 has no Paddle, and hubserving_server is hub: use the image with" in text
+    assert "wherever it is set); nothing was changed on any host" in text
+
+
 @pytest.mark.full
 def test_a_rollback_to_a_version_that_is_not_there_names_those_that_are(machine: Machine) -> None:
     machine.says(

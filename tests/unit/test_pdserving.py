@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from plays import run_play
 from role_code import load
-from test_inventory_check import run_play
 
 from ppocr_contract import pdserving
 

@@ -14,8 +14,9 @@ import yaml
 from ansible.plugins.filter.core import to_bool
 from hypothesis import given
 from hypothesis import strategies as st
+from plays import run_play
 from role_code import ROOT, load
-from test_inventory_check import PLAY, run_play
+from test_inventory_check import PLAY
 
 from tests.tiers import first_by_default
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from plays import run_play
 from role_code import ROOT
-from test_inventory_check import run_play
 
 from tests.tiers import first_by_default
 

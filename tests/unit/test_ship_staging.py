@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from role_code import load
 
 from ppocr_control.errors import Refused
 from ppocr_control.layers.image_archive import Image
@@ -235,6 +236,7 @@ def test_somebody_elses_folder_is_refused(host: ThisMachine, data: Path) -> None
 )
 def test_the_own_folder_lies_below_the_one_that_was_named(named: str, own: str) -> None:
     assert staging.base(named) == own
+    assert load("plugins/filter/ppocr_image.py").image_staging(named) == own
 
 
 def test_no_folder_is_refused() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from plays import run_play
 from role_code import ROOT, load
-from test_inventory_check import run_play
 
 swarm = load("plugins/modules/swarm_settled.py")
 

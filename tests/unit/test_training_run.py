@@ -238,7 +238,7 @@ def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line:
     assert trainer_status(status, container) == line
 
 
-@pytest.mark.parametrize("names", [("one", "one"), (None, None), ("one", "two")])
+@pytest.mark.parametrize("names", [("one", "one"), (None, None), (None, "model"), ("one", "two")])
 def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None, ...]) -> None:
     host: dict[str, Any] = {
         "ansible_connection": "local", "ansible_become": False,

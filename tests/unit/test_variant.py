@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from plays import run_play
+from role_code import ROOT, load
 
 from ppocr_contract import paddle
 from ppocr_control.images import context, variant
 from tests import locks
-from tests.unit.role_code import ROOT, load
-from tests.unit.test_inventory_check import run_play
 
 HOST = {"ansible_connection": "local"}
 CONFIG = {"modules_info": {"ocr_system": {"init_args": {"engine": "paddle"}}}}

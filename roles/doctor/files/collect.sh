@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints the state of a host that may be partly broken, in parts that begin with "== NAME".
-# POSIX sh and coreutils alone; it changes nothing, and no command may hang. $1: log lines.
+# POSIX sh and coreutils alone; it changes nothing, and no command may hang.
+# $1: log lines, $2: folder of the configurations, $3: file of the history, $4: of the lock.
 # shellcheck disable=SC2016 # single quotes: for the inner shell
 LC_ALL=C
 export LC_ALL
@@ -33,7 +34,7 @@ part containers sh -c 'docker ps --all --quiet --filter label=org.ppocr.instance
 for id in $(timeout 20 docker ps --all --quiet --filter label=org.ppocr.instance 2>/dev/null); do
   part "log_$id" docker logs --timestamps --tail "$1" "$id"
 done
-part certificates sh -c 'for file in $(find /etc/ppocr -name tls.crt); do
-  echo "$file $(openssl x509 -noout -enddate -in "$file")"; done'
-part history tail -n 20 /var/log/ppocr/history.jsonl
-part lock cat /run/ppocr-deploy.lock
+part certificates sh -c 'for file in $(find "$1" -name tls.crt); do
+  echo "$file $(openssl x509 -noout -enddate -in "$file")"; done' sh "$2"
+part history tail -n 20 "$3"
+part lock cat "$4"

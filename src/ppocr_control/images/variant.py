@@ -12,6 +12,7 @@ from typing import Any
 
 from ppocr_contract import config, paddle
 
+from ..instances import Instance, instances
 from . import hub_modules
 
 #: What ends the tag of an image for GPUs.
@@ -67,24 +68,24 @@ def why_paddle(host: Mapping[str, Any]) -> str:
 
 def engines(host: Mapping[str, Any]) -> Iterator[str]:
     """The engines that the instances of a host ask for; an empty text for the device's own."""
-    for entry in host.get("hubserving_instances") or [{}]:
-        if own := _own_modules(entry, host):
+    for instance in instances(host):
+        if own := _own_modules(instance):
             ours = (info for name, info in own.items() if name in config.OUR_MODULES)
             yield from (str(info["init_args"].get("engine", "")) for info in ours)
         else:
-            yield entry.get("engine", host.get("hubserving_engine")) or ""
+            yield instance.get("engine") or ""
 
 
 def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
     command = host.get("hubserving_command") or [""]
     if command[0] == "hub":
         yield "hubserving_command is hub"
-    for entry in host.get("hubserving_instances") or [{}]:
-        whose = f" (instance {entry['name']})" if "name" in entry else ""
+    for instance in instances(host):
+        whose = f" (instance {instance.name})" if "name" in instance.entry else ""
         for name, value in (("server", "hub"), ("engine", "paddle")):
-            if entry.get(name, host.get(f"hubserving_{name}")) == value:
+            if instance.get(name) == value:
                 yield f"hubserving_{name} is {value}{whose}"
-        if why := _of_config(_own_modules(entry, host)):
+        if why := _of_config(_own_modules(instance)):
             yield f"hubserving_config_file{whose} needs it: {why}"
     try:
         why = hub_modules.why_paddle(
@@ -97,9 +98,9 @@ def _reasons(host: Mapping[str, Any]) -> Iterator[str]:
         yield why
 
 
-def _own_modules(entry: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _own_modules(instance: Instance) -> dict[str, dict[str, Any]]:
     """The modules of an instance's own config.json; none where it has none, or a wrong one."""
-    own = entry.get("config_file", host.get("hubserving_config_file"))
+    own = instance.get("config_file")
     try:
         return config.load(Path(own).expanduser()).modules if own else {}
     except config.ConfigError:  # the check of the configuration says so

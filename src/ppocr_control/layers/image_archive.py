@@ -20,6 +20,8 @@ from .store import Blob, hexdigest
 
 #: Docker's names of architectures, by the kernel's names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+#: Engines on containerd's store report success for a damaged layer, and only print this.
+UNPACK_ERROR = "rror unpacking"
 _PAD = 512
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"

@@ -18,7 +18,7 @@ from ..images import image_name
 from ..progress import Progress
 from . import image_archive
 from .codec import detect
-from .image_archive import ARCHITECTURES, Image
+from .image_archive import ARCHITECTURES, UNPACK_ERROR, Image
 from .source import ArchiveSource, EngineSource, Source, blobs_of, names_of
 from .store import LayerStore
 
@@ -173,7 +173,7 @@ def _load(client: docker.DockerClient, path: Path) -> None:
             output = list(client.api.load_image(file, quiet=not compressed))
         except docker.errors.APIError as error:
             raise Error(f"docker load: {error.explanation or error}") from error
-    problems = [line for line in output if "error" in line or "rror unpacking" in json.dumps(line)]
+    problems = [line for line in output if "error" in line or UNPACK_ERROR in json.dumps(line)]
     if problems:
         raise Error(f"docker load: {problems[-1]}")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..errors import Error, Refused
 from ..layers import image_archive
-from ..layers.image_archive import Image
+from ..layers.image_archive import UNPACK_ERROR, Image
 from ..layers.store import Blob, hexdigest
 from ..ssh.transport import Transport, blocks_from
 from . import disk_space
@@ -221,8 +221,7 @@ class Shipment:
         """
         answer = self.host.run(self._load_script(missing, consume))
         output = (answer.out + answer.err).strip()
-        # Engines on containerd's store exit with 0 for a damaged layer and only print the error.
-        if answer.status or "rror unpacking" in output:
+        if answer.status or UNPACK_ERROR in output:
             self._forget()
             raise Error(f"{self.host.name}: {self.state.engine.name}: {output[-600:]}")
         found = self.state.with_images(answer.out).find(self.image)

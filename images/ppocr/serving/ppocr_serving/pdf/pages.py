@@ -182,7 +182,7 @@ class _Drawing:
     def pixels(self, width: int, height: int) -> np.ndarray | dict[str, Any]:
         """The pixels of the page that :meth:`told` the size of, or its ``error``."""
         if width * height > _ROUNDING * self._limits.pixels:
-            return self._ended()  # it was told to look first: its word is not good
+            return self._ended()  # it should have refused this size: do not trust it
         image = np.empty((height, width, 3), np.uint8)
         rest = image.data.cast("B")
         while rest:

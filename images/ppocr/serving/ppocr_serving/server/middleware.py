@@ -1,7 +1,7 @@
 """The WSGI middleware around PaddleHub's app in a worker.
 
-It tells the truth in the HTTP status, keeps faults of ours from telling clients of our insides, and
-hands the front what was noted of the request, in a header the front takes out again.
+It sets the HTTP status that fits the response, hides internal errors from clients, and passes what
+was recorded of the request to the front, in a header that the front removes.
 """
 
 from __future__ import annotations
