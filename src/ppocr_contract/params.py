@@ -46,6 +46,7 @@ class DetParams(_EngineParams):
     det_limit_side_len: int = 960  # pixels; what det_limit_type limits
     det_limit_type: str = "max"  # max: the longer side is at most this; min: the shorter at least
     det_limit_pixels: int = 0  # the network's input has at most so many; 0: whatever the others say
+    det_coarse_first: bool = False  # pages of nothing but large letters are found at half the scale
     det_db_thresh: float = 0.3  # a pixel counts as text from this probability on
     det_db_box_thresh: float = 0.6  # a box is kept from this mean probability on
     det_db_unclip_ratio: float = 1.5  # how far a box is widened

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from .scenes import Scene
+
 #: Different pages of a kind.
 _PAGES = 24
 _FONT = Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
@@ -74,6 +76,12 @@ def make(kind: str, count: int = _PAGES) -> list[str]:
     Raises SystemExit when the font is missing.
     """
     return [_encoded(_draw(kind, number)[0]) for number in range(count)]
+
+
+def scene(kind: str, number: int) -> Scene:
+    """One of the pages of :func:`make`, with its texts."""
+    page, texts = _draw(kind, number)
+    return Scene(kind, tuple(texts), base64.b64decode(_encoded(page)))
 
 
 def characters(kind: str) -> float:

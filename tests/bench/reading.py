@@ -128,7 +128,8 @@ def read_pictures(url: str, drawn: list[scenes.Scene]) -> Iterator[tuple[str, Co
         yield scene.kind, count
 
 
-def _samples() -> list[scenes.Scene]:
+def samples() -> list[scenes.Scene]:
+    """The pictures of the smoke test."""
     return [
         scenes.Scene("sample", tuple(sample.lines), (SAMPLES / sample.name).read_bytes())
         for sample in load_samples(SAMPLES)
@@ -150,7 +151,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     files = lines.fonts(args.fonts)
     drawn = {seed: list(lines.draw(args.lines, seed, files)) for seed in args.seeds}
     pictures = {seed: scenes.draw(_SCENES, seed, files[0]) for seed in args.seeds}
-    pictures[args.seeds[0]] += _samples()
+    pictures[args.seeds[0]] += samples()
     precisions = [F32, BF16] if has_bf16(args.image) else [F32]
     if BF16 not in precisions:
         print("this CPU has no bf16: f32 only", file=sys.stderr)

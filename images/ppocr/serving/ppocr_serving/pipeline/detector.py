@@ -18,7 +18,7 @@ from ppocr_contract.params import DetParams, read
 
 from ..engines import EngineOptions, load_predictor
 from ..report import stage
-from . import strips
+from . import coarse, strips
 from .scales import whole_lines
 from .tiles import SHARED, TILE, tiles
 
@@ -176,6 +176,10 @@ class Detector:
         with stage("prepare"):
             resized = self._prepare.resize(image)
         whole = self._prepare.is_page(*resized.shape[:2])
+        if whole and self._is_searched_coarsely(resized):
+            boxes = self._at_half_the_scale(image, resized)
+            if boxes is not None:
+                return boxes
         heat = self._heat(resized) if whole else self._heat_of_tiles(resized)
         boxes = self._found(self._boxes if whole else self._boxes_of_strip, heat, image)
         if self._prepare.is_strip(*image.shape[:2]):
@@ -183,6 +187,20 @@ class Detector:
             for ratio in self._prepare.further_ratios(image, fine):
                 boxes = self._with_large_letters(boxes, image, ratio)
         return boxes
+
+    def _is_searched_coarsely(self, resized: np.ndarray) -> bool:
+        """Whether half the scale is tried; not on cards, which are prepared for few shapes."""
+        wanted = self._params.det_coarse_first and not self._params.det_limit_pixels
+        return wanted and self.device == "cpu" and coarse.is_worthwhile(*resized.shape[:2])
+
+    def _at_half_the_scale(self, image: np.ndarray, resized: np.ndarray) -> np.ndarray | None:
+        """The boxes found there, or None where they may not be all."""
+        with stage("prepare"):
+            half = scaled(resized, 0.5)
+        boxes = self._found(self._boxes, self._heat(half), image)
+        with stage("boxes"):
+            ratio = np.array(resized.shape[1::-1]) / image.shape[1::-1]
+            return boxes if coarse.shows_all(resized, boxes * ratio) else None
 
     def _with_large_letters(self, boxes: np.ndarray, image: np.ndarray, ratio: float) -> np.ndarray:
         """``boxes`` of a strip, and those of the large letters that it shows at ``ratio``."""
