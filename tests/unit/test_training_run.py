@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from ppocr_trainer import child, progress, training
-from ppocr_trainer.checkpoints import Keeper, best, last, take
+from ppocr_trainer.checkpoints import Keeper, best, last, take, torn
 from role_code import load
 
 from ppocr_training.job import Job, Places
@@ -107,6 +107,57 @@ def test_a_checkpoint_without_its_optimizer_is_none(output: Output) -> None:
     keeper.keep()
     (output.kept / "epoch-1/model.pdopt").unlink()
     assert last(output.kept) is None
+
+
+def test_a_run_whose_checkpoint_is_torn_does_not_begin_anew(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = output.keeper()
+    assert torn(output.kept) == ""
+    output.save("latest", 1)
+    keeper.keep()
+    assert torn(output.kept) == ""
+    (output.kept / "epoch-1/model.pdopt").unlink()
+    monkeypatch.setattr(training, "torn", lambda: torn(output.kept))
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    training.Training(Job("config.yml"), Places(tmp_path, tmp_path))._train()
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "failed"
+    (why,) = status["why"]
+    assert why.startswith("run/kept/epoch-1 has no model.pdopt, and the run would begin at its fir")
+    assert why.endswith("put it back, or begin a new run with another trainer_name")
+
+
+#: As paddle.distributed.launch: its process is in a session of its own, and ended at SIGTERM.
+LAUNCHER = """
+import signal, subprocess, sys
+worker = subprocess.Popen(["sleep", "60"], start_new_session=True)
+def end(*_):
+    worker.kill()
+    worker.wait()
+    sys.exit(15)
+signal.signal(signal.SIGTERM, end)
+print(worker.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_no_process_of_a_launcher_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    run = training.Training(Job("config.yml", processes=2), Places(tmp_path, tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, start_new_session=True
+    ) as launcher:
+        assert launcher.stdout
+        worker = int(launcher.stdout.readline())
+        run._process = launcher
+        run._kill()
+        assert launcher.returncode == 15
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -> None:
