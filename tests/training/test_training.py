@@ -6,6 +6,7 @@ By the playbooks, with PaddleOCR's own tools of the wheel and the small network 
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import re
 import shutil
@@ -182,6 +183,22 @@ def test_an_export_with_another_dictionary_is_refused(trainer: Trainer) -> None:
     (model / "dict.txt").write_text("\n".join(characters) + "\nW\n")
     done = trainer.play("export", trainer_exported=str(model))
     assert "dict.txt makes 32 characters" in " ".join(done.stdout.split())
+
+
+def test_two_processes_train_together(trainer: Trainer) -> None:
+    two = copy.copy(trainer)
+    two.name = f"{trainer.name}-two"
+    two.host = trainer.host.with_name(two.name)
+    settings = {"trainer_name": two.name, "trainer_processes": 2, "trainer_epochs": 2}
+    try:
+        done = two.play("train", trainer_evaluate_every=15, **settings)
+        assert done.returncode == 0, done.stdout
+        ended = _wait(two, lambda status: status["state"] == "finished")
+    finally:
+        two.docker("rm", "--force", two.container)
+    # Each has half of the 500 lines, in batches of 16.
+    assert ended["step"] <= 30
+    assert len(list((two.host / "run/workers").glob("workerlog.*"))) == 2
 
 
 def test_a_stopped_run_keeps_its_checkpoints(trainer: Trainer) -> None:
