@@ -137,6 +137,26 @@ def test_the_service_reads_new_lines_with_it(trainer: Trainer, tmp_path: Path) -
     assert sum(text == one for (_, text), one in zip(labels, read, strict=True)) >= 19
 
 
+def test_the_checkouts_own_predict_rec_reads_with_it(trainer: Trainer) -> None:
+    image = trainer.docker("inspect", "--format", "{{.Image}}", trainer.container).stdout.strip()
+    model = "/training/run/export"
+    done = trainer.docker(
+        "run", "--rm", "--network", "none", "--volume", f"{trainer.host}:/training:ro",
+        "--workdir", "/training/source", "--entrypoint", "python", image,
+        "tools/infer/predict_rec.py", "--use_gpu", "False", "--use_space_char", "False",
+        "--image_dir", "/training/data/drawn", "--rec_model_dir", model,
+        "--rec_char_dict_path", f"{model}/dict.txt", "--rec_image_shape", "3, 48, 192",
+        "--save_log_path", "/tmp/",  # noqa: S108 - the container's own
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = trainer.host / "data"
+    lines = [line for name in ("train", "val") for line in (data / f"{name}.txt").open()]
+    truths = dict(line.rstrip("\n").split("\t") for line in lines)
+    read = re.findall(r"Predicts of /training/data/(\S+?):\('(.*?)',", done.stdout + done.stderr)
+    assert len(read) == len(truths) == 600
+    assert sum(truths[name] == text for name, text in read) >= 540
+
+
 def _export_by_hand(trainer: Trainer, *options: str) -> Path:
     """What tools/export_model.py leaves when a person gives it options."""
     target = trainer.folder / "work/by-hand"
