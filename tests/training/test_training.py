@@ -6,6 +6,7 @@ By the playbooks, with PaddleOCR's own tools of the wheel and the small network 
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import re
 import shutil
@@ -136,6 +137,26 @@ def test_the_service_reads_new_lines_with_it(trainer: Trainer, tmp_path: Path) -
     assert sum(text == one for (_, text), one in zip(labels, read, strict=True)) >= 19
 
 
+def test_the_checkouts_own_predict_rec_reads_with_it(trainer: Trainer) -> None:
+    image = trainer.docker("inspect", "--format", "{{.Image}}", trainer.container).stdout.strip()
+    model = "/training/run/export"
+    done = trainer.docker(
+        "run", "--rm", "--network", "none", "--volume", f"{trainer.host}:/training:ro",
+        "--workdir", "/training/source", "--entrypoint", "python", image,
+        "tools/infer/predict_rec.py", "--use_gpu", "False", "--use_space_char", "False",
+        "--image_dir", "/training/data/drawn", "--rec_model_dir", model,
+        "--rec_char_dict_path", f"{model}/dict.txt", "--rec_image_shape", "3, 48, 192",
+        "--save_log_path", "/tmp/",  # noqa: S108 - the container's own
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = trainer.host / "data"
+    lines = [line for name in ("train", "val") for line in (data / f"{name}.txt").open()]
+    truths = dict(line.rstrip("\n").split("\t") for line in lines)
+    read = re.findall(r"Predicts of /training/data/(\S+?):\('(.*?)',", done.stdout + done.stderr)
+    assert len(read) == len(truths) == 600
+    assert sum(truths[name] == text for name, text in read) >= 540
+
+
 def _export_by_hand(trainer: Trainer, *options: str) -> Path:
     """What tools/export_model.py leaves when a person gives it options."""
     target = trainer.folder / "work/by-hand"
@@ -182,6 +203,22 @@ def test_an_export_with_another_dictionary_is_refused(trainer: Trainer) -> None:
     (model / "dict.txt").write_text("\n".join(characters) + "\nW\n")
     done = trainer.play("export", trainer_exported=str(model))
     assert "dict.txt makes 32 characters" in " ".join(done.stdout.split())
+
+
+def test_two_processes_train_together(trainer: Trainer) -> None:
+    two = copy.copy(trainer)
+    two.name = f"{trainer.name}-two"
+    two.host = trainer.host.with_name(two.name)
+    settings = {"trainer_name": two.name, "trainer_processes": 2, "trainer_epochs": 2}
+    try:
+        done = two.play("train", trainer_evaluate_every=15, **settings)
+        assert done.returncode == 0, done.stdout
+        ended = _wait(two, lambda status: status["state"] == "finished")
+    finally:
+        two.docker("rm", "--force", two.container)
+    # Each has half of the 500 lines, in batches of 16.
+    assert ended["step"] <= 30
+    assert len(list((two.host / "run/workers").glob("workerlog.*"))) == 2
 
 
 def test_a_stopped_run_keeps_its_checkpoints(trainer: Trainer) -> None:

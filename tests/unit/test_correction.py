@@ -93,8 +93,24 @@ def test_a_long_text_is_found_in_pieces(guide):
 
 def test_one_character_of_a_word_is_taken_for_another_at_most():
     candidates = [{}, {"什": -1.0}, {"么": -1.0}]
-    assert lattice.best(Words(), "为甚公", candidates).text == "为甚公"
-    assert lattice.best(Words(), "为什公", candidates).text == "为什么"
+    assert lattice.best(Words(), "为甚公", candidates, True).text == "为甚公"
+    assert lattice.best(Words(), "为什公", candidates, True).text == "为什么"
+
+
+def test_a_rare_word_is_believed_of_a_picture_only(monkeypatch):
+    candidates = [{}, {"什": -1.0}, {}]
+    monkeypatch.setitem(WORDS, "为什么", -12.0)  # unknown characters have -7 each
+    assert lattice.best(Words(), "为甚么", candidates, True).text == "为什么"
+    assert lattice.best(Words(), "为甚么", candidates, False).text == "为甚么"
+
+
+def test_a_numeral_is_not_taken_for_another(guide, monkeypatch):
+    monkeypatch.setitem(WORDS, "二", -0.5)
+    for known in ("words", "beginnings"):
+        monkeypatch.setattr(Words, known, getattr(Words, known) | {"二"})
+    for text, findings in (("为什么三你", []), ("为什么儿你", [(3, "儿", "二")])):
+        choices = [{} if place != 3 else {"二": -0.1} for place in range(5)]
+        assert found(guide.findings(text, 1, choices)) == findings
 
 
 def test_the_cheaper_of_two_reasons_counts(tmp_path):

@@ -5,7 +5,10 @@ import io
 import lzma
 import tarfile
 
+import jinja2
 import pytest
+import yaml
+from role_code import ROOT, load
 
 from ppocr_contract.models import ModelError
 from ppocr_control.images import alike, context, correction
@@ -79,6 +82,67 @@ def test_without_mmdebstrap_the_remedy_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ModelError, match="(?s)mmdebstrap is needed.*ppocr_image_language_model"):
         correction.lay_out("", tmp_path / "models", tmp_path / "cache")
+
+
+def test_the_context_has_all_that_the_module_needs(tmp_path, monkeypatch):
+    own = tmp_path / "own.lm"
+    own.write_bytes(b"mine")
+    monkeypatch.setattr(context.models, "lay_out", lambda *_: {})
+    asked = {"text_correction": True, "language_model": str(own)}
+    for number, settings in enumerate(({}, asked)):
+        given = context.ImageSettings.from_dict(settings)
+        context.write(given, tmp_path / f"context{number}", tmp_path / "cache")
+    plain, made = tmp_path / "context0", tmp_path / "context1"
+    files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    assert files - {path.relative_to(plain).as_posix() for path in plain.rglob("*")} == {
+        "models/text_correction/zh_CN.lm", "models/text_correction/alike.json",
+    }  # fmt: skip
+    # Our own code is in any image; without its data the module refuses to start.
+    assert {
+        f"modules/text_correction/{name}.py" for name in ("__init__", "module", "params")
+    } < files
+    serving = "serving/ppocr_serving"
+    assert {f"{serving}/textmodule.py", f"{serving}/correction/corrector.py"} < files
+    lock = (made / "requirements.lock").read_text()
+    assert lock.startswith((plain / "requirements.lock").read_text())
+    added = lock.removeprefix((plain / "requirements.lock").read_text())
+    assert added.count("==") == added.count("ufal-kenlm==") == 1
+    assert "--hash=sha256:" in added
+    packages = [line for line in lock.splitlines() if "==" in line]
+    assert all(line.endswith(" \\") for line in packages), "the locks are run together"
+    dockerfile = (made / "Dockerfile").read_text()
+    assert "COPY --from=models /build/models/ /opt/ppocr/models/\n" in dockerfile
+    assert corrector_folder() == "/opt/ppocr/models/text_correction"
+
+
+def corrector_folder():
+    from ppocr_serving.correction import corrector
+
+    return str(corrector.FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "built_in"),
+    [
+        ([{}], False),
+        ([{"hubserving_modules": ["ocr_system"]}], False),
+        ([{}, {"hubserving_modules": ["ocr_system", "text_correction"]}], True),
+        ([{"hubserving_instances": [{"name": "a"}, {"modules": ["text_correction"]}]}], True),
+        (
+            [{"hubserving_modules": ["text_correction"], "hubserving_instances": [{"name": "a"}]}],
+            True,
+        ),
+    ],
+)
+def test_the_setting_of_a_service_puts_it_into_the_image(hosts, built_in):
+    variables = yaml.safe_load((ROOT / "roles/ppocr_image/vars/main.yml").read_text())
+    expression = variables["_ppocr_image_settings"]["text_correction"]
+    templates = jinja2.Environment()  # noqa: S701 - no page is made
+    filters = load("plugins/filter/ppocr_image.py").FilterModule().filters()
+    templates.filters |= filters | {
+        "flatten": lambda lists: [one for each in lists for one in each]
+    }
+    assert templates.from_string(expression).render(_ppocr_image_hosts=hosts) == str(built_in)
 
 
 def test_the_image_changes_only_where_a_service_has_it(tmp_path):

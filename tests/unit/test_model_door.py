@@ -183,6 +183,13 @@ def test_a_dictionary_given_goes_before_the_models_own(rec, laid_out, tmp_path):
         laid_out({"path": str(rec), "dict": str(own)})
 
 
+def test_the_models_own_characters_in_another_order_are_refused(rec, laid_out, tmp_path):
+    own = tmp_path / "own.txt"
+    own.write_text("\n".join(reversed(CHARACTERS)))
+    with pytest.raises(ModelError, match=r"the model's inference.yml in another order: leave dict"):
+        laid_out({"path": str(rec), "dict": str(own)})
+
+
 def test_a_line_too_many_is_not_taken_for_a_model_without_a_space(rec, laid_out, tmp_path):
     own = tmp_path / "own.txt"
     source = {"path": str(rec), "dict": str(own)}

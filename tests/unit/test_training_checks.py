@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2.nativetypes import NativeEnvironment
 from PIL import Image
+from role_code import ROOT
 
 from ppocr_control.commands import training_files
 from ppocr_control.files import file_sha256
@@ -314,6 +316,31 @@ def test_several_cards_are_launched_as_the_guide_does(
     start = ["-m", "paddle.distributed.launch", "--log_dir", str(tmp_path / "log")]
     assert before == ([*start, *launcher] if launcher else [])
     assert f"Global.use_gpu={str(job.device == 'gpu').lower()}" in command
+
+
+def _container(**settings: Any) -> list[str]:
+    """The options of the engine for the containers of a run with these settings."""
+    values = {
+        "_trainer_run_dir": "/run", "trainer_shm": "1g", "trainer_memory": "", "trainer_cpus": "",
+        "trainer_device": "cpu", "trainer_cards": "", **settings,
+    }  # fmt: skip
+    variables = yaml.safe_load((ROOT / "roles/trainer/vars/main.yml").read_text())
+    template = NativeEnvironment().from_string(variables["_trainer_docker"])
+    return [str(each) for each in template.render(values)]
+
+
+def test_the_container_has_the_cards_and_no_others() -> None:
+    options = _container(trainer_device="gpu", trainer_cards="0,1,2,3")
+    assert options[-4:] == ["--gpus", "all", "--env", "CUDA_VISIBLE_DEVICES=0,1,2,3"]
+    assert _container(trainer_device="gpu", trainer_cards=2)[-1] == "CUDA_VISIBLE_DEVICES=2"
+    assert _container(trainer_device="gpu")[-1] == "CUDA_VISIBLE_DEVICES=0"
+    assert "--gpus" not in _container()
+
+
+def test_processes_find_each_other_without_a_network() -> None:
+    """gloo ends where the name of its host has no address: seen with Paddle 2.6.2."""
+    options = _container(trainer_processes=2)
+    assert options[:4] == ["--network", "none", "--hostname", "localhost"]
 
 
 def test_a_new_run_goes_by_no_record() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import io
 import json
 import os
 import pickle
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from ppocr_trainer import child, progress, training
-from ppocr_trainer.checkpoints import Keeper, best, last, take
+from ppocr_trainer.checkpoints import Keeper, best, last, take, torn
 from role_code import load
 
 from ppocr_training.job import Job, Places
@@ -104,6 +107,57 @@ def test_a_checkpoint_without_its_optimizer_is_none(output: Output) -> None:
     keeper.keep()
     (output.kept / "epoch-1/model.pdopt").unlink()
     assert last(output.kept) is None
+
+
+def test_a_run_whose_checkpoint_is_torn_does_not_begin_anew(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = output.keeper()
+    assert torn(output.kept) == ""
+    output.save("latest", 1)
+    keeper.keep()
+    assert torn(output.kept) == ""
+    (output.kept / "epoch-1/model.pdopt").unlink()
+    monkeypatch.setattr(training, "torn", lambda: torn(output.kept))
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    training.Training(Job("config.yml"), Places(tmp_path, tmp_path))._train()
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "failed"
+    (why,) = status["why"]
+    assert why.startswith("run/kept/epoch-1 has no model.pdopt, and the run would begin at its fir")
+    assert why.endswith("put it back, or begin a new run with another trainer_name")
+
+
+#: As paddle.distributed.launch: its process is in a session of its own, and ended at SIGTERM.
+LAUNCHER = """
+import signal, subprocess, sys
+worker = subprocess.Popen(["sleep", "60"], start_new_session=True)
+def end(*_):
+    worker.kill()
+    worker.wait()
+    sys.exit(15)
+signal.signal(signal.SIGTERM, end)
+print(worker.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_no_process_of_a_launcher_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STATUS", tmp_path / "status.json")
+    (tmp_path / "config.yml").write_text("Global: {epoch_num: 3}\n")
+    run = training.Training(Job("config.yml", processes=2), Places(tmp_path, tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, start_new_session=True
+    ) as launcher:
+        assert launcher.stdout
+        worker = int(launcher.stdout.readline())
+        run._process = launcher
+        run._kill()
+        assert launcher.returncode == 15
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_a_worse_model_after_a_resume_does_not_become_the_best(output: Output) -> None:
@@ -238,32 +292,63 @@ def test_a_run_is_told_in_one_line(status: dict[str, Any], container: str, line:
     assert trainer_status(status, container) == line
 
 
-@pytest.mark.parametrize("names", [("one", "one"), (None, None), (None, "model"), ("one", "two")])
-def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None, ...]) -> None:
+def _status_of(folder: Path, hosts: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """playbooks/train_status.yml on this machine as hosts with these settings."""
     host: dict[str, Any] = {
         "ansible_connection": "local", "ansible_become": False,
-        "ansible_python_interpreter": sys.executable, "trainer_dir": str(tmp_path),
+        "ansible_python_interpreter": sys.executable, "trainer_dir": str(folder),
+        "trainer_work_dir": str(folder / "work"),
     }  # fmt: skip
-    hosts = {
-        f"host{number}": {**host, **({"trainer_name": name} if name else {})}
-        for number, name in enumerate(names)
-    }
-    inventory = tmp_path / "inventory.yml"
-    inventory.write_text(json.dumps({"ppocr_trainers": {"hosts": hosts}}))
+    inventory = folder / "inventory.yml"
+    given = {name: {**host, **settings} for name, settings in hosts.items()}
+    inventory.write_text(json.dumps({"ppocr_trainers": {"hosts": given}}))
     program = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
+    return subprocess.run(
         [program, "-i", inventory, "playbooks/train_status.yml"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("one", "one"), (None, None), (None, "model"), ("one", "two")])
+def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None, ...]) -> None:
+    hosts = {
+        f"host{number}": {"trainer_name": name} if name else {} for number, name in enumerate(names)
+    }
+    done = _status_of(tmp_path, hosts)
     said = " ".join(done.stdout.split())
     assert (done.returncode == 0) == (names == ("one", "two")), said
     assert ("give each host its own trainer_name" in said) == (names != ("one", "two"))
 
 
+def test_the_curve_is_a_page_and_a_picture(tmp_path: Path) -> None:
+    name = "a-run-no-engine-has"
+    status = {
+        "state": "finished", "epochs": 4, "indicator": "acc", "best": None,
+        "curve": [{"epoch": 2, "loss": 8.0, "acc": 0.1}, {"epoch": 4, "loss": 2.0, "acc": 0.5}],
+    }  # fmt: skip
+    run = tmp_path / name / "run"
+    run.mkdir(parents=True)
+    (run / "status.json").write_text(json.dumps(status))
+    done = _status_of(tmp_path, {"host": {"trainer_name": name}})
+    assert done.returncode == 0, done.stdout
+    curve = tmp_path / "work" / name / "curve"
+    assert "<svg " in curve.with_suffix(".html").read_text()
+    with Image.open(curve.with_suffix(".png")) as picture:
+        assert picture.format == "PNG"
+
+
 def test_a_curve_has_a_point_for_each_evaluation() -> None:
     rows = [{"epoch": 2, "loss": 8.0, "acc": 0.0}, {"epoch": 4, "loss": 2.0, "acc": 0.5}]
-    svg = FILTERS.trainer_curve({"epochs": 4, "indicator": "acc", "curve": rows})
+    status = {"epochs": 4, "indicator": "acc", "curve": rows}
+    svg = FILTERS.trainer_curve(status)
     assert '<polyline points="390.0,340.0 740.0,190.0"' in svg
     assert '<polyline points="390.0,40.0 740.0,265.0"' in svg
     assert svg.startswith("<svg ")
     assert svg.endswith("</svg>")
+    png = base64.b64decode(FILTERS.trainer_curve_png(status))
+    with Image.open(io.BytesIO(png)) as picture:
+        assert (picture.format, picture.size) == ("PNG", (760, 370))
+        green, brown = (0x1A, 0x7F, 0x37), (0xB3, 0x59, 0x00)
+        assert [picture.getpixel(place) for place in ((565, 265), (565, 152), (200, 150))] == [
+            green, brown, (255, 255, 255),
+        ]  # fmt: skip

@@ -113,10 +113,14 @@ def _dictionary(args: Namespace, described: Path) -> Path:
         )
     for found in dictionary.check_file(path, "--rec_char_dict_path"):
         raise Refused(f"--rec_char_dict_path: {found.where}: {found.sentence}: {found.remedy}")
-    if characters and dictionary.read(path) != characters:
+    known, where = characters, inference_yml.NAME
+    own = args.rec_model_dir / DICTIONARY_FILE
+    if not known and own.is_file() and not [*dictionary.check_file(own, "")]:
+        known, where = dictionary.read(own), DICTIONARY_FILE  # playbooks/export.yml packs it
+    if known and dictionary.read(path) != known:
         raise Refused(
             f"--rec_char_dict_path: {path} has other characters than the model's "
-            f"{inference_yml.NAME}, or another order: leave the option out"
+            f"{where}, or another order: leave the option out"
         )
     return path
 

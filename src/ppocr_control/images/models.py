@@ -370,6 +370,7 @@ def _describe(place: str, source: dict[str, Any], program: Path, cache: Path) ->
             _write_dictionary(source, program, described.characters, dictionary)
         if dictionary.is_file():
             has_space = _has_space(place, source, dictionary, program)
+            _check_order(read_dictionary(dictionary), described.characters)
             if not has_space and "dict" not in source:  # with dict the operator has set it
                 values["use_space_char"] = False
         elif classes(program) not in (None, _GUIDES.characters + 2):
@@ -401,6 +402,19 @@ def _write_dictionary(
     elif program.name != PROGRAM_FILES[0]:  # of a Paddle 2 model it is the default one
         raise ModelError(
             f"the model contains no dictionary: set dict, or add its {inference_yml.NAME}"
+        )
+
+
+def _check_order(characters: list[str], described: list[str]) -> None:
+    """Refuse the model's own characters in another order: it would read nothing correctly.
+
+    Raises:
+        ModelError: they are.
+    """
+    if characters != described and sorted(characters) == sorted(described):
+        raise ModelError(
+            f"dict has the characters of the model's {inference_yml.NAME} in another order: leave "
+            "dict out, or give the one the model was trained with"
         )
 
 

@@ -49,6 +49,20 @@ def last(kept: Path = KEPT) -> Checkpoint | None:
     return max(found, key=lambda each: each.epoch, default=None)
 
 
+def torn(kept: Path = KEPT) -> str:
+    """Why a run with checkpoints cannot resume; empty where it can, or has none yet."""
+    folders = [folder for folder in kept.glob("epoch-*") if not folder.suffix]
+    if not folders or last(kept):
+        return ""
+    folder = max(folders, key=lambda each: int(each.name.partition("-")[2]))
+    names = [f"{_PREFIX}{suffix}" for suffix in _SUFFIXES]
+    missing = ", ".join(name for name in names if not (folder / name).is_file())
+    return (
+        f"run/kept/{folder.name} has no {missing}, and the run would begin at its first epoch: "
+        "put it back, or begin a new run with another trainer_name"
+    )
+
+
 def best(kept: Path = KEPT) -> dict[str, Any] | None:
     """The best one's metrics, with ``epoch`` and ``prefix``."""
     for folder in (kept / "best", kept / f"best{_FORMER}"):

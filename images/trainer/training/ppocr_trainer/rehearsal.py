@@ -12,6 +12,7 @@ import paddle
 
 from ppocr_training import labels
 from ppocr_training.checks import check_evaluated
+from ppocr_training.config import value
 from ppocr_training.findings import Finding, Report
 from ppocr_training.job import Job, Places
 
@@ -27,6 +28,9 @@ _SHARED_A_WORKER = 64 << 20
 def rehearse(job: Job, places: Places) -> Report:
     """Examine what takes the model: weights, last layer, time steps, and room."""
     report = Report(accepted=frozenset(job.accept))
+    report.add(_check_cards(job))
+    if report.refusals:
+        return report  # the tool would end with a traceback
     with tempfile.TemporaryDirectory() as output:
         options = job.options(places, Path(output))
         arguments = captured.reach(places.source, job.tool("train", options), "train")
@@ -45,9 +49,20 @@ def rehearse(job: Job, places: Places) -> Report:
         columns, width = _output(model, loaders[1])
         report.facts |= {"columns": columns, "width": width}
         report.add(_check_width(width, len(decoder.character)))
-        report.add(_check_columns(job, places, columns))
+        report.add(_check_columns(job, places, config, columns))
     report.add(_check_room(config, model))
     return report
+
+
+def _check_cards(job: Job) -> Iterator[Finding]:
+    if job.device != "gpu":
+        return
+    asked, there = len(job.cards.split(",")), paddle.device.cuda.device_count()
+    if there < asked:
+        yield Finding(
+            "cards", "trainer_cards", f"of {asked} cards {there} are there",
+            "name cards that nvidia-smi lists", fatal=True,
+        )  # fmt: skip
 
 
 def _check_weights(weights: dict[str, Any]) -> Iterator[Finding]:
@@ -82,10 +97,15 @@ def _check_width(width: int, characters: int) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _check_columns(job: Job, places: Places, columns: int) -> Iterator[Finding]:
+def _check_columns(
+    job: Job, places: Places, config: dict[str, Any], columns: int
+) -> Iterator[Finding]:
     """CTC needs a time step for each character, and one more between two equal ones."""
-    for name in (*job.train_labels, *job.validation_labels) if columns else ():
-        for line in labels.read(places.data / name, places.data)[0]:
+    files = [("Train", name) for name in job.train_labels]
+    files += [("Eval", name) for name in job.validation_labels]
+    for part, name in files if columns else ():
+        delimiter = value(config, f"{part}.dataset.delimiter", "\t")
+        for line in labels.read(places.data / name, places.data, delimiter)[0]:
             equal = sum(
                 one == other for one, other in zip(line.label, line.label[1:], strict=False)
             )

@@ -20,12 +20,14 @@ from ppocr_training import config
 from ppocr_training.job import Job, Places
 
 from . import progress
-from .checkpoints import Keeper, best, last
+from .checkpoints import Keeper, best, last, torn
 from .places import OUTPUT, RUN, STATUS, write_json
 
 #: Ends without a new checkpoint after which a run has failed.
 _ATTEMPTS = 3
 _POLL_SECONDS = 1.0
+#: What the tool may take to end before it is killed; twice that is less than --stop-timeout.
+_GRACE_SECONDS = 10
 _LOG = RUN / "console.log"
 
 
@@ -61,6 +63,8 @@ class Training:
                 self._tell("failed", why=[f"{error} (make room in trainer_dir)"])
 
     def _train(self) -> None:
+        if why := torn():
+            return self._tell("failed", why=[why])
         failures = 0
         while failures < _ATTEMPTS:
             begin = last()
@@ -121,7 +125,14 @@ class Training:
         sys.exit(0)
 
     def _kill(self) -> None:
-        if self._process and self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """End the tool, with all its processes.
+
+        By SIGTERM first: those of paddle.distributed.launch are in sessions of their own, and would
+        train on without a launcher that was killed.
+        """
+        for each in (signal.SIGTERM, signal.SIGKILL):
+            if self._process and self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, each)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_GRACE_SECONDS)

@@ -15,6 +15,18 @@ Candidates = Mapping[str, float]
 _SOUND = {"same": -2.0, "syllable": -2.5, "near": -4.5}
 #: Of the same shape, and of one that shares nothing.
 _SHAPE, _NO_SHAPE = -1.5, -5.5
+#: Which number is meant no language model knows.
+_NUMERALS = frozenset("〇零一二三四五六七八九十百千万亿两")
+
+
+def to_try(character: str, candidates: Candidates) -> Candidates:
+    """Those of the candidates for a character that a finding may name."""
+    return {
+        each: cost
+        for each, cost in candidates.items()
+        # An entry of a dictionary may have no character, or several: no place would be right.
+        if len(each) == 1 and not (character in _NUMERALS and each in _NUMERALS)
+    }
 
 
 class Alike:
@@ -26,7 +38,9 @@ class Alike:
 
     def __init__(self, path: Path) -> None:
         table = json.loads(path.read_text(encoding="utf-8"))
-        self._of = {character: _costs(kinds) for character, kinds in table.items()}
+        self._of = {
+            character: to_try(character, _costs(kinds)) for character, kinds in table.items()
+        }
 
     def of(self, character: str) -> Candidates:
         """Candidates for a character of a text, of which there is no picture."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from ppocr_contract.models import MODELS_ROOT, ModelError
 
 from . import lattice
-from .candidates import Alike, Candidates
+from .candidates import Alike, Candidates, to_try
 from .language_model import LanguageModel
 
 FOLDER = MODELS_ROOT / "text_correction"
@@ -96,36 +96,36 @@ class Corrector:
 
     def _of_run(self, text: str, place: int, choices: Sequence[Candidates] | None) -> list[Finding]:
         """Candidates for findings in Chinese characters that begin at a place of the text."""
+        pictured = choices is not None
         if choices is None:
             candidates = [self._alike.of(character) for character in text]
         else:
-            # An entry of a dictionary may have no character, or several: no place would be right.
-            candidates = [
-                {choice: cost for choice, cost in each.items() if len(choice) == 1}
-                for each in choices[place : place + len(text)]
-            ]
-        likeliest = lattice.best(self._model, text, candidates)
+            candidates = list(map(to_try, text, choices[place : place + len(text)]))
+        likeliest = lattice.best(self._model, text, candidates, pictured)
         taken: list[Candidates] = [
             {} if right == wrong else {right: costs[right]}
             for wrong, right, costs in zip(text, likeliest.text, candidates, strict=True)
         ]
         return [
             Finding(
-                place + index, text[index], likeliest.text[index], self._gain(text, taken, index)
+                place + index,
+                text[index],
+                likeliest.text[index],
+                self._gain(text, taken, index, pictured),
             )
             for index, correction in enumerate(taken)
             if correction
         ]
 
-    def _gain(self, text: str, taken: Sequence[Candidates], index: int) -> float:
+    def _gain(self, text: str, taken: Sequence[Candidates], index: int, pictured: bool) -> float:
         """How much likelier a text is with one of the corrections taken than without it."""
         near = slice(max(index - _NEAR, 0), index + _NEAR + 1)
         before = min(index, _NEAR)
         with_it = list(taken[near])
         without = [*with_it[:before], {}, *with_it[before + 1 :]]
         return (
-            lattice.best(self._model, text[near], with_it).score
-            - lattice.best(self._model, text[near], without).score
+            lattice.best(self._model, text[near], with_it, pictured).score
+            - lattice.best(self._model, text[near], without, pictured).score
         )
 
 

@@ -13,6 +13,9 @@ from .language_model import LONGEST, LanguageModel
 
 #: Paths that are kept at each position (beam width).
 _BEAM = 6
+#: Without a picture a substitution has to make a common word, of at least this probability: a rarer
+#: one is mostly made of a name, which the model does not know. Its shortfall costs this many times.
+_COMMON, _SHORTFALL = -4.5, 2.0
 
 
 class Way(NamedTuple):
@@ -37,12 +40,13 @@ class _Word(NamedTuple):
     cost: float
 
 
-def best(model: LanguageModel, text: str, candidates: Sequence[Candidates]) -> Way:
+def best(model: LanguageModel, text: str, candidates: Sequence[Candidates], pictured: bool) -> Way:
     """The likeliest reading of a text.
 
     Args:
         text: Chinese characters only.
         candidates: for each of them, what it may be taken for. In one word no more than one is.
+        pictured: whether the candidates are what a recogniser saw in a picture.
     """
     ways: list[list[Way]] = [[] for _ in range(len(text) + 1)]
     ways[0] = [Way(0.0, "", model.start())]
@@ -52,6 +56,8 @@ def best(model: LanguageModel, text: str, candidates: Sequence[Candidates]) -> W
             for way in kept:
                 score, state = model.follow(way.state, word.text)
                 total = way.score + score + word.cost
+                if word.cost and not pictured:
+                    total -= _SHORTFALL * max(_COMMON - score, 0.0)
                 ways[word.end].append(Way(total, way.text + word.text, state))
     ended = (way._replace(score=way.score + model.end(way.state)) for way in ways[-1])
     return max(ended, key=lambda way: way.score)
