@@ -85,7 +85,7 @@ class RecParams(_EngineParams):
 class CorrectionParams:
     """Findings of likely wrong characters."""
 
-    text_correction_gain: float = 3.5  # powers of ten by which a correction has to be likelier
+    text_correction_gain: float = 4.5  # powers of ten by which a correction has to be likelier
 
 
 @dataclasses.dataclass(frozen=True)

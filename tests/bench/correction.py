@@ -39,7 +39,7 @@ PUBLISHED_F1 = 0.31
 #: Most lines of 1,000 right ones that may have a finding at the default.
 MOST_FALSE = 5
 DEFAULT = CorrectionParams().text_correction_gain
-GAINS = (0.5, 1.0, 1.5, 2.0, 3.0, DEFAULT, 4.5, 6.0)
+GAINS = (0.5, 1.0, 1.5, 2.0, 3.0, DEFAULT, 6.0)
 #: Drawn small, then blurred: the first ten of 150 in which PP-OCRv4-mobile misread one character.
 DRAWN = (
     "以上意见，我盼望能引起社会的关注",
