@@ -256,10 +256,9 @@ def test_what_the_makers_of_a_detector_recommend(tmp_path):
         "{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}}]}\n"
         "PostProcess: {name: DBPostProcess, thresh: 0.2, box_thresh: 0.45, unclip_ratio: 1.4}\n"
     )
-    assert (
-        inference_yml.read(file, "det").values
-        == model_sets.NAMED_SETS["PP-OCRv6-small"]["det"].values
-    )
+    ours = {"det_coarse_first": True}  # not of the makers
+    recommended = inference_yml.read(file, "det").values
+    assert recommended | ours == model_sets.NAMED_SETS["PP-OCRv6-small"]["det"].values
     file.write_text("PostProcess: {name: DBPostProcess, thresh: -1}\n")
     with pytest.raises(ModelError, match=r"inference.yml: det_db_thresh: -1.0 is not from 0 to 1"):
         inference_yml.read(file, "det")
