@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 _EVERYWHERE = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104 - compared with, not bound
 #: Defaults of role hubserving, which are not among a host's variables.
-_NAME, _PORT, _TIMEOUT = "ppocr", 8866, 60
+_NAME, _PORT, _PDSERVING_PORT, _TIMEOUT = "ppocr", 8866, 9998, 60
+_SWARM_PORTS = (2377, 7946)
 
 
 def _is_loopback(address: str) -> bool:
@@ -20,7 +23,10 @@ def _is_loopback(address: str) -> bool:
 
 
 def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The instances of a host, each with name, port and address as the balancers reach it."""
+    """The instances of a host, each with name, port and address as the balancers reach it.
+
+    pdserving_port is 0 where there is none.
+    """
     address = host.get("balancer_address") or host.get("ansible_host")
     if not address and host.get("ansible_connection") == "local":
         address = "127.0.0.1"
@@ -28,13 +34,27 @@ def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
     for entry in host.get("hubserving_instances") or [{}]:
         bind = str(entry.get("bind", host.get("hubserving_bind", "")))
+        pdserving = boolean(entry.get("pdserving", host.get("hubserving_pdserving", False)))
+        pdserving_port = host.get("hubserving_pdserving_port", _PDSERVING_PORT)
         found.append(
             {
                 "name": str(entry.get("name", host.get("hubserving_name", _NAME))),
                 "port": int(entry.get("port", host.get("hubserving_port", _PORT))),
+                "pdserving_port": int(entry.get("pdserving_port", pdserving_port)) * pdserving,
                 "address": address if bind in _EVERYWHERE else bind,
             }
         )
+    return found
+
+
+def _held_ports(host: Mapping[str, Any]) -> dict[int, str]:
+    """The ports a host of the service has, each with what it is."""
+    swarm = _SWARM_PORTS if host.get("ppocr_cluster") == "swarm" else ()
+    found = dict.fromkeys(swarm, "port of Docker Swarm")
+    for instance in _instances(host):
+        for key in ("port", "pdserving_port"):
+            found[instance[key]] = f"hubserving_{key} of instance {instance['name']}"
+    found.pop(0, None)  # no pdserving
     return found
 
 
@@ -65,6 +85,14 @@ def balancer_plan(
     certificates, problems = [], []
     for host in hosts:
         name = str(host["inventory_hostname"])
+        if name == balancer:
+            held = _held_ports(host)
+            taken |= held
+            if metrics_port in held:
+                problems.append(
+                    f"The balancer {balancer} is to have its metrics at port {metrics_port}, which "
+                    f"is also the {held[metrics_port]} there: set balancer_metrics_port"
+                )
         certificate = host.get("hubserving_tls_cert") or ""
         if certificate and certificate not in certificates:
             certificates.append(certificate)
@@ -84,9 +112,7 @@ def balancer_plan(
             )
             server = {**instance, "name": name, "tls": bool(certificate)}
             service["servers"].append(server)
-            if name == balancer:
-                taken[instance["port"]] = f"hubserving_port of instance {instance['name']}"
-            elif _is_loopback(instance["address"]):
+            if name != balancer and _is_loopback(instance["address"]):
                 problems.append(
                     f"The balancer {balancer} cannot reach {name} at {instance['address']}: set "
                     f"balancer_address of {name} (with hubserving_bind, that) to an address other "
