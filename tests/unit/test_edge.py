@@ -29,16 +29,17 @@ slot-b,BACKEND,0,
 
 def line(name: str, label: str, state: str = "running") -> str:
     labels = f"org.opencontainers.image.version=1,org.ppocr.edge={label}"
-    return json.dumps({"Names": name, "Image": "e:1", "Labels": labels, "State": state})
+    row = {"Names": name, "Image": "e:1", "Networks": "ppocr", "Labels": labels, "State": state}
+    return json.dumps(row)
 
 
 def test_edges_are_known_by_label_and_name() -> None:
     lines = [line("det-edge", "det"), line("rec-edge", "rec", "exited"), line("mine", "det")]
     lines.append(line("rec-edge-previous", "rec", "exited"))
     assert edge.edge_containers(lines) == [
-        {"name": "det-edge", "image": "e:1", "running": True, "aside": False},
-        {"name": "rec-edge", "image": "e:1", "running": False, "aside": False},
-        {"name": "rec-edge-previous", "image": "e:1", "running": False, "aside": True},
+        {"name": "det-edge", "image": "e:1", "network": "ppocr", "running": True, "aside": False},
+        {"name": "rec-edge", "image": "e:1", "network": "ppocr", "running": False, "aside": False},
+        {"name": "rec-edge-previous", "image": "e:1", "network": "ppocr", "running": False, "aside": True},
     ]
     assert [found["name"] for found in edge.edge_containers(lines, ["det"])] == ["det-edge"]
     assert edge.edge_containers(lines, []) == []
