@@ -12,6 +12,7 @@ from role_code import ROOT, load
 from test_inventory_check import run_play
 
 swarm = load("plugins/modules/swarm_settled.py")
+STRAYS = load("plugins/filter/swarm.py").swarm_strays
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(swarm.subprocess, "run", run)
 
     return engine
+
+
+def node(name: str, state: str = "ready", **labels: str) -> dict:
+    described = {"ID": f"id-{name}", "Description": {"Hostname": name}, "Status": {"State": state}}
+    return {**described, "Spec": {"Labels": labels} if labels else {}}
+
+
+def test_nodes_that_no_host_of_the_run_is_are_found_by_their_label() -> None:
+    nodes = [
+        node("web1", host="ppocr"), node("web2", host="ppocr"), node("web3", "down", host="ppocr"),
+        node("other", host="another"), node("new"),
+    ]  # fmt: skip
+    assert STRAYS(json.dumps(nodes), ["id-web1", ""], "host", "ppocr") == [
+        {"id": "id-web2", "name": "web2", "is_up": True},
+        {"id": "id-web3", "name": "web3", "is_up": False},
+    ]
+    assert STRAYS(json.dumps(nodes[:1]), ["id-web1"], "host", "ppocr") == []
 
 
 NEW, OLD = ("new", "running"), ("old", "running")
