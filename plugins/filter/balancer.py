@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ppocr_control.instances import instances
 
-#: Default of hubserving_timeout, which is not among a host's variables.
-_TIMEOUT = 60
+#: Defaults of role hubserving, which are not among a host's variables.
+_PDSERVING_PORT, _TIMEOUT = 9998, 60
+_SWARM_PORTS = (2377, 7946)
 
 
 def _is_loopback(address: str) -> bool:
@@ -21,15 +24,35 @@ def _is_loopback(address: str) -> bool:
 
 
 def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The instances of a host, each with name, port and address as the balancers reach it."""
+    """The instances of a host, each with name, port and address as the balancers reach it.
+
+    pdserving_port is 0 where there is none.
+    """
     address = host.get("balancer_address") or host.get("ansible_host")
     if not address and host.get("ansible_connection") == "local":
         address = "127.0.0.1"
     address = str(address or host["inventory_hostname"])
     return [
-        {"name": each.name, "port": each.port, "address": each.address(address)}
+        {
+            "name": each.name,
+            "port": each.port,
+            "pdserving_port": int(each.get("pdserving_port", _PDSERVING_PORT))
+            * boolean(each.get("pdserving", False)),
+            "address": each.address(address),
+        }
         for each in instances(host)
     ]
+
+
+def _held_ports(host: Mapping[str, Any]) -> dict[int, str]:
+    """The ports a host of the service has, each with what it is."""
+    swarm = _SWARM_PORTS if host.get("ppocr_cluster") == "swarm" else ()
+    found = dict.fromkeys(swarm, "port of Docker Swarm")
+    for instance in _instances(host):
+        for key in ("port", "pdserving_port"):
+            found[instance[key]] = f"hubserving_{key} of instance {instance['name']}"
+    found.pop(0, None)  # no pdserving
+    return found
 
 
 def balancer_plan(
@@ -59,6 +82,14 @@ def balancer_plan(
     certificates, problems = [], []
     for host in hosts:
         name = str(host["inventory_hostname"])
+        if name == balancer:
+            held = _held_ports(host)
+            taken |= held
+            if metrics_port in held:
+                problems.append(
+                    f"The balancer {balancer} is to have its metrics at port {metrics_port}, which "
+                    f"is also the {held[metrics_port]} there: set balancer_metrics_port"
+                )
         certificate = host.get("hubserving_tls_cert") or ""
         if certificate and certificate not in certificates:
             certificates.append(certificate)
@@ -78,9 +109,7 @@ def balancer_plan(
             )
             server = {**instance, "name": name, "tls": bool(certificate)}
             service["servers"].append(server)
-            if name == balancer:
-                taken[instance["port"]] = f"hubserving_port of instance {instance['name']}"
-            elif _is_loopback(instance["address"]):
+            if name != balancer and _is_loopback(instance["address"]):
                 problems.append(
                     f"The balancer {balancer} cannot reach {name} at {instance['address']}: set "
                     f"balancer_address of {name} (with hubserving_bind, that) to an address other "

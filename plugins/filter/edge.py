@@ -15,8 +15,8 @@ _LABEL = "org.ppocr.edge"
 def edge_containers(
     lines: Iterable[str], instances: Iterable[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The edges among containers: ``name``, ``image``, whether each is ``running``, or is set
-    ``aside`` while the new settings of its successor are tested.
+    """The edges among containers: ``name``, ``image``, ``network``, whether each is ``running``,
+    or is set ``aside`` while the new settings of its successor are tested.
 
     Args:
         lines: of ``docker ps --format='{{json .}}'``.
@@ -34,6 +34,7 @@ def edge_containers(
                 {
                     "name": row["Names"],
                     "image": row["Image"],
+                    "network": row["Networks"],
                     "running": row["State"] == "running",
                     "aside": row["Names"] == names[1],
                 }

@@ -32,8 +32,8 @@ options:
     required: true
   lasting:
     description: >-
-      Write it into the configuration, too. Without it, a host that no other one could stand in for
-      is not taken out.
+      Write it into the configuration, too. A host that no other one could stand in for is not taken
+      out - with it the module fails, without it it says so.
     type: bool
     default: false
   wait:
@@ -137,19 +137,25 @@ def write(module, path, text):
     module.atomic_move(str(new), str(path))
 
 
+def alone(rows, servers):
+    """Return the rows of servers beside which no other one is up."""
+    others = {row["pxname"] for row in rows if is_up(row) and row["svname"] not in servers}
+    return [row for row in rows if row["svname"] in servers and row["pxname"] not in others]
+
+
+def last_up(balancer, servers):
+    """Return those of the servers that alone get requests."""
+    try:
+        return sorted({row["svname"] for row in alone(balancer.rows(), servers) if is_up(row)})
+    except OSError:  # nothing is served there
+        return []
+
+
 def drain(balancer, servers, wait, lasting):
     """Take servers out; return whether anything changed, and a message."""
     rows = balancer.rows()
-    chosen: list[dict] = []
-    kept: list[dict] = []
-    for row in rows:
-        if row["svname"] not in servers:
-            continue
-        others = any(
-            is_up(other) and other["pxname"] == row["pxname"] and other["svname"] not in servers
-            for other in rows
-        )
-        (chosen if others or lasting else kept).append(row)
+    kept = [] if lasting else alone(rows, servers)
+    chosen = [row for row in rows if row["svname"] in servers and row not in kept]
     changed = [row for row in chosen if not row["status"].startswith(("DRAIN", "MAINT"))]
     for row in changed:
         balancer.set(row, "drain")
@@ -198,13 +204,18 @@ def main():
         module.exit_json(changed=False, msg="no balancer is set up here yet")
     text = config.read_text()
     wanted = with_marks(text, servers, out) if lasting else text
+    balancer = Balancer(asked["socket"])
+    if out and lasting and (last := last_up(balancer, servers)):
+        module.fail_json(
+            msg=f"no other host is up beside {', '.join(last)}, so nothing would answer. Put "
+            "another one back first (playbooks/undrain.yml); playbooks/stop.yml stops the service"
+        )
     if module.check_mode:
         module.exit_json(changed=wanted != text, msg="")
     if wanted != text:
         write(module, config, wanted)
     if not out:
         servers -= marked(wanted)  # what was drained by playbooks/drain.yml stays out
-    balancer = Balancer(asked["socket"])
     try:
         if out:
             changed, said = drain(balancer, servers, asked["wait"], lasting)

@@ -13,14 +13,15 @@ DOCUMENTATION = r"""
 module: edge_before
 short_description: Keep the state of an edge while its new settings are tested
 description:
-  - C(kept) gives its files a second name, C(aside) stops its container and gives it another name,
-    C(restored) puts both back. Module edge_runtime forgets them with C(live).
+  - C(kept) gives its files a second name, C(aside) its container, which serves on, and
+    C(exchanged) lets the container that was created in its place have the port. C(restored) puts
+    files and container back. Module edge_runtime forgets them with C(live).
 options:
   container: {type: str, required: true, description: The edge's container.}
   folder: {type: path, required: true, description: Its folder on the host.}
   state:
     description: What is to be done.
-    choices: [kept, aside, restored]
+    choices: [kept, aside, exchanged, restored]
     required: true
 """
 
@@ -39,6 +40,9 @@ def run(before, state):
     if state == "aside":
         before.set_aside()
         return {"changed": True}
+    if state == "exchanged":
+        before.exchange()
+        return {"changed": True}
     return {"changed": before.restore()}
 
 
@@ -47,7 +51,7 @@ def main():
         argument_spec={
             "container": {"type": "str", "required": True},
             "folder": {"type": "path", "required": True},
-            "state": {"choices": ["kept", "aside", "restored"], "required": True},
+            "state": {"choices": ["kept", "aside", "exchanged", "restored"], "required": True},
         },
     )
     edge = Edge(module.params["container"], module.params["folder"])

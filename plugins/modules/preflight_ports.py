@@ -62,7 +62,10 @@ held:
 
 _LISTEN = "0A"
 # Labels of our containers, and how their names go on behind the instance's
-_OWN = {"org.ppocr.instance": ("", "-candidate", "-previous"), "org.ppocr.edge": ("-edge",)}
+_OWN = {
+    "org.ppocr.instance": ("", "-candidate", "-previous"),
+    "org.ppocr.edge": ("-edge", "-edge-previous"),
+}
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
 
 

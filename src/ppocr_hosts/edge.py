@@ -154,6 +154,17 @@ class Edge:
         """Return the process ID of the HAProxy that answers."""
         return self.ask("show info").partition("\nPid: ")[2].partition("\n")[0]
 
+    def wait(self, seconds=10):
+        """Wait until a container that was started answers."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.process()
+            except RuntimeFault:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
     def reload(self, seconds=30):
         """Read the whole configuration again, without closing the port, and wait until it holds."""
         former = self.process()

@@ -6,7 +6,7 @@ run left is put back by the next one.
 
 from __future__ import annotations
 
-from .edge import CANDIDATE, LISTS, docker, state
+from .edge import CANDIDATE, LISTS, RuntimeFault, docker, state
 from .former_files import FormerFiles
 
 FILES = ("tls.pem", *LISTS, "refuse.lua", "haproxy.cfg")
@@ -27,10 +27,27 @@ class Before:
         return self._files.are_kept
 
     def set_aside(self):
-        """Stop the container once its requests have been answered, and give its name up."""
+        """Give the container's name to its successor; until exchange() it serves on."""
         if state(self._edge.container):
-            docker("stop", self._edge.container)
             docker("rename", self._edge.container, self._aside)
+
+    def exchange(self):
+        """Stop the container set aside, and start its successor, which has been created.
+
+        Two containers cannot publish one port, so it is closed in between. Where the successor does
+        not start, the other one has the port again.
+        """
+        served = state(self._aside) == "running"
+        if served:
+            docker("stop", self._aside)
+        try:
+            docker("start", self._edge.container)
+            self._edge.wait()
+        except RuntimeFault:
+            if served:
+                docker("rm", "--force", self._edge.container)
+                docker("start", self._aside)
+            raise
 
     def restore(self):
         """Go back to the state that was kept; return whether it is another one."""
@@ -43,12 +60,11 @@ class Before:
         return was_aside or changed
 
     def _restore_container(self, changed, was_aside):
-        present = state(self._edge.container)
         if was_aside:
-            if present:
+            if state(self._edge.container):
                 docker("rm", "--force", self._edge.container)
             docker("rename", self._aside, self._edge.container)
-            present = "exited"
+        present = state(self._edge.container)
         if present == "running":
             self._edge.send_candidate("", "")
             if changed:

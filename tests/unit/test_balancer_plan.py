@@ -62,6 +62,30 @@ def test_ports_that_cannot_be_are_refused(options: dict, problem: str) -> None:
     assert problem in said
 
 
+@pytest.mark.parametrize(
+    ("variables", "options", "problem"),
+    [
+        (
+            {"hubserving_pdserving": True},
+            {"ports": {"ppocr": 9998}},
+            "at port 9998, which is also the hubserving_pdserving_port of instance ppocr there",
+        ),
+        ({"ppocr_cluster": "swarm"}, {"ports": {"ppocr": 7946}}, "the port of Docker Swarm there"),
+        (
+            {"hubserving_port": 8404},
+            {},
+            "metrics at port 8404, which is also the hubserving_port of instance ppocr there: "
+            "set balancer_metrics_port",
+        ),
+    ],
+)
+def test_ports_of_its_own_host_are_refused(variables, options: dict, problem: str) -> None:
+    there, elsewhere = host("ocr1", **variables), host("ocr2", **variables)
+    (said,) = plan(there, elsewhere, balancer="ocr1", **options)["problems"]
+    assert problem in said
+    assert plan(there, elsewhere, balancer="lb", **options)["problems"] == []
+
+
 def test_two_instances_do_not_share_a_port() -> None:
     two = [{"name": "det", "port": 8866}, {"name": "rec", "port": 8867}]
     found = plan(host("ocr1", hubserving_instances=two), ports={"det": 443, "rec": 443})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 from role_code import load
 
 MODULE = load("plugins/modules/balancer_server.py")
@@ -20,3 +22,38 @@ def test_a_mark_is_for_one_host_and_can_be_taken_back() -> None:
     both = MODULE.with_marks(drained, {"ocr10"}, out=True)
     assert MODULE.marked(both) == {"ocr1", "ocr10"}
     assert MODULE.with_marks(both, {"ocr1", "ocr10"}, out=False) == TEXT
+
+
+def balancer(**states: str) -> types.SimpleNamespace:
+    """One whose hosts have these states; setting one writes it down."""
+    rows = [
+        {"pxname": "ppocr", "svname": name, "status": status, "scur": "0"}
+        for name, status in states.items()
+    ]
+    told: list[tuple[str, str]] = []
+    return types.SimpleNamespace(
+        rows=lambda: rows,
+        told=told,
+        set=lambda row, state: told.append((row["svname"], state)),
+        wait=lambda *_: [],
+    )
+
+
+def test_the_last_host_that_is_up_is_not_taken_out() -> None:
+    both = balancer(ocr1="UP", ocr2="UP")
+    assert MODULE.last_up(both, {"ocr1"}) == []
+    assert MODULE.last_up(both, {"ocr1", "ocr2"}) == ["ocr1", "ocr2"]
+    for other in ("DOWN", "MAINT", "DRAIN"):
+        left = balancer(ocr1="UP", ocr2=other)
+        assert MODULE.last_up(left, {"ocr1"}) == ["ocr1"]
+        assert MODULE.last_up(left, {"ocr2"}) == []
+        assert MODULE.drain(left, {"ocr1"}, 0, lasting=False) == (
+            False, "no other host is up for ocr1 (ppocr): it stays in",
+        )  # fmt: skip
+        assert left.told == []
+
+
+def test_a_host_that_others_stand_in_for_is_taken_out() -> None:
+    both = balancer(ocr1="UP", ocr2="UP")
+    assert MODULE.drain(both, {"ocr1"}, 0, lasting=True) == (True, "")
+    assert both.told == [("ocr1", "drain"), ("ocr1", "maint")]

@@ -150,6 +150,25 @@ def test_nothing_is_removed_without_an_answer(here: Here, arguments: tuple[str, 
     assert here.untouched
 
 
+@pytest.mark.parametrize(("answers", "removed"), [((), False), (("-e", "confirm=yes"), True)])
+def test_balancers_are_removed_with_the_service_alone(
+    here: Here, answers: tuple[str, ...], removed: bool
+) -> None:
+    here.inventory.write_text(
+        json.dumps(
+            {"ppocr_hosts": {"hosts": {"ocr1": None}}, "ppocr_balancers": {"hosts": {"lb": None}}}
+        )
+    )
+    start = (
+        ()
+        if removed
+        else ("--start-at-task", "Remove HAProxy's and keepalived's units and configuration")
+    )
+    done = here.run("remove", "--check", "-v", *start, *answers)
+    assert done.returncode == 0, words(done)
+    assert ("balancer : Remove units and configuration" in words(done)) is removed
+
+
 def test_an_answer_that_is_piped_in_is_none(here: Here) -> None:
     done = here.run("remove", "--limit", "ocr1", input="yes\n")
     assert done.returncode == 2, words(done)

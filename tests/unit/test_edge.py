@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from role_code import load
 
-from ppocr_hosts.edge import Edge
+from ppocr_hosts import edge as edge_control
+from ppocr_hosts import edge_before
+from ppocr_hosts.edge import Edge, RuntimeFault
 from ppocr_hosts.edge_before import FILES, Before
 
 edge = load("plugins/filter/edge.py")
@@ -26,16 +29,17 @@ slot-b,BACKEND,0,
 
 def line(name: str, label: str, state: str = "running") -> str:
     labels = f"org.opencontainers.image.version=1,org.ppocr.edge={label}"
-    return json.dumps({"Names": name, "Image": "e:1", "Labels": labels, "State": state})
+    row = {"Names": name, "Image": "e:1", "Networks": "ppocr", "Labels": labels, "State": state}
+    return json.dumps(row)
 
 
 def test_edges_are_known_by_label_and_name() -> None:
     lines = [line("det-edge", "det"), line("rec-edge", "rec", "exited"), line("mine", "det")]
     lines.append(line("rec-edge-previous", "rec", "exited"))
     assert edge.edge_containers(lines) == [
-        {"name": "det-edge", "image": "e:1", "running": True, "aside": False},
-        {"name": "rec-edge", "image": "e:1", "running": False, "aside": False},
-        {"name": "rec-edge-previous", "image": "e:1", "running": False, "aside": True},
+        {"name": "det-edge", "image": "e:1", "network": "ppocr", "running": True, "aside": False},
+        {"name": "rec-edge", "image": "e:1", "network": "ppocr", "running": False, "aside": False},
+        {"name": "rec-edge-previous", "image": "e:1", "network": "ppocr", "running": False, "aside": True},
     ]
     assert [found["name"] for found in edge.edge_containers(lines, ["det"])] == ["det-edge"]
     assert edge.edge_containers(lines, []) == []
@@ -98,3 +102,71 @@ def test_an_edge_without_its_files_has_nothing_to_keep(folder: Path) -> None:
     (folder / "haproxy.cfg").unlink()
     before = Before(Edge("no-such-edge", folder))
     assert not before.keep() and not before.restore()
+
+
+class Engine:
+    """Containers by name with their state, and the commands that changed them."""
+
+    def __init__(self, containers: dict[str, str], broken: str = "") -> None:
+        self.containers, self.broken, self.done = containers, broken, []
+
+    def __call__(self, verb: str, *rest: str, **options: bytes) -> str:
+        name = rest[-1]
+        if verb == "container":
+            if name not in self.containers:
+                raise RuntimeFault("No such container")
+            return self.containers[name]
+        if verb == "exec":
+            return "Name: HAProxy\nPid: 1\n" if options["input"] == b"show info\n" else ""
+        self.done.append(" ".join([verb, *rest]))
+        if verb == "rename":
+            self.containers[name] = self.containers.pop(rest[0])
+        elif verb == "rm":
+            del self.containers[name]
+        elif verb == "start" and name == self.broken:
+            raise RuntimeFault("docker start: port is already allocated")
+        else:
+            self.containers[name] = {"start": "running", "stop": "exited"}[verb]
+        return ""
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Engine]:
+    def engine(*arguments, **options) -> Engine:
+        made = Engine(*arguments, **options)
+        for module in (edge_control, edge_before):
+            monkeypatch.setattr(module, "docker", made)
+        return made
+
+    return engine
+
+
+def test_the_port_is_closed_between_a_stop_and_a_start_alone(engine, folder: Path) -> None:
+    there = engine({"e": "running"})
+    before = Before(Edge("e", folder))
+    before.keep()
+    before.set_aside()
+    assert there.containers == {"e-previous": "running"}
+    there.containers["e"] = "created"
+    there.done.clear()
+    before.exchange()
+    assert there.done == ["stop e-previous", "start e"]
+    assert before.forget() and there.containers == {"e": "running"}
+
+
+def test_an_edge_that_does_not_start_leaves_the_port_to_the_one_before(engine, folder) -> None:
+    there = engine({"e-previous": "running", "e": "created"}, broken="e")
+    before = Before(Edge("e", folder))
+    before.keep()
+    with pytest.raises(RuntimeFault, match="port is already allocated"):
+        before.exchange()
+    assert there.containers == {"e-previous": "running"}
+    assert before.restore() and there.containers == {"e": "running"}
+
+
+def test_what_a_killed_run_left_is_put_back(engine, folder: Path) -> None:
+    for left in ("running", "exited"):  # killed before the exchange, and in it
+        there = engine({"e-previous": left, "e": "created"})
+        before = Before(Edge("e", folder))
+        before.keep()
+        assert before.restore() and there.containers == {"e": "running"}

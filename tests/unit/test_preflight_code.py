@@ -83,6 +83,7 @@ def test_names_the_container_behind_a_port_no_process_shows() -> None:
         ("web", {LABEL: "x"}, False),
         ("det", {LABEL: "x", "org.ppocr.instance": "det"}, True),
         ("det-edge", {"org.ppocr.edge": "det"}, True),
+        ("det-edge-previous", {"org.ppocr.edge": "det"}, True),  # a run was killed
         ("web", {LABEL: "x", "org.ppocr.instance": "det"}, False),  # of an image committed from it
     ],
 )

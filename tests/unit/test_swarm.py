@@ -12,6 +12,7 @@ from plays import run_play
 from role_code import ROOT, load
 
 swarm = load("plugins/modules/swarm_settled.py")
+STRAYS = load("plugins/filter/swarm.py").swarm_strays
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(swarm.subprocess, "run", run)
 
     return engine
+
+
+def node(name: str, state: str = "ready", **labels: str) -> dict:
+    described = {"ID": f"id-{name}", "Description": {"Hostname": name}, "Status": {"State": state}}
+    return {**described, "Spec": {"Labels": labels} if labels else {}}
+
+
+def test_nodes_that_no_host_of_the_run_is_are_found_by_their_label() -> None:
+    nodes = [
+        node("web1", host="ppocr"), node("web2", host="ppocr"), node("web3", "down", host="ppocr"),
+        node("other", host="another"), node("new"),
+    ]  # fmt: skip
+    assert STRAYS(json.dumps(nodes), ["id-web1", ""], "host", "ppocr") == [
+        {"id": "id-web2", "name": "web2", "is_up": True},
+        {"id": "id-web3", "name": "web3", "is_up": False},
+    ]
+    assert STRAYS(json.dumps(nodes[:1]), ["id-web1"], "host", "ppocr") == []
 
 
 NEW, OLD = ("new", "running"), ("old", "running")
@@ -127,3 +145,36 @@ def test_a_service_that_is_as_wanted_is_left_alone(tmp_path: Path) -> None:
     for line in ("same replicated leave", "text replicated leave", "more replicated deploy"):
         assert line in output
     assert "each global leave" in output
+
+
+WAYS = f"""
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars_files: [{ROOT / "roles/hubserving/vars/main/main.yml"}]
+  tasks:
+    - ansible.builtin.debug:
+        msg: >-
+          {{{{ inventory_hostname }}}} stack {{{{ _hubserving_in_a_swarm }}}}
+          plain {{{{ _hubserving_plain }}}}.
+"""
+
+
+@pytest.mark.slow
+def test_a_stack_and_plain_containers_are_told_apart(tmp_path: Path) -> None:
+    def host(edges: list[str], *names: str) -> dict:
+        labels = {"org.ppocr.instance": "ppocr"}
+        found = [{"Name": name, "Config": {"Labels": labels}} for name in names]
+        here = {"ansible_connection": "local", "edge_swarms": edges}
+        return {**here, "__hubserving_containers": found}
+
+    hosts = {
+        "tasks": host(["ppocr"], "/ppocr_service.1.x", "/ppocr_service.2.y"),
+        "drained": host(["ppocr"]),
+        "plain": host([], "/ppocr"),
+        "none": host([]),
+    }
+    status, output = run_play(tmp_path, WAYS, hosts)
+    assert status == 0, output
+    for name in ("tasks", "drained"):
+        assert f"{name} stack ['ppocr'] plain []." in output
+    assert "plain stack [] plain ['ppocr']." in output and "none stack [] plain []." in output
