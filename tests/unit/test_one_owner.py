@@ -88,6 +88,7 @@ def test_defaults_that_a_host_s_variables_lack_are_those_of_the_role() -> None:
         "hubserving_port": instances.PORT,
         "hubserving_bind": instances.BIND,
         "hubserving_timeout": plugin._TIMEOUT,
+        "hubserving_pdserving_port": plugin._PDSERVING_PORT,
     }.items():
         assert hubserving[name]["default"] == copied
 
