@@ -39,7 +39,13 @@ def test_edges_are_known_by_label_and_name() -> None:
     assert edge.edge_containers(lines) == [
         {"name": "det-edge", "image": "e:1", "network": "ppocr", "running": True, "aside": False},
         {"name": "rec-edge", "image": "e:1", "network": "ppocr", "running": False, "aside": False},
-        {"name": "rec-edge-previous", "image": "e:1", "network": "ppocr", "running": False, "aside": True},
+        {
+            "name": "rec-edge-previous",
+            "image": "e:1",
+            "network": "ppocr",
+            "running": False,
+            "aside": True,
+        },
     ]
     assert [found["name"] for found in edge.edge_containers(lines, ["det"])] == ["det-edge"]
     assert edge.edge_containers(lines, []) == []
