@@ -72,18 +72,22 @@ def hubserving_check_config(
 def hubserving_lagging(hosts: Iterable[Mapping[str, Any]], step: Mapping[str, Any]) -> list[str]:
     """The names of hosts on which the new container failed, while it passed its tests here.
 
-    Ansible runs a task on all hosts before the next one, so one that is behind has failed.
+    Ansible runs a task on all hosts before the next one, so one that is behind has failed: on the
+    instance, or before it came to that.
 
     Args:
         hosts: the variables of the hosts that change together.
-        step: how far this one is: its ``instance``, the ``way`` it is replaced (hosts with another
-            way are elsewhere in the tasks), and whether it is ``proven``.
+        step: how far this one is: its ``instance`` (of ``instances``), the ``way`` it is replaced
+            (hosts with another way are elsewhere in the tasks), and whether it is ``proven``.
     """
     found = []
     for host in hosts:
-        its = host.get("__hubserving_step") or {}
-        same = its.get("instance") == step["instance"] and its["way"] in ("", step["way"])
-        if same and not its["proven"]:
+        its = host.get("__hubserving_step") or {"instances": [step["instance"]], "instance": ""}
+        if its["instance"] == step["instance"]:
+            behind = its["way"] in ("", step["way"]) and not its["proven"]
+        else:
+            behind = step["instance"] in its["instances"]
+        if behind:
             found.append(str(host["inventory_hostname"]))
     return found
 

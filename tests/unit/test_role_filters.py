@@ -243,3 +243,22 @@ def test_why_no_models_are_listed_of_a_host(status, engine, expected):
     host = {"inventory_hostname": "web2", "__hubserving_engine": engine}
     row = {"host": "web2", "container": expected, "models": "", "precision auto is": ""}
     assert status.hubserving_models(host) == [row]
+
+
+def test_hosts_of_a_batch_that_failed_are_behind(hubserving) -> None:
+    def host(name: str, **step: object) -> dict:
+        step = {"instances": ["x", "y"], "instance": "", "way": "", "proven": False, **step}
+        return {"inventory_hostname": name, "__hubserving_step": step}
+
+    mine = {"instances": ["y"], "instance": "y", "way": "replace", "proven": True}
+    hosts = [
+        host("proven", instance="y", way="replace", proven=True),
+        host("other_way", instance="y", way="unchanged"),
+        host("other_instance", instances=["x"], instance="x"),
+        host("failed_on_it", instance="y", way="replace"),
+        host("failed_before_it", instance="x", way="replace", proven=True),
+        host("not_begun"),
+        {"inventory_hostname": "not_here"},
+    ]
+    behind = ["failed_on_it", "failed_before_it", "not_begun", "not_here"]
+    assert hubserving.hubserving_lagging(hosts, mine) == behind

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from role_code import ROOT
+from test_inventory_check import run_play
 
 from tests.tiers import first_by_default
 
@@ -26,7 +27,7 @@ ROLES: dict[str, str] = {
 """,
     "hubserving/tasks/main.yml": f"""
 - ansible.builtin.set_fact:
-    __hubserving_step: {{instance: ppocr, way: replace, proven: false}}
+    __hubserving_step: {{instances: [ppocr], instance: ppocr, way: replace, proven: false}}
   tags: [hubserving, hubserving_run]
 - ansible.builtin.command: "true"
   name: UPDATE
@@ -133,3 +134,36 @@ def test_tags_choose_the_parts(tmp_path: Path) -> None:
     assert status == 0 and order == ["a", "b"] and "smoke_test : TEST" not in output
     status, output, order = roll(tmp_path, {"a": {}, "b": {}}, "--skip-tags", "smoke_test")
     assert status == 0 and order == ["a", "b"] and "smoke_test : TEST" not in output
+
+
+LOOP = f"""
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars: {{hubserving_instances: []}}
+  vars_files: [{ROOT / "roles/hubserving/vars/main/main.yml"}]
+  tasks:
+    - ansible.builtin.set_fact:
+        _hubserving_defaults: {{name: ppocr, params: "{{{{ params }}}}"}}
+    - ansible.builtin.include_tasks: one.yml
+      loop: "{{{{ _hubserving_names }}}}"
+      loop_control: {{loop_var: __hubserving_name}}
+"""
+ONE = """
+- ansible.builtin.set_fact:
+    begun: "{{ __hubserving_instance.params }}"
+- ansible.builtin.debug:
+    msg: "{{ inventory_hostname }} sees {{ hostvars.a.begun }}, {{ hostvars.b.begun }}."
+"""
+
+
+def test_hosts_with_other_settings_go_through_the_same_tasks_together(tmp_path: Path) -> None:
+    (tmp_path / "one.yml").write_text(ONE)
+    here = {"ansible_connection": "local"}
+    hosts = {"a": {**here, "params": "one"}, "b": {**here, "params": "two"}}
+    status, output = run_play(tmp_path, LOOP, hosts)
+    assert status == 0, output
+    assert "a sees one, two." in output and "b sees one, two." in output
+    tasks = (ROOT / "roles/hubserving/tasks").glob("*.yml")
+    assert not [
+        path.name for path in tasks if 'loop: "{{ _hubserving_instances }}' in path.read_text()
+    ]
