@@ -106,7 +106,7 @@ def settled(service, mark):
     label, state = service.spec()
     if state.endswith("paused") or (state == "rollback_completed" and label != mark):
         raise Unsettled(
-            "Swarm has {} the update: {}".format(
+            "Swarm has {} the update: {}. Correct what that names and deploy again".format(
                 "stopped" if state.endswith("paused") else "rolled back", service.errors()
             )
         )
@@ -130,7 +130,10 @@ def wait(service, mark, timeout):
             best, deadline = right, time.monotonic() + timeout
         if time.monotonic() > deadline:
             why = said or service.errors()
-            raise Unsettled(f"no task more is ready after {timeout} s: {why}")
+            raise Unsettled(
+                f"no task more is ready after {timeout} s (hubserving_wait_timeout): {why}. "
+                "playbooks/logs.yml shows the tasks' logs"
+            )
         time.sleep(PAUSE)
 
 
