@@ -1,5 +1,6 @@
 """Front, gunicorn and workers killed or stopped, floods, no space: the service is there again."""
 
+import ast
 import base64
 import http.client
 import json
@@ -198,6 +199,36 @@ def test_beyond_the_containers_memory_workers_die_and_are_told_from_others(start
     assert service.metric('ppocr_worker_restarts_total{reason="recycled"}') == 0
     assert service.ready().texts()
     assert service.state["Running"]
+
+
+#: Run in the container: what the kernel adds to each process's score, once a healthcheck is there.
+SCORES = """
+import pathlib
+found = {}
+while not any("healthcheck" in command for command in found):
+    found = {}
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode().split(chr(0))
+            if command[0].endswith("python") and command[1] == "-m":
+                score = int((process / "oom_score_adj").read_text())
+                found.setdefault(" ".join(command[2:]).strip(), []).append(score)
+        except OSError:
+            pass  # it ended meanwhile
+print(found)
+"""
+
+
+def test_where_memory_runs_out_the_front_is_not_the_first_to_go(start):
+    service = start("--health-interval=1s").ready()
+    found = ast.literal_eval(service.execute("timeout", "60", "python", "-c", SCORES).stdout)
+    found["ppocr_serving workers"].sort()
+    assert found == {
+        "ppocr_serving serve": [0],
+        "ppocr_serving run": [0],
+        "ppocr_serving workers": [0, 500],
+        "ppocr_serving.healthcheck": [1000],
+    }
 
 
 def test_a_worker_that_aborts_counts_as_lost(start):

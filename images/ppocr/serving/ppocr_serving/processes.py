@@ -56,6 +56,16 @@ def end_with_starter() -> None:
         end_with_parent(int(parent))
 
 
+def end_before_others(score: int) -> None:
+    """Where memory runs out, let the kernel kill this process before those of a lower score.
+
+    Args:
+        score: 0, which every process begins with, to 1000.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(score))
+
+
 def environment() -> dict[str, str]:
     """What a process that is to end with this one is started with."""
     return {**os.environ, PARENT: str(os.getpid())}

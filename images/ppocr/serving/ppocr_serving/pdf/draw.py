@@ -18,10 +18,9 @@ import json
 import math
 import resource
 import sys
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..processes import end_with_parent
+from ..processes import end_before_others, end_with_parent
 from . import ranges
 
 _POINTS = 72  # of an inch: a PDF's unit
@@ -33,8 +32,7 @@ def bound(seconds: int, megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1_000_000,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    end_before_others(1000)
 
 
 def _tell(out: BinaryIO, **message: Any) -> None:

@@ -5,7 +5,6 @@ What of gunicorn and PaddleHub is private is listed in tests/image/test_private_
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -13,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -23,7 +21,7 @@ from ppocr_contract.config import ServingConfig
 from ppocr_contract.settings import Settings
 
 from ..engines import EngineError
-from ..processes import end_with_parent
+from ..processes import end_before_others, end_with_parent
 from .loading import load_app
 from .middleware import Middleware, WsgiApp
 from .not_ready import NotReady
@@ -91,6 +89,7 @@ class Server(BaseApplication):
 
     def _after_fork(self, server: Any, worker: Any) -> None:
         end_with_parent(self._master)
+        end_before_others(500)  # not the front, nor gunicorn's master
         self._assignment.after_fork()
 
     def _end(self, error: EngineError) -> NoReturn:
@@ -124,9 +123,6 @@ class Server(BaseApplication):
 
     def _load(self) -> WsgiApp:
         started = time.monotonic()
-        # Where memory runs out, a worker goes, not the front nor gunicorn's master.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("500")
         app, modules = load_app(self._serving)
         # Read now: asking later would wait behind requests in flight.
         devices = {module.name: module.device for module in modules}
