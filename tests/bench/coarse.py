@@ -14,7 +14,6 @@ import json
 import time
 from collections import Counter, defaultdict
 
-from ppocr_contract.models import VALUES_FILE
 from ppocr_control import version
 
 from . import lines, pages, reading, scenes
@@ -57,10 +56,9 @@ def main() -> None:
     for coarse in (False, True):
         with contextlib.ExitStack() as stack:
             folder = laid_out("PP-OCRv6-small", stack)
-            values = folder / "det" / VALUES_FILE
-            changed = json.loads(values.read_text()) | {"det_coarse_first": coarse}
-            values.write_text(json.dumps(changed))
-            url = stack.enter_context(ours(first, args.image, folder)).url
+            params = folder.with_name("params.json")
+            params.write_text(json.dumps({"det_coarse_first": coarse}))
+            url = stack.enter_context(ours(first, args.image, folder, params)).url
             measure(url, made[: len(pages.KINDS) * _PAGES])  # prepares what it keeps for shapes
             found[coarse] = measure(url, made)
     print(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ppocr_contract.params import PARAMS_FILE
 from ppocr_control.command_line import cache_folder
 from ppocr_control.images import models
 from tests.stock.stock_environment import stock_python, stock_variables
@@ -159,10 +160,13 @@ def stock(page: str, mkldnn: bool) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def ours(page: str, image: str, models: Path | None = None, **settings: str) -> Iterator[Service]:
+def ours(
+    page: str, image: str, models: Path | None = None, params: Path | None = None, **settings: str
+) -> Iterator[Service]:
     """Our container with default settings, changed by ``settings`` (PPOCR_* without prefix).
 
-    ``models`` is a folder with det, cls and rec to serve instead of the image's own.
+    ``models`` is a folder with det, cls and rec to serve instead of the image's own, ``params`` a
+    file of parameters.
     """
     port = free_port()
     name = f"ppocr-bench-{port}"
@@ -171,6 +175,7 @@ def ours(page: str, image: str, models: Path | None = None, **settings: str) -> 
     command += [f"--publish=127.0.0.1:{port}:8866", "--tmpfs=/tmp"]
     command += ["--tmpfs=/run/ppocr:mode=0755,uid=10001,gid=10001", *variables]
     command += [f"--volume={models}:/opt/ppocr/models:ro"] if models else []
+    command += [f"--volume={params}:{PARAMS_FILE}:ro"] if params else []
     command += [image]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     try:

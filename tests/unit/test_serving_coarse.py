@@ -69,18 +69,56 @@ def test_a_ground_that_is_not_even_needs_the_full_scale():
     assert not shows_all(np.clip(made + noise, 0, 255).astype(np.uint8), boxes)
 
 
+@pytest.mark.parametrize("colour", [(249, 249, 249), (244, 244, 244)])
+def test_faint_print_needs_the_full_scale(colour):
+    made = page()
+    boxes = large_lines(made)
+    write(made, "hardly to be seen", 500, 660, 0.6, colour)
+    assert not shows_all(made, boxes)
+
+
+def test_small_lines_found_as_one_need_the_full_scale():
+    made = page()
+    lines = [write(made, "lines of small print", 40, 100 + 20 * n, 0.5) for n in range(2)]
+    both = np.array([*lines[0][:2], *lines[1][2:]])
+    assert not shows_all(made, both[None])
+
+
+def test_small_print_in_the_box_of_large_letters_needs_the_full_scale():
+    made = page()
+    box = write(made, "Letters", 40, 200, 3)
+    small = write(made, "how they are said", 60, 110, 0.5)
+    box[:2, 1] = small[0, 1]
+    assert not shows_all(made, box[None])
+
+
+def test_texts_beside_each_other_need_the_full_scale():
+    made = page()
+    left = write(made, "Left", 40, 100)
+    right = write(made, "right", int(left[1, 0]) + 70, 100)
+    assert not shows_all(made, np.array([left, right]))
+    together = np.array([left[0], right[1], right[2], left[3]])
+    assert not shows_all(made, together[None])
+
+
+def test_texts_far_from_each_other_are_two():
+    made = page()
+    assert shows_all(
+        made, np.array([write(made, word, x, 100) for word, x in (("a", 40), ("b", 700))])
+    )
+
+
 def test_a_page_on_which_nothing_was_found_needs_the_full_scale():
     assert not shows_all(page(), np.empty((0, 4, 2), np.float32))
 
 
 def test_lines_at_an_angle_are_as_high_as_their_shorter_side():
-    made = page()
-    middle, size = (480, 360), (500, 40)
-    box = cv2.boxPoints((middle, size, 30)).astype(np.float32)
-    cv2.fillPoly(made, [cv2.boxPoints((middle, (480, 30), 30)).astype(np.int32)], BLACK)
-    assert shows_all(made, box[None])
-    low = cv2.boxPoints((middle, (500, 20), 30)).astype(np.float32)
-    assert not shows_all(made, low[None])
+    box = write(made := page(), "Letters at an angle", 250, 370)
+    turn = cv2.getRotationMatrix2D((480, 360), -20, 1)
+    turned = cv2.warpAffine(made, turn, (960, 720), borderValue=WHITE)
+    assert shows_all(turned, cv2.transform(box[None], turn))
+    low = cv2.boxPoints(((480, 360), (500, 20), 30)).astype(np.float32)
+    assert not shows_all(turned, low[None])
 
 
 def test_small_pictures_are_searched_as_they_are():
