@@ -141,6 +141,27 @@ def balancer_plan(
     }
 
 
+def balancer_states(answers: Iterable[Mapping[str, Any]], host: str) -> str:
+    """Whether balancers send a host requests: in, out with the reason, or why it is not known.
+
+    Args:
+        answers: of module balancer_server with C(queried), each with the balancer as ``item``.
+        host: its name in the inventory.
+    """
+    found = []
+    for answer in answers:
+        if answer.get("unreachable"):
+            state = "not reachable"
+        elif "servers" not in answer:
+            state = "does not answer"
+        else:
+            of_instances = answer["servers"].get(host, ["unknown there"])
+            is_in = all(each.startswith("UP") for each in of_instances)
+            state = "in" if is_in else f"out ({', '.join(of_instances)})"
+        found.append(f"{answer['item']}: {state}")
+    return ", ".join(found)
+
+
 def balancer_pem(paths: Iterable[str]) -> str:
     """The texts of files on the control node, one after the other; raises OSError."""
     texts = [Path(path).expanduser().read_text(encoding="utf-8").strip() for path in paths]
@@ -151,4 +172,8 @@ class FilterModule:
     """Filters of the role balancer."""
 
     def filters(self) -> dict[str, object]:
-        return {"balancer_plan": balancer_plan, "balancer_pem": balancer_pem}
+        return {
+            "balancer_plan": balancer_plan,
+            "balancer_states": balancer_states,
+            "balancer_pem": balancer_pem,
+        }

@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from typing import Any
 
+_SAMPLE = re.compile(r"^(ppocr_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
-def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> dict[str, Any]:
+
+def hubserving_status_row(
+    container: dict[str, Any],
+    host: str,
+    engine: str,
+    counted: list[dict[str, Any]] | None = None,
+    balancers: str = "",
+) -> dict[str, Any]:
     """One instance in short, from ``docker inspect`` (``{}`` where there is no container).
 
     Times are the control node's local time with its offset from UTC, for hosts in any zone.
+
+    Args:
+        container: what is inspected.
+        host: its name in the inventory.
+        engine: version of its engine.
+        counted: results of reading the containers' metrics, each with the container as ``item``.
+        balancers: whether the balancers send the host requests; empty without any.
     """
     if not container:
         return {"host": host, "state": "absent", "engine": engine}
     state, settings, labels = container["State"], container["Config"], _labels(container)
+    metrics = "".join(
+        each.get("stdout", "")
+        for each in counted or []
+        if each["item"]["Name"] == container["Name"]
+    )
     return {
         "host": host,
         "container": container["Name"].lstrip("/"),
         "state": _state_words(state),
         "health": _health(state),
         "restarts": container.get("RestartCount", 0),
+        **_load(metrics),
+        **({"balancers": balancers} if balancers else {}),
         "oom": bool(state.get("OOMKilled")),
         "image": settings["Image"],
         "content": labels.get("org.ppocr.content", "")[:12],
@@ -30,6 +53,37 @@ def hubserving_status_row(container: dict[str, Any], host: str, engine: str) -> 
         "since": _local(state.get("FinishedAt" if _has_ended(state) else "StartedAt", "")),
         **_last_check(state),
     }
+
+
+def _load(text: str) -> dict[str, str]:
+    """The requests a container has answered since it started, and the time 95 % of them took.
+
+    Args:
+        text: its metrics; '-' for both where there are none, as with plain ``hub serving``.
+    """
+    samples = [(name, labels, float(value)) for name, labels, value in _SAMPLE.findall(text)]
+    counts = [value for name, _, value in samples if name == "ppocr_requests_total"]
+    buckets: dict[float, float] = {}
+    for name, labels, value in samples:
+        if name == "ppocr_request_seconds_bucket":
+            bound = float(re.findall(r'le="([^"]+)"', labels)[0])
+            buckets[bound] = buckets.get(bound, 0) + value
+    requests = f"{sum(counts):.0f}" if samples else "-"
+    return {"requests": requests, "p95": _quantile(sorted(buckets.items()), 0.95)}
+
+
+def _quantile(buckets: list[tuple[float, float]], share: float) -> str:
+    """The time that a share of the requests did not exceed, as Prometheus estimates it."""
+    if not buckets or not (total := buckets[-1][1]):
+        return "-"
+    lower = before = 0.0
+    for bound, count in buckets:
+        if count >= share * total:
+            break
+        lower, before = bound, count
+    if bound == float("inf"):
+        return f"over {lower:g} s"
+    return f"{lower + (bound - lower) * (share * total - before) / (count - before):.2f} s"
 
 
 def _has_ended(state: dict[str, Any]) -> bool:

@@ -27,8 +27,8 @@ options:
     description: >-
       C(drained) gives a host no more requests and waits for those it has. C(ready) gives it
       requests again, unless its drain is lasting and C(lasting) is not given, and waits for it to
-      be up.
-    choices: [drained, ready]
+      be up. C(queried) changes nothing.
+    choices: [drained, ready, queried]
     required: true
   lasting:
     description: >-
@@ -65,6 +65,10 @@ msg:
   description: What was requested and not done, or the empty text.
   type: str
   returned: always
+servers:
+  description: States of each server's instances by its name, as HAProxy gives them.
+  type: dict
+  returned: with queried, where HAProxy answers
 """
 
 _LOOK_EVERY = 0.2
@@ -137,6 +141,14 @@ def write(module, path, text):
     module.atomic_move(str(new), str(path))
 
 
+def states(balancer):
+    """Return the states of the instances of each server."""
+    found: dict[str, list[str]] = {}
+    for row in balancer.rows():
+        found.setdefault(row["svname"], []).append(row["status"])
+    return {name: sorted(set(each)) for name, each in found.items()}
+
+
 def alone(rows, servers):
     """Return the rows of servers beside which no other one is up."""
     others = {row["pxname"] for row in rows if is_up(row) and row["svname"] not in servers}
@@ -190,7 +202,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "str", "required": True},
-            "state": {"choices": ["drained", "ready"], "required": True},
+            "state": {"choices": ["drained", "ready", "queried"], "required": True},
             "lasting": {"type": "bool", "default": False},
             "wait": {"type": "int", "required": True},
             "config": {"type": "path", "required": True},
@@ -202,6 +214,11 @@ def main():
     servers, lasting, out = set(asked["servers"]), asked["lasting"], asked["state"] == "drained"
     if not config.exists():
         module.exit_json(changed=False, msg="no balancer is set up here yet")
+    if asked["state"] == "queried":
+        try:
+            module.exit_json(changed=False, msg="", servers=states(Balancer(asked["socket"])))
+        except OSError as error:
+            module.exit_json(changed=False, msg=f"HAProxy does not answer: {error}")
     text = config.read_text()
     wanted = with_marks(text, servers, out) if lasting else text
     balancer = Balancer(asked["socket"])

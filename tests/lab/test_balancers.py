@@ -184,6 +184,8 @@ def test_a_drained_host_stays_out_until_it_is_put_back(hosts, balancer, run) -> 
     assert "This would take out every host (s1, s2, s3)" in words(refused)
     run("playbooks/drain.yml", hosts, "--limit", "s1")
     assert up(balancer) == {"s2", "s3"}
+    rows = words(run("playbooks/status.yml", hosts))
+    assert (rows.count("b1: in"), rows.count("b1: out (MAINT)")) == (2, 1)
     balancer.run("systemctl restart ppocr-balancer")
     assert up(balancer) == {"s2", "s3"}
     run(BALANCERS, hosts).assert_unchanged()

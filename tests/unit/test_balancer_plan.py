@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from role_code import load
 
-PLAN = load("plugins/filter/balancer.py").balancer_plan
+BALANCER = load("plugins/filter/balancer.py")
+PLAN = BALANCER.balancer_plan
 ROLLOUT = load("plugins/filter/rollout.py")
 
 
@@ -97,6 +98,21 @@ def test_only_its_own_host_is_reached_at_loopback() -> None:
     assert plan(local, balancer="here")["problems"] == []
     (said,) = plan(local)["problems"]
     assert "cannot reach here at 127.0.0.1: set balancer_address of here" in said
+
+
+def test_balancers_are_told_apart_by_whether_they_send_requests() -> None:
+    answers = [
+        {"item": "lb1", "servers": {"ocr1": ["UP 2/3"], "ocr2": ["MAINT"]}},
+        {"item": "lb2", "servers": {"ocr1": ["DOWN", "UP"]}},
+        {"item": "lb3", "unreachable": True},
+        {"item": "lb4", "msg": "HAProxy does not answer"},
+    ]
+    rest = "lb3: not reachable, lb4: does not answer"
+    assert BALANCER.balancer_states(answers, "ocr1") == f"lb1: in, lb2: out (DOWN, UP), {rest}"
+    assert BALANCER.balancer_states(answers, "ocr2").startswith(
+        "lb1: out (MAINT), lb2: out (unknown there)"
+    )
+    assert BALANCER.balancer_states([], "ocr1") == ""
 
 
 @pytest.mark.parametrize(

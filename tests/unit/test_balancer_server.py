@@ -57,3 +57,9 @@ def test_a_host_that_others_stand_in_for_is_taken_out() -> None:
     both = balancer(ocr1="UP", ocr2="UP")
     assert MODULE.drain(both, {"ocr1"}, 0, lasting=True) == (True, "")
     assert both.told == [("ocr1", "drain"), ("ocr1", "maint")]
+
+
+def test_a_host_has_the_states_of_all_its_instances() -> None:
+    both = balancer(ocr1="UP", ocr2="DRAIN")
+    both.rows().append({"pxname": "rec", "svname": "ocr1", "status": "DOWN", "scur": "0"})
+    assert MODULE.states(both) == {"ocr1": ["DOWN", "UP"], "ocr2": ["DRAIN"]}

@@ -171,6 +171,34 @@ def test_status_names_the_device_or_why_there_is_none(status, output, runs_on, r
     assert (row["runs on"], row["reason"]) == (runs_on, reason)
 
 
+METRICS = """# HELP ppocr_requests_total Requests answered
+ppocr_requests_total{code="200",module="ocr_system"} 190.0
+ppocr_requests_total{code="429",module="ocr_det"} 10.0
+ppocr_request_seconds_bucket{le="0.5",module="ocr_system"} 50.0
+ppocr_request_seconds_bucket{le="1.0",module="ocr_system"} 100.0
+ppocr_request_seconds_bucket{le="+Inf",module="ocr_system"} 100.0
+ppocr_ready 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "requests", "p95"),
+    [
+        (METRICS, "200", "0.95 s"),
+        (METRICS.replace('"1.0",module="ocr_system"} 100', '"1.0",module="ocr_system"} 90'),
+         "200", "over 1 s"),
+        ("ppocr_ready 1.0\n", "0", "-"),
+        ("", "-", "-"),
+    ],
+)  # fmt: skip
+def test_status_counts_requests_and_their_time(status, metrics, requests, p95) -> None:
+    container = {"Name": "/a", "State": {"Status": "running"}, "Config": {"Image": "ppocr:1.0.0"}}
+    counted = [{"item": {"Name": "/a"}, "stdout": metrics}, {"item": {"Name": "/b"}}]
+    row = status.hubserving_status_row(container, "h", "20.10", counted, "lb: in")
+    assert (row["requests"], row["p95"], row["balancers"]) == (requests, p95, "lb: in")
+    assert "balancers" not in status.hubserving_status_row(container, "h", "20.10", counted)
+
+
 IMAGES = ["sha256:a ppocr:1.0.0", "sha256:b ppocr:1.0.1", "sha256:a ppocr:previous"]
 
 
