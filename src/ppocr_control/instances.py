@@ -12,7 +12,7 @@ from typing import Any
 
 #: Defaults of hubserving_name, hubserving_port and hubserving_bind.
 NAME, PORT, BIND = "ppocr", 8866, "0.0.0.0"  # noqa: S104 - compared with, not bound
-_EVERYWHERE = ("", BIND, "::", "[::]")
+EVERYWHERE = ("", BIND, "::", "[::]")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Instance:
     @property
     def is_everywhere(self) -> bool:
         """Whether it listens on all addresses of the host."""
-        return self.get("bind", BIND) in _EVERYWHERE
+        return self.get("bind", BIND) in EVERYWHERE
 
     def address(self, of_host: str) -> str:
         """Where others reach it, given the address of its host: there, or at its own."""

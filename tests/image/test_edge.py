@@ -89,9 +89,16 @@ class RunningEdge(Edge):
 
     def post(self, port, path, token="word"):  # noqa: S107
         """(HTTP status, headers, body) of a POST to the ``port`` or the ``pdserving_port``."""
+        return self.request("POST", port, path, token)
+
+    def get(self, port, path, token="word"):  # noqa: S107
+        return self.request("GET", port, path, token)
+
+    def request(self, method, port, path, token):
         number = self.variables["edge_instance"][port]
         client = http.client.HTTPConnection("127.0.0.1", number, timeout=60)
-        client.request("POST", path, b"{}", {"Authorization": f"Bearer {token}"})
+        body = b"{}" if method == "POST" else None
+        client.request(method, path, body, {"Authorization": f"Bearer {token}"})
         answer = client.getresponse()
         return answer.status, answer.headers, answer.read().decode()
 
@@ -142,6 +149,13 @@ def test_both_ports_lead_to_the_one_that_serves(edge):
     assert {edge.post(port, path)[0] for port, path in asked.items()} == {503}
     edge.serve("a")
     assert {edge.post(port, path)[0] for port, path in asked.items()} == {200}
+
+
+def test_it_has_metrics_of_its_own_for_those_with_a_token(edge):
+    code, _, body = edge.get("port", "/metrics/edge")
+    assert code == 200 and 'haproxy_frontend_status{proxy="clients",state="UP"} 1' in body
+    assert edge.get("port", "/metrics/edge", token="other")[0] == 401  # noqa: S106
+    assert edge.get("pdserving_port", "/metrics/edge")[0] == 404
 
 
 def test_maintenance_is_for_both(edge):

@@ -91,6 +91,9 @@ def test_defaults_that_a_host_s_variables_lack_are_those_of_the_role() -> None:
         "hubserving_pdserving_port": plugin._PDSERVING_PORT,
     }.items():
         assert hubserving[name]["default"] == copied
+    balancer, plugin = settings("balancer"), load("plugins/filter/monitoring.py")
+    assert balancer["balancer_metrics_bind"]["default"] == plugin._METRICS_BIND
+    assert balancer["balancer_metrics_port"]["default"] == plugin._METRICS_PORT
 
 
 def test_roles_repeat_each_other_s_defaults_as_they_are() -> None:
