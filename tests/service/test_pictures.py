@@ -61,19 +61,9 @@ def test_a_long_side_is_read(large, size):
     assert found == lines and beside == [WORDS] and said == ""
 
 
-#: A defect, in f32; the assertion names the lines.
-_SEAM = pytest.mark.xfail(
-    strict=False, reason="PP-OCRv6-small loses the beginning of two lines of 96 in a wide strip"
-)
-
-
 @pytest.mark.parametrize(
     ("size", "across", "down"),
-    [
-        ((600, 8000), 1, 120),
-        pytest.param((8000, 600), 24, 4, marks=_SEAM),
-        ((500, 2500), 1, 40),
-    ],
+    [((600, 8000), 1, 120), ((8000, 600), 24, 4), ((500, 2500), 1, 40)],
 )
 def test_no_line_of_a_strip_is_lost_or_doubled(large, size, across, down):
     places = [

@@ -57,6 +57,7 @@ def test_a_whole_line_takes_the_place_of_its_pieces(widths, below):
         (boxes(*((0, 60 * row, 130, 40) for row in range(9))), boxes((0, 0, 135, 520))),  # a column
         (boxes((0, 0, 300, 40)), boxes((0, 0, 305, 44))),  # the same line
         (boxes((0, 0, 300, 40)), boxes((100, 0, 90, 40))),  # a part of one
+        (boxes((26, 22, 131, 24)), boxes((0, 0, 181, 100))),  # small print, not seen as such
         (boxes((0, 0, 100, 12), (110, 0, 100, 12)), boxes((0, 0, 210, 14))),  # too low to be sure
         (boxes((0, 0, 100, 40)), NONE),
         (NONE, NONE),

@@ -12,6 +12,8 @@ _INSIDE = 0.5  # of a box's area: it lies in another one
 _SAME_ROW = 0.5  # of a line's height: what is lower may be a line of its own
 _LINES = 0.3  # of a line's area: so much of what is lower are lines, less are dots and strokes
 _SAME_LENGTH = 0.9  # a single piece as long as the line is the line, and its corners are truer
+#: Likewise a low one, since the smaller scale shows small print as something far larger.
+_NEARLY_SAME_LENGTH = 0.6
 
 
 def _overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -49,7 +51,8 @@ def whole_lines(fine: np.ndarray, coarse: np.ndarray, least: float) -> np.ndarra
             continue
         lower = pieces & (extents.min(axis=1) < _SAME_ROW * height)
         others = area[lower].sum() > _LINES * size
-        alone = pieces.sum() == 1 and extents[pieces, along].max() >= _SAME_LENGTH * length
+        least_length = (_NEARLY_SAME_LENGTH if lower.any() else _SAME_LENGTH) * length
+        alone = pieces.sum() == 1 and extents[pieces, along].max() >= least_length
         if not others and not alone:
             kept &= ~pieces
             added.append(line)
