@@ -29,6 +29,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     for options in settings.role_options(ROOT / "roles").values()
     for name, option in options.items()
 } | SHARED["_inventory_check_top_level"]
+DEFAULTS: list[dict[str, Any]] = [
+    yaml.safe_load(path.read_text()) or {} for path in ROOT.glob("roles/*/defaults/main.yml")
+]
 #: Types whose values no text, number or other type can stand for.
 CONTAINERS = {"list", "dict"}
 ANYTHING: list[Any] = [
@@ -103,8 +106,8 @@ def test_so_is_whatever_else_it_is_given(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_its_default_passes(name: str) -> None:
-    for path in ROOT.glob("roles/*/defaults/main.yml"):
-        default = (yaml.safe_load(path.read_text()) or {}).get(name)
+    for defaults in DEFAULTS:
+        default = defaults.get(name)
         if default is not None and not (isinstance(default, str) and "{{" in default):
             assert values.problem(name, default, OPTIONS[name], RANGES) == ""
 
