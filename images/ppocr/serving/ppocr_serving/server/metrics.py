@@ -28,6 +28,7 @@ class Metrics:
         self.buffered = self._gauge("buffered_bytes", "Bytes of request bodies held")
         self.connections = self._gauge("connections", "Clients connected")
         self.ready = self._gauge("ready", "1 when requests are answered")
+        self._gauge("start_time_seconds", "Unix time of the service's start").set_to_current_time()
         self.workers = self._gauge("workers", "Workers that are ready")
         self.memory = self._gauge("worker_memory_bytes", "Resident memory of a worker", "pid")
         self.device = self._gauge("device_info", "Where a module's models run", "module", "device")
