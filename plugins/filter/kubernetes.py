@@ -192,8 +192,8 @@ def _probes(environment: Mapping[str, str], settings: Mapping[str, Any]) -> dict
 
     Plain ``hub serving`` has no such paths: the image's own healthcheck asks it to read.
     """
-    command = ["choom", "-n", "1000", "--", "python", "-m", "ppocr_serving.healthcheck"]
-    ready: dict[str, Any] = {"exec": {"command": command}}
+    healthcheck = "echo 1000 > /proc/self/oom_score_adj; exec python -m ppocr_serving.healthcheck"
+    ready: dict[str, Any] = {"exec": {"command": ["sh", "-c", healthcheck]}}
     live = ready
     if environment["PPOCR_SERVER"] == "gunicorn":
         scheme = {"scheme": "HTTPS"} if environment["PPOCR_TLS_CERT"] else {}
