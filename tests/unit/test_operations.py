@@ -176,3 +176,11 @@ def test_a_check_says_whether_the_builder_has_the_image(machine: Machine) -> Non
     text = " ".join(" ".join(lines).split())
     assert "would be built is not known: Docker on the builder localhost refuses" in text
     assert not any(call.startswith("build") for call in machine.calls)
+
+
+def test_a_host_is_put_back_by_a_playbook_that_runs_no_other_role(machine: Machine) -> None:
+    balancers = machine.folder / "balancers.json"
+    balancers.write_text(json.dumps({"ppocr_balancers": {"hosts": {"localhost": {}}}}))
+    status, said = machine.run("undrain", "-i", str(balancers))
+    assert status == 0, said
+    assert any("no balancer is set up here yet" in line for line in said)
