@@ -23,6 +23,8 @@ PARTS = ("--tags", "ppocr_image,hubserving,smoke_test,balancer")
 #: A parameter that changes no text, and one that keeps every line from being returned.
 ANOTHER, MISREAD = {"det_limit_side_len": 1280}, {"drop_score": 0.999}
 Run = Callable[..., PlaybookRun]
+#: Seconds within which a host that is gone is noticed, and another one has answered.
+NOTICED = 12
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,7 @@ def survive(fault: str, host: Host, balancer: Host, steady: Callable[[], Steady]
         mend_it(host)
     print(f"{fault}: longest wait {client.longest:.1f} s")
     assert client.lost == [] and client.answers
+    assert client.longest < NOTICED
     wait_for_all(balancer)
     return client.longest
 
