@@ -7,6 +7,8 @@ beside each other. So a page counts as searched only if there is nothing of that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -37,7 +39,7 @@ def _heights(boxes: np.ndarray) -> np.ndarray:
     return shorter
 
 
-def _in_any_colour(planes: list[np.ndarray]) -> np.ndarray:
+def _in_any_colour(planes: Sequence[np.ndarray]) -> np.ndarray:
     most: np.ndarray = cv2.max(cv2.max(planes[0], planes[1]), planes[2])
     return most
 
