@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ppocr_control.instances import instances
+from ppocr_control.instances import instances, is_loopback
 
 #: Defaults of role hubserving, which are not among a host's variables.
 _PDSERVING_PORT, _TIMEOUT = 9998, 60
 _SWARM_PORTS = (2377, 7946)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _instances(host: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -109,7 +101,7 @@ def balancer_plan(
             )
             server = {**instance, "name": name, "tls": bool(certificate)}
             service["servers"].append(server)
-            if name != balancer and _is_loopback(instance["address"]):
+            if name != balancer and is_loopback(instance["address"]):
                 problems.append(
                     f"The balancer {balancer} cannot reach {name} at {instance['address']}: set "
                     f"balancer_address of {name} (with hubserving_bind, that) to an address other "

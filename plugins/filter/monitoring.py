@@ -7,11 +7,10 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ppocr_control.instances import EVERYWHERE, instances
+from ppocr_control.instances import EVERYWHERE, instances, is_loopback
 
 #: Defaults of balancer_metrics_bind and balancer_metrics_port: a host's variables lack them.
 _METRICS_BIND, _METRICS_PORT = "127.0.0.1", 8404
-_LOOPBACK = (_METRICS_BIND, "::1", "localhost")
 
 
 def monitoring_host(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def monitoring_balancers(
         if bind in EVERYWHERE:
             bind = _address(each)
         address = _METRICS_BIND if name == watcher else bind  # where keepalived asks, too
-        key = "hidden" if name != watcher and address in _LOOPBACK else "reached"
+        key = "hidden" if name != watcher and is_loopback(address) else "reached"
         found[key].append({"name": name, "target": _target(address, port)})
     return found
 

@@ -6,6 +6,7 @@ are repeated; tests/unit/test_one_owner.py compares them.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,14 @@ from typing import Any
 #: Defaults of hubserving_name, hubserving_port and hubserving_bind.
 NAME, PORT, BIND = "ppocr", 8866, "0.0.0.0"  # noqa: S104 - compared with, not bound
 EVERYWHERE = ("", BIND, "::", "[::]")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address, or the name of one, is reached from its own host alone."""
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from role_code import ROOT
 from tests import certificates
 
 pytestmark = pytest.mark.slow
+DOCKERFILE = ROOT / "images/ppocr/Dockerfile"
 PLAY = f"- import_playbook: {ROOT}/playbooks/kubernetes.yml"
 #: The oldest and the newest API whose schemas the manifests must fit.
 VERSIONS = ("1.28", "1.37")
@@ -185,7 +187,8 @@ def test_each_instance_has_objects_of_its_own(tmp_path: Path) -> None:
     assert objects["Deployment", "ppocr-det"]["spec"]["replicas"] == 3
     # Plain hub serving has no health paths.
     probe = pod(objects["Deployment", "ppocr-hub"])[1]["readinessProbe"]
-    assert probe["exec"]["command"][-1].endswith("ppocr_serving.healthcheck")
+    (healthcheck,) = re.findall(r"^ +CMD (.*healthcheck)$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert probe["exec"]["command"] == ["sh", "-c", healthcheck]
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
