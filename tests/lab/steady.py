@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ import requests
 
 SAMPLE = Path(__file__).parents[2] / "smoke_tests/samples/image.json"
 AT_ONCE = 4
+#: By how many answers a change is judged where a test counts them (--full: thousands).
+ENOUGH = int(os.environ.get("PPOCR_LAB_ANSWERS", "1"))
+PATIENCE = 1200.0  # seconds
 
 
 @dataclass
@@ -25,14 +29,19 @@ class Steady:
         url: of the module.
         texts: what every answer has to read.
         options: for ``requests``, such as headers or verify.
+        enough: how many answers there must be; the end waits for them, but not after a loss.
+
+    ``last_loss`` is the time of the last lost answer (seconds since the epoch).
     """
 
     url: str
     texts: list[str]
     options: dict[str, Any] = field(default_factory=dict)
+    enough: int = 1
     answers: int = 0
     lost: list[str] = field(default_factory=list)
     longest: float = 0.0  # seconds
+    last_loss: float = 0.0
 
     def __enter__(self) -> Steady:
         self._end = threading.Event()
@@ -41,11 +50,19 @@ class Steady:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        until = time.monotonic() + (0 if error else PATIENCE)
+        while self.answers < self.enough and not self.lost and time.monotonic() < until:
+            time.sleep(0.1)
         self._end.set()
         for thread in self._threads:
             thread.join()
         print(f"{self.answers} answers, {len(self.lost)} lost, longest {self.longest:.1f} s")
+
+    def assert_nothing_lost(self) -> None:
+        """Fail unless there were enough answers, and each was right."""
+        assert self.lost == []
+        assert self.answers >= self.enough
 
     def _ask_on(self) -> None:
         session = requests.Session()
@@ -59,6 +76,7 @@ class Steady:
                 fault = repr(error)
                 time.sleep(0.1)
             if fault:
+                self.last_loss = time.time()
                 self.lost.append(f"{time.strftime('%X')}: {fault}")
             else:
                 self.answers += 1

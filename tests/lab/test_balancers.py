@@ -102,7 +102,7 @@ def test_requests_reach_every_host(hosts, balancer, run) -> None:
     assert up(balancer) == {"s1", "s2", "s3"}
     with Steady(f"http://{balancer.address}:9866/predict/ocr_system", texts_of(hosts[0])) as client:
         time.sleep(10)
-    assert client.lost == []
+    client.assert_nothing_lost()
     answers = r'haproxy_server_http_responses_total\{proxy="ppocr",server="(\w+)",code="2xx"\}'
     assert all(metric(balancer, answers)[host.name] > 0 for host in hosts)
     client_address = balancer.address.rpartition(".")[0] + ".1"  # this machine's
@@ -119,7 +119,7 @@ def texts_of(host: Host) -> list[str]:
 def test_an_update_in_turn_loses_no_request(hosts, balancer, run, steady) -> None:
     with steady() as client:
         update = run(DEPLOY, hosts, *PARTS, extra_vars={"hubserving_params": ANOTHER})
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert parameters(hosts) == [ANOTHER] * 3
     stopped = [
         host for host, task in update.changed if task == "hubserving : Stop the old container"
@@ -148,7 +148,7 @@ def test_a_bad_batch_ends_the_update_and_a_rerun_goes_on(hosts, balancer, run, s
         wait_for_all(balancer, 5)
         first = inspect(hosts[:1], "{{.Id}}")
         run(DEPLOY, hosts, *PARTS)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert parameters(hosts) == [{}] * 3 and inspect(hosts[:1], "{{.Id}}") == first
 
 
@@ -161,7 +161,7 @@ def test_a_batch_with_a_bad_host_stays_as_it_was(hosts, balancer, run, steady) -
         together = {**settings, "ppocr_serial": "100%"}
         update = run(DEPLOY, hosts, *PARTS, extra_vars=together, expect_rc=2)
         wait_for_all(balancer, 5)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert "s2 failed, and the hosts of a batch change together" in words(update)
     assert inspect(hosts, "{{.Id}}") == before and parameters(hosts) == [{}] * 3
     edges = {"ppocr\nppocr-edge\n"}
@@ -176,7 +176,7 @@ def test_a_rollback_in_turn_loses_no_request(hosts, run, steady) -> None:
         run("playbooks/rollback.yml", hosts, extra_vars={"ppocr_version": "1.0.1"})
         assert inspect(hosts, "{{.Config.Image}}") == ["ppocr:1.0.1"] * 3
         run("playbooks/rollback.yml", hosts, "--skip-tags", "smoke_test")
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert inspect(hosts, "{{.Config.Image}}") == ["ppocr:1.0.0"] * 3
 
 
@@ -223,7 +223,7 @@ def survive(fault: str, host: Host, balancer: Host, steady: Callable[[], Steady]
         time.sleep(15)
         mend_it(host)
     print(f"{fault}: longest wait {client.longest:.1f} s")
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert client.longest < NOTICED
     wait_for_all(balancer)
     return client.longest
@@ -245,7 +245,7 @@ def test_a_host_is_a_line_in_the_inventory(hosts, balancer, run, steady) -> None
         assert up(balancer) == {"s1", "s2"}
         run(DEPLOY, hosts, "--tags", "balancer")
         wait_for_all(balancer, 5)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
 
 
 @pytest.mark.full

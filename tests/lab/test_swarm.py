@@ -90,14 +90,14 @@ def test_the_hosts_become_a_swarm(run, hosts: list[Host]) -> None:
 def test_a_rolling_update(run, steady, hosts: list[Host]) -> None:
     with steady() as client:
         run(DEPLOY, *PARTS, more={"hubserving_params": ANOTHER})
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert parameters(hosts) == [ANOTHER] * 3
 
 
 def test_a_bad_version_is_rolled_back(run, steady, hosts: list[Host]) -> None:
     with steady() as client:
         failed = run(DEPLOY, *SERVICE, more={"hubserving_command": ["false"]}, expect_rc=2)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert "Swarm has rolled back the update" in words(failed)
     assert parameters(hosts) == [ANOTHER] * 3
 
@@ -107,7 +107,7 @@ def test_a_host_is_drained(run, steady, hosts: list[Host]) -> None:
         run(SCALE, more={"swarm_drained": ["s3"]})
         assert tasks(hosts)["s3"] == 0 and sum(tasks(hosts).values()) == 3
         run(SCALE)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
 
 
 def test_other_numbers_of_tasks(run, steady, hosts: list[Host]) -> None:
@@ -118,7 +118,7 @@ def test_other_numbers_of_tasks(run, steady, hosts: list[Host]) -> None:
             while sum(tasks(hosts).values()) != wanted:
                 assert time.monotonic() < until, tasks(hosts)
                 time.sleep(1)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
 
 
 def test_a_host_is_lost(run, steady, hosts: list[Host]) -> None:
@@ -132,7 +132,7 @@ def test_a_host_is_lost(run, steady, hosts: list[Host]) -> None:
             timeout=180,
         )  # fmt: skip
         hosts[0].wait_for("docker service ls | grep -w 3/3", timeout=240)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     print(f"longest wait with a host lost: {client.longest:.1f} s")
     lost.start()
     lost.wait_for("docker inspect ppocr-edge | grep '\"Running\": true'")
@@ -143,7 +143,7 @@ def test_tokens_are_a_secret(run, steady, hosts: list[Host]) -> None:
     with steady(headers=HEADERS) as client:
         again = {**CHANGED, "hubserving_tokens": [WORD, "another"]}
         run(DEPLOY, *SERVICE, more=again)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     (secret,) = hosts[0].run("docker secret ls --format '{{.Name}}'").stdout.split()
     assert secret.startswith("ppocr-tokens-")
     assert hosts[0].run(f"grep -r {WORD} /etc/ppocr", check=False).returncode == 1
@@ -160,7 +160,7 @@ def test_one_host_leaves_and_then_all(run, steady, hosts: list[Host]) -> None:
         assert "-e swarm_leave=true" in words(refused)
         run("playbooks/remove.yml", "--limit", "s3", more={"swarm_leave": True})
         hosts[0].wait_for("docker service ls | grep -w 3/3", timeout=240)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     left = hosts[0].run("docker node ls --format '{{.Hostname}}'").stdout.split()
     assert sorted(left) == ["s1", "s2"]
     run("playbooks/remove.yml", more={"swarm_leave": True})

@@ -6,6 +6,7 @@ Tests build on one another. The image comes from this machine's engine (scripts/
 from __future__ import annotations
 
 import ast
+import datetime
 import json
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ import pytest
 import requests
 from hostlab import Host, HostSpec, Playbooks
 from hostlab.playbook import words
-from steady import SAMPLE, Steady, texts
+from steady import ENOUGH, SAMPLE, Steady, texts
 
 from tests import certificates
 
@@ -37,13 +38,23 @@ def url(host: Host) -> str:
 
 @pytest.fixture
 def steady(url: str) -> Callable[..., Steady]:
-    expected = texts(requests.Session(), url)
-    assert expected
-    return lambda **options: Steady(url, expected, options)
+    def steady(*, secure: bool = False, enough: int = 1, **options) -> Steady:
+        asked = url.replace("http:", "https:") if secure else url
+        expected = texts(requests.Session(), asked, **options)
+        assert expected
+        return Steady(asked, expected, options, enough)
+
+    return steady
 
 
 def inspect(host: Host, name: str) -> dict:
     return json.loads(host.run(f"docker container inspect {name}").stdout)[0]
+
+
+def started(host: Host, name: str) -> float:
+    """When a container began to run, in seconds since the epoch."""
+    at = inspect(host, name)["State"]["StartedAt"]
+    return datetime.datetime.fromisoformat(at).timestamp()
 
 
 def names(host: Host) -> set[str]:
@@ -66,25 +77,32 @@ def texts_for_pdserving(url: str, **options: str) -> list[str]:
     return [text for (text, _), _ in ast.literal_eval(told["value"][0])]
 
 
-def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
+def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, steady, url: str) -> None:
     playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
     assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     extra = {"edge_enabled": False, "ppocr_maintenance": "on"}
     run = playbook(MAINTENANCE, [host], extra_vars=extra, expect_rc=2)
     assert "because edge_enabled is false; nothing was changed" in words(run)
-    playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
+    with steady() as client:
+        playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
+    assert client.last_loss < started(host, "ppocr-edge") + 2  # the port changes hands once
+    print(f"{len(client.lost)} requests were lost while the edge took the port")
     assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     edge = inspect(host, "ppocr-edge")["HostConfig"]
     assert edge["PortBindings"] and edge["ReadonlyRootfs"] and edge["CapDrop"] == ["ALL"]
     assert texts(requests.Session(), url)
+
+
+@pytest.mark.full
+def test_a_deploy_without_changes_keeps_it(host: Host, playbook: Playbooks) -> None:
     playbook(DEPLOY, [host], *PARTS).assert_unchanged()
     playbook(DEPLOY, [host], *PARTS, check=True).assert_unchanged()
 
 
 def test_a_parameter_is_changed(host, playbook: Playbooks, steady) -> None:
-    with steady() as client:
+    with steady(enough=ENOUGH) as client:
         run = playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": ANOTHER})
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert "PASSED" in words(run)
     assert parameters(host) == ANOTHER and names(host) == {"ppocr", "ppocr-edge"}
 
@@ -96,7 +114,7 @@ def test_what_misreads_the_samples_never_serves(host, playbook: Playbooks, stead
             DEPLOY, [host], *PARTS, extra_vars={"hubserving_params": MISREAD}, expect_rc=2
         )
     assert parameters(host) == before  # what it would read when it starts again
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert "misread the samples" in words(run) and "the old container keeps serving" in words(run)
     assert names(host) == {"ppocr", "ppocr-edge"}
 
@@ -106,7 +124,7 @@ def test_what_never_gets_ready_never_serves(host, playbook: Playbooks, steady) -
     settings = {"hubserving_command": ["sleep", "1000"], "hubserving_wait_timeout": 20}
     with steady() as client:
         run = playbook(DEPLOY, [host], *PARTS, extra_vars=settings, expect_rc=2)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert "did not become healthy; the old container keeps serving" in words(run)
     assert "ppocr-candidate:" in words(run)  # its last log lines
     assert names(host) == {"ppocr", "ppocr-edge"}
@@ -123,13 +141,20 @@ def test_without_room_for_two_it_pauses(host, playbook: Playbooks, url: str) -> 
     assert parameters(host) == ANOTHER and texts(requests.Session(), url)
 
 
+#: What an update changes, in turn; and whether the rerun has an edge to put back.
+STEPS = {
+    "Write params.json": False,
+    "Run the container": False,
+    "Send the sample pictures": True,
+    "Switch to the new container": True,
+    "Stop the old container": False,
+    "Give the new container its name": False,
+}
+
+
 @pytest.mark.full
-@pytest.mark.parametrize(
-    ("step", "undone"), [("Send the sample pictures", 1), ("Give the new container its name", 0)]
-)
-def test_the_control_node_is_lost(
-    host, playbook: Playbooks, steady, step: str, undone: int
-) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_the_control_node_is_lost(host, playbook: Playbooks, steady, step: str) -> None:
     wanted = ANOTHER if parameters(host) == {} else {}
     again = {"hubserving_params": wanted}
     with steady() as client:
@@ -137,9 +162,9 @@ def test_the_control_node_is_lost(
         run.wait_for(f": {step}]")
         run.kill()
         run = playbook(DEPLOY, [host], *PARTS, extra_vars={**again, "deploy_lock_break": True})
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     put_back = (host.name, "edge : Put the edge back as it was before the update")
-    assert run.tasks("changed").count(put_back) == undone
+    assert (put_back in run.tasks("changed")) == STEPS[step]
     assert parameters(host) == wanted and names(host) == {"ppocr", "ppocr-edge"}
     assert not host.run("ls /etc/ppocr/*/*.before", check=False).stdout
 
@@ -148,12 +173,71 @@ def test_the_control_node_is_lost(
 def test_another_version_and_back(host, playbook: Playbooks, steady) -> None:
     host.run("printf 'FROM ppocr:1.0.0\nLABEL x=y\n' | docker build -q -t ppocr:1.0.1 -")
     go = {"ppocr_version": "1.0.1", "confirm": "yes"}
-    with steady() as client:
+    with steady(enough=ENOUGH) as client:
         playbook("playbooks/rollback.yml", [host], extra_vars=go)
         assert inspect(host, "ppocr")["Config"]["Image"] == "ppocr:1.0.1"
+    client.assert_nothing_lost()
+    with steady(enough=ENOUGH) as client:
         playbook("playbooks/rollback.yml", [host], extra_vars={"confirm": "yes"})
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert inspect(host, "ppocr")["Config"]["Image"] == "ppocr:1.0.0"
+
+
+@pytest.mark.full
+def test_models_are_changed(host, playbook: Playbooks, steady) -> None:
+    """Another set, in an image of its own, and back: the new image has another detector."""
+    detector = "docker exec ppocr sha256sum /opt/ppocr/models/det/inference.onnx"
+    before = host.run(detector).stdout
+    fast = {"det": "PP-OCRv6-tiny", "rec": "PP-OCRv6-small"}
+    with steady(enough=ENOUGH) as client:
+        settings = {"ppocr_models": fast, "ppocr_version": "1.0.2"}
+        playbook(DEPLOY, [host], *PARTS, extra_vars=settings)
+        assert host.run(detector).stdout != before
+    client.assert_nothing_lost()
+    with steady() as client:
+        playbook(DEPLOY, [host], *PARTS)
+    client.assert_nothing_lost()
+    assert host.run(detector).stdout == before
+
+
+@pytest.mark.full
+def test_modules_are_changed(host, playbook: Playbooks, steady, url: str) -> None:
+    """The guide's stop, uninstall, install and start."""
+    other = url.replace("ocr_system", "ocr_det")
+    with steady(enough=ENOUGH) as client:
+        one = {"hubserving_modules": ["ocr_system"]}
+        playbook(DEPLOY, [host], *PARTS, extra_vars=one)
+        assert requests.post(other, json={}, timeout=60).status_code == 404
+    client.assert_nothing_lost()
+    with steady() as client:
+        playbook(DEPLOY, [host], *PARTS)
+    client.assert_nothing_lost()
+    assert requests.post(other, json={}, timeout=60).status_code != 404
+
+
+@pytest.mark.full
+def test_tokens_are_changed(host, playbook: Playbooks, steady, url: str) -> None:
+    """First both are taken, then the new one alone; the containers stay."""
+    first, second = "a" * 32, "b" * 32
+
+    def deploy(*tokens: str) -> None:
+        playbook(DEPLOY, [host], *PARTS, extra_vars={"hubserving_tokens": list(tokens)})
+
+    def asked(token: str) -> dict:
+        return {"headers": {"Authorization": f"Bearer {token}"}}
+
+    deploy(first)
+    before = inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]
+    with steady(enough=ENOUGH, **asked(first)) as client:
+        deploy(first, second)
+    client.assert_nothing_lost()
+    with steady(**asked(second)) as client:
+        deploy(second)
+    client.assert_nothing_lost()
+    assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
+    with pytest.raises(ValueError, match="HTTP 401"):
+        texts(requests.Session(), url, **asked(first))
+    playbook(DEPLOY, [host], *PARTS)
 
 
 @pytest.mark.full
@@ -176,13 +260,12 @@ def test_a_certificate_and_networks_are_changed(
         }
 
     playbook(DEPLOY, [host], *PARTS, extra_vars=settings(first, ["10.0.0.0/8"]))
-    client = steady(verify=str(both))
-    client.url = client.url.replace("http:", "https:")
+    client = steady(secure=True, enough=ENOUGH, verify=str(both))
     before = inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]
     with client:
         wider = settings(second, ["10.0.0.0/8", "172.16.0.0/12"])
         playbook(DEPLOY, [host], *PARTS, extra_vars=wider)
-    assert client.lost == [] and client.answers
+    client.assert_nothing_lost()
     assert (inspect(host, "ppocr")["Id"], inspect(host, "ppocr-edge")["Id"]) == before
     assert client.texts == texts_for_pdserving(client.url, verify=str(both))
     with pytest.raises(requests.exceptions.SSLError):
