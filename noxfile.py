@@ -150,9 +150,10 @@ suite("gpu-image", "-s", GPU_IMAGE, tiers=FULL, requires=["deploy"], minutes=30)
 suite("training", "tests/training", tiers=FULL, requires=["deploy"], minutes=40)
 suite("soak", SOAK, "--soak-requests=2000", tiers=FULL, requires=["deploy"], minutes=50)
 step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"], minutes=120)
+# By how many answers each kind of change is judged.
 ENOUGH = {"PPOCR_LAB_ANSWERS": "2000"}
 for each in LAB_ALL:
     suite(
         f"lab-{each}", *lab_files([each]),
-        tiers=FULL, requires=["deploy"], minutes=50, environment=LAB,
+        tiers=FULL, requires=["deploy"], minutes=90, environment=LAB | ENOUGH,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 import requests
 from hostlab import Host, HostSpec, Playbooks
 from hostlab.playbook import words
-from steady import ENOUGH, SAMPLE, Steady, texts
+from steady import ENOUGH, PICTURE, Steady, texts
 
 from tests import certificates
 
@@ -71,7 +71,7 @@ def pdserving_url(url: str) -> str:
 
 def texts_for_pdserving(url: str, **options: str) -> list[str]:
     """The texts of the sample, asked as a client of deploy/pdserving asks."""
-    body = {"key": ["image"], "value": json.loads(SAMPLE.read_text())["images"]}
+    body = {"key": ["image"], "value": [PICTURE]}
     data = json.dumps(body)
     told = requests.post(pdserving_url(url), data=data, timeout=60, **options).json()
     return [text for (text, _), _ in ast.literal_eval(told["value"][0])]
