@@ -23,6 +23,10 @@ options:
     description: What is to be done.
     choices: [kept, aside, exchanged, restored]
     required: true
+  holder:
+    type: str
+    default: ""
+    description: With C(exchanged), a container that has the port instead, and is stopped.
 """
 
 RETURN = r"""
@@ -33,7 +37,7 @@ kept:
 """
 
 
-def run(before, state):
+def run(before, state, holder):
     """Run the step; return the module's result."""
     if state == "kept":  # a second name is no change that an operator looks for
         return {"changed": False, "kept": before.keep()}
@@ -41,7 +45,7 @@ def run(before, state):
         before.set_aside()
         return {"changed": True}
     if state == "exchanged":
-        before.exchange()
+        before.exchange(holder)
         return {"changed": True}
     return {"changed": before.restore()}
 
@@ -52,11 +56,12 @@ def main():
             "container": {"type": "str", "required": True},
             "folder": {"type": "path", "required": True},
             "state": {"choices": ["kept", "aside", "exchanged", "restored"], "required": True},
+            "holder": {"type": "str", "default": ""},
         },
     )
     edge = Edge(module.params["container"], module.params["folder"])
     try:
-        module.exit_json(**run(Before(edge), module.params["state"]))
+        module.exit_json(**run(Before(edge), module.params["state"], module.params["holder"]))
     except (OSError, RuntimeFault, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"the edge {edge.container}: {error}")
 

@@ -31,15 +31,18 @@ class Before:
         if state(self._edge.container):
             docker("rename", self._edge.container, self._aside)
 
-    def exchange(self):
+    def exchange(self, holder=""):
         """Stop the container set aside, and start its successor, which has been created.
 
         Two containers cannot publish one port, so it is closed in between. Where the successor does
-        not start, the other one has the port again.
+        not start, the other one has the port again. ``holder`` is another container that has it: a
+        service without an edge, which its own role starts again.
         """
         served = state(self._aside) == "running"
         if served:
             docker("stop", self._aside)
+        if holder:
+            docker("stop", holder)
         try:
             docker("start", self._edge.container)
             self._edge.wait()
@@ -69,6 +72,8 @@ class Before:
             self._edge.send_candidate("", "")
             if changed:
                 self._edge.reload()
+        elif present == "created":  # it was to take the port of a container that may still have it
+            docker("rm", "--force", self._edge.container)
         elif present:
             self._edge.write(CANDIDATE, "")
             docker("start", self._edge.container)

@@ -160,6 +160,22 @@ def test_the_port_is_closed_between_a_stop_and_a_start_alone(engine, folder: Pat
     assert before.forget() and there.containers == {"e": "running"}
 
 
+def test_a_container_without_an_edge_is_stopped_once_the_edge_exists(engine, folder: Path) -> None:
+    there = engine({"service": "running", "e": "created"})
+    before = Before(Edge("e", folder))
+    before.exchange("service")
+    assert there.done == ["stop service", "start e"]
+
+
+def test_an_edge_that_never_had_the_port_is_not_started(engine, folder: Path) -> None:
+    """A run was killed before the container that has the port was stopped."""
+    there = engine({"service": "running", "e": "created"}, broken="e")
+    before = Before(Edge("e", folder))
+    before.keep()
+    before.restore()
+    assert there.containers == {"service": "running"}
+
+
 def test_an_edge_that_does_not_start_leaves_the_port_to_the_one_before(engine, folder) -> None:
     there = engine({"e-previous": "running", "e": "created"}, broken="e")
     before = Before(Edge("e", folder))
