@@ -1,18 +1,10 @@
-"""How strict unit tests are, and what several files of them need."""
+"""What several files of unit tests need."""
 
 import functools
 import http.server
 import threading
 
 import pytest
-
-
-def pytest_configure(config):
-    """A warning is an error in unit tests; what is not ours to mend is let through where it is."""
-    config.addinivalue_line("filterwarnings", "error")
-    # The garbage collector raises these, in whatever test it happens to run.
-    config.addinivalue_line("filterwarnings", "default::ResourceWarning")
-    config.addinivalue_line("filterwarnings", "default::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
