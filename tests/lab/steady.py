@@ -34,7 +34,7 @@ class Steady:
         options: for ``requests``, such as headers or verify.
         enough: how many answers there must be; the end waits for them, but not after a loss.
 
-    ``last_loss`` is the time of the last lost answer (seconds since the epoch).
+    ``losses`` has the time of each lost answer (seconds since the epoch).
     """
 
     url: str
@@ -44,7 +44,7 @@ class Steady:
     answers: int = 0
     lost: list[str] = field(default_factory=list)
     longest: float = 0.0  # seconds
-    last_loss: float = 0.0
+    losses: list[float] = field(default_factory=list)
 
     def __enter__(self) -> Steady:
         self._end = threading.Event()
@@ -67,6 +67,13 @@ class Steady:
         assert self.lost == []
         assert self.answers >= self.enough
 
+    def assert_lost_once(self, until: float, seconds: float) -> None:
+        """Fail if answers were lost after a time (since the epoch), or for longer than so long."""
+        first, last = min(self.losses, default=until), max(self.losses, default=until)
+        print(f"the port was closed for {last - first:.1f} s")
+        assert last < until + 1
+        assert last - first < seconds
+
     def _ask_on(self) -> None:
         session = requests.Session()
         session.trust_env = False
@@ -79,7 +86,7 @@ class Steady:
                 fault = repr(error)
                 time.sleep(0.1)
             if fault:
-                self.last_loss = time.time()
+                self.losses.append(time.time())
                 self.lost.append(f"{time.strftime('%X')}: {fault}")
             else:
                 self.answers += 1
