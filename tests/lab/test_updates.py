@@ -211,13 +211,23 @@ def test_models_are_changed(host, playbook: Playbooks, steady) -> None:
 
 @pytest.mark.full
 def test_modules_are_changed(host, playbook: Playbooks, steady, url: str) -> None:
-    """The guide's stop, uninstall, install and start."""
-    other = url.replace("ocr_system", "ocr_det")
+    """The guide's stop, uninstall, install and start; text_correction comes with its model."""
+    other, correction = (url.replace("ocr_system", name) for name in ("ocr_det", "text_correction"))
     with steady(enough=ENOUGH) as client:
-        one = {"hubserving_modules": ["ocr_system"]}
-        playbook(DEPLOY, [host], *PARTS, extra_vars=one)
+        settings = {
+            "hubserving_modules": ["ocr_system", "text_correction"],
+            "ppocr_version": "1.0.3",
+        }
+        playbook(DEPLOY, [host], *PARTS, extra_vars=settings)
         assert requests.post(other, json={}, timeout=60).status_code == 404
+        told = requests.post(correction, json={"texts": ["为什公你不口家"]}, timeout=60).json()
     client.assert_nothing_lost()
+    assert told["results"] == [
+        [
+            [{"err": "公"}, {"fix": "么"}, {"startIdx": "2"}, {"endIdx": "3"}],
+            [{"err": "口"}, {"fix": "回"}, {"startIdx": "5"}, {"endIdx": "6"}],
+        ]
+    ]
     with steady() as client:
         playbook(DEPLOY, [host], *PARTS)
     client.assert_nothing_lost()
