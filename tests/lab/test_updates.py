@@ -85,7 +85,7 @@ def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, steady, url: s
     assert "because edge_enabled is false; nothing was changed" in words(run)
     with steady() as client:
         playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
-    client.assert_lost_once(started(host, "ppocr-edge"), seconds=10)
+    client.assert_lost_once(started(host, "ppocr-edge"), seconds=30)
     assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     edge = inspect(host, "ppocr-edge")["HostConfig"]
     assert edge["PortBindings"] and edge["ReadonlyRootfs"] and edge["CapDrop"] == ["ALL"]
@@ -136,7 +136,7 @@ def test_the_edge_is_replaced(host, playbook: Playbooks, steady) -> None:
         with steady() as client:
             run = playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_memory_limit": limit})
         assert "Let it have the port" in words(run)
-        client.assert_lost_once(started(host, "ppocr-edge"), seconds=10)
+        client.assert_lost_once(started(host, "ppocr-edge"), seconds=30)
 
 
 @pytest.mark.full
