@@ -176,6 +176,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _bgr(image: Image.Image) -> np.ndarray:
     """A decoded picture as BGR, uint8, on a ground where it is transparent."""
+    if image.mode == "I;16B":  # of which Pillow does not tell the extrema
+        image = image.convert("I")
     width, height = image.size
     result = np.empty((height, width, 3), np.uint8)
     alpha = np.empty((height, width), np.uint8) if image.has_transparency_data else None
