@@ -149,6 +149,16 @@ def test_the_slow_give_way_and_so_does_who_holds_more_than_half(now):
     assert not any(one.gone for one in fast)
 
 
+def test_the_end_waits_for_those_who_still_take_their_answer():
+    connected = connection_limit.ConnectionLimit(4)
+    taking = Someone("a", connection_limit.ANSWERING)
+    for one in (Someone("a"), Someone("b", connection_limit.LEAVING), taking):
+        connected.admit(one)
+    assert connected.answering
+    taking.state = connection_limit.IDLE
+    assert not connected.answering
+
+
 def test_groups():
     assert group_of("10.0.0.1") == group_of("::ffff:10.0.0.1") == "10.0.0.1"
     assert group_of("2001:db8::1") == group_of("2001:db8::2")

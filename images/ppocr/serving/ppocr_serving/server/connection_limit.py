@@ -92,6 +92,11 @@ class ConnectionLimit:
         others = sum(one.state not in _AT_REST for one in self._members if one is not member)
         return others < self._bound or self._evict(self._dawdler(member))
 
+    @property
+    def answering(self) -> bool:
+        """Whether a client is still taking its answer."""
+        return any(one.state == ANSWERING for one in self._members)
+
     def _evict(self, victim: Member | None) -> bool:
         if victim is None:
             return False

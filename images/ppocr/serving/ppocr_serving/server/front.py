@@ -108,7 +108,10 @@ class Front:
         listener.stop()
         event(log, "stopping", in_flight=len(self._service.in_flight))
         deadline = asyncio.get_running_loop().time() + seconds
-        while self._service.in_flight and asyncio.get_running_loop().time() < deadline:
+        # A request is no longer in flight once it has its answer, which a client may take slowly.
+        while self._service.in_flight or listener.answering:
+            if asyncio.get_running_loop().time() >= deadline:
+                break
             await asyncio.sleep(0.05)
         if unfinished := list(self._service.in_flight):
             event(

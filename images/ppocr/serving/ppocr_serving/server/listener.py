@@ -116,6 +116,11 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         """Whether there is a place for a connection's request."""
         return self._limit.serves(connection)
 
+    @property
+    def answering(self) -> bool:
+        """Whether a client is still taking its answer."""
+        return self._limit.answering
+
     async def piled(self) -> None:
         """Wait for a turn among all requests that were sent ahead of their answers."""
         async with self._piled:
