@@ -96,6 +96,8 @@ def test_large_pages_are_read_with_fewer_beside_them():
 def test_a_picture_for_people_is_not_larger_than_it_need_be():
     import cv2
 
-    url = documents._picture(np.zeros((3200, 1600, 3), np.uint8))
-    data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-    assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == (1600, 800, 3)
+    # The second is a page of 200 inches by a twentieth.
+    for height, width, size in ((3200, 1600, (1600, 800, 3)), (10, 40000, (1, 1600, 3))):
+        url = documents._picture(np.zeros((height, width, 3), np.uint8))
+        data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
+        assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == size

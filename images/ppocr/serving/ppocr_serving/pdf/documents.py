@@ -53,7 +53,8 @@ def _picture(image: np.ndarray) -> str:
     """A JPEG of the page as a data URL."""
     scale = _PICTURE_SIDE / max(image.shape[:2])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _PICTURE_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
