@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from ppocr_serving import cpus, hubhome, missing_packages
+from ppocr_serving import cpus, hubhome, listening, missing_packages
 
 from ppocr_contract import config
 from ppocr_contract.settings import Settings, SettingsError
@@ -232,6 +233,13 @@ def test_settings_come_from_the_environment():
 def test_settings_that_will_not_do_are_named(text):
     with pytest.raises(SettingsError, match=f"PPOCR_WORKERS={text}"):
         Settings.from_environment({"PPOCR_WORKERS": text})
+
+
+def test_a_port_that_another_program_has_is_named_with_the_setting():
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port} .*in use.*hubserving_port"):
+            listening.for_front(port, 1)
 
 
 def test_hub_home_sends_nothing_anywhere(tmp_path):

@@ -8,6 +8,8 @@ import os
 import socket
 from collections.abc import Sequence
 
+from ppocr_contract.settings import SettingsError
+
 _VARIABLE = "PPOCR_LISTEN_FDS"
 _BACKLOG = 128  # until the front sets its own
 
@@ -47,11 +49,18 @@ def for_front(port: int, backlog: int) -> list[socket.socket]:
     """The sockets the supervisor passed on, or else new ones, with the front's backlog.
 
     Raises:
-        OSError: the port is taken.
+        SettingsError: the port is taken, or not for this user.
     """
     numbers = os.environ.pop(_VARIABLE, "")
     inherited = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
-    sockets = inherited or open_sockets(port)
+    try:
+        sockets = inherited or open_sockets(port)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on port {port} ({error.strerror}): set another hubserving_port, or end "
+            "the program that has this one; with hubserving_network: host a port below 1024 needs "
+            "root, which the container is not"
+        ) from error
     for one in sockets:
         one.set_inheritable(False)
         one.setblocking(False)

@@ -129,7 +129,7 @@ def serve(serving: ServingConfig, settings: Settings) -> int:
     """Run until SIGTERM; return the exit status.
 
     Raises:
-        SettingsError: a certificate or the token file cannot be used.
+        SettingsError: a certificate, the token file or the port cannot be used.
     """
 
     async def main() -> int:
