@@ -6,7 +6,7 @@ layer as it is when the model says so, which its Python interface cannot express
 can.
 
 The models of the image are converted when it is built (images/ppocr/build/convert_models.py); one
-that comes to the container otherwise is converted while it is loaded.
+that could not be is tried again while it is loaded. Models from outside the image compute in f32.
 """
 
 from __future__ import annotations
