@@ -242,6 +242,24 @@ def test_a_port_that_another_program_has_is_named_with_the_setting():
             listening.for_front(port, 1)
 
 
+@pytest.mark.parametrize(
+    ("hard", "allowed", "told"), [(4000, 2500, ""), (2000, 2000, "hubserving_connections")]
+)
+def test_connections_are_not_kept_out_by_the_soft_limit_of_files(hard, allowed, told):
+    said = run_with_serving(
+        "import logging, resource, sys\n"
+        f"sys.path.append({str(Path(config.__file__).parents[1])!r})\n"
+        "logging.basicConfig(stream=sys.stdout)\n"
+        "from ppocr_serving import listening\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (1024, {hard}))\n"
+        "listening.allow_files(2500)\n"
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    *warnings, limits = said.splitlines()
+    assert limits == f"{allowed} {hard}"
+    assert told in "".join(warnings) and bool(told) == bool(warnings)
+
+
 def test_hub_home_sends_nothing_anywhere(tmp_path):
     modules = tmp_path / "installed"
     (modules / "ocr_det").mkdir(parents=True)

@@ -4,11 +4,15 @@ for the new one instead of being refused."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import resource
 import socket
 from collections.abc import Sequence
 
 from ppocr_contract.settings import SettingsError
+
+log = logging.getLogger(__name__)
 
 _VARIABLE = "PPOCR_LISTEN_FDS"
 _BACKLOG = 128  # until the front sets its own
@@ -66,3 +70,21 @@ def for_front(port: int, backlog: int) -> list[socket.socket]:
         one.setblocking(False)
         one.listen(backlog)
     return sockets
+
+
+def allow_files(count: int) -> None:
+    """Let this process have so many files open: engines give containers as few as 1,024.
+
+    Where the hard limit is lower, it has as many as that allows, and the log says so.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if most < count:
+        log.warning(
+            "this container may have %d files open, and hubserving_connections takes up to %d: "
+            "lower it, or raise the engine's default-ulimits (nofile)",
+            hard,
+            count,
+        )
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

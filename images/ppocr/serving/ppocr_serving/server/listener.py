@@ -17,7 +17,7 @@ from ppocr_contract.settings import Settings
 from .. import listening
 from ..logs import event
 from .access import Access
-from .connection_limit import ConnectionLimit
+from .connection_limit import SPARE, ConnectionLimit
 from .connections import Connection, Deadlines, Malformed, Stream, TlsStream
 from .metrics import Metrics
 from .responses import ECHO, capped
@@ -34,6 +34,8 @@ _BACKLOG = 4096
 _PILED = 0.01
 #: Connections taken before requests go on; Tornado takes 128, which are tens of milliseconds.
 _AT_ONCE = 8
+#: Files open beside connections of clients and to workers.
+_FILES = 100
 #: Bytes a connection may have read ahead.
 _BUFFER = 1 << 20
 
@@ -59,11 +61,14 @@ class Listener(httputil.HTTPServerConnectionDelegate):
         )
         self._deadlines = Deadlines(settings.header_timeout, settings.body_timeout)
         self._limit = ConnectionLimit(settings.connections)
+        to_workers = settings.workers * settings.threads
+        self._files = settings.connections + SPARE + to_workers + _FILES
         self._piled = asyncio.Lock()
         self._closers: list[Callable[[], object]] = []
 
     def listen(self, port: int) -> None:
         """Take connections on a port of every address."""
+        listening.allow_files(self._files)
         loop = asyncio.get_running_loop()
         for one in listening.for_front(port, _BACKLOG):
             loop.add_reader(one, self._accept, one)
