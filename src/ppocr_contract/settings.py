@@ -33,6 +33,14 @@ def bare_name(host: str) -> str:
     return host.lower().strip("[]").removesuffix(".")
 
 
+def _is_ipv6(name: str) -> bool:
+    try:
+        ipaddress.IPv6Address(name)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings(Fields):
     """How the service is run. Each field is read from ``PPOCR_<FIELD>``.
@@ -72,10 +80,11 @@ class Settings(Fields):
         """
         names = [name for name in map(str.strip, self.hosts.split(",")) if name]
         for name in names:
-            if ":" in name:
-                ipaddress.IPv6Address(bare_name(name))
-            elif not _HOST.fullmatch(name):
-                raise ValueError(f"{name!r} is no name and no address, such as ocr.example.com")
+            if not (_is_ipv6(bare_name(name)) or _HOST.fullmatch(name)):
+                raise ValueError(
+                    f"{name!r} is no name and no address: write it without scheme and port, such "
+                    "as ocr.example.com"
+                )
         return frozenset(map(bare_name, names))
 
     def _check_networks(self) -> None:

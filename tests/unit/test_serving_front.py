@@ -176,5 +176,5 @@ def test_names():
         assert access.by_accepted_name(host, "::ffff:127.0.0.1", True)
     assert Access(Settings()).by_accepted_name("any", "192.0.2.1", False)
     for wrong in ("http://x", "x:80", "a:80", "a b", "x/y"):
-        with pytest.raises(SettingsError, match="hubserving_hosts"):
+        with pytest.raises(SettingsError, match="without scheme and port.*hubserving_hosts"):
             Settings.from_environment({"PPOCR_HOSTS": wrong})
