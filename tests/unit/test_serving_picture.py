@@ -202,6 +202,14 @@ def test_a_film_behind_a_photo_is_no_scan_of_it():
             Picture(photo[:start] + many + photo[start:], LIMIT)
 
 
+def test_a_plain_ppm_has_few_comments():
+    for kind, values in (("P2 2 2 255", b"1 2 3 4"), ("P1 2 2", b"1 0 1 0")):
+        said = [kind.encode() + b"\n" + b"# comment\n" * number + values for number in (3, 101)]
+        assert Picture(said[0], LIMIT).pixels().shape == (2, 2, 3)
+        with pytest.raises(RequestError, match="comments"):
+            Picture(said[1], LIMIT)
+
+
 def test_a_directory_beyond_every_file_ends_the_count():
     head = b"II" + struct.pack("<HHHQ", 43, 8, 0, 16)
     assert frames._tiff(head + struct.pack("<QQ", 0, 2**64 - 1)) == 1

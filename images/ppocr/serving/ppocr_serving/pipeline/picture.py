@@ -38,6 +38,10 @@ _DAMAGED = "the image is damaged, or of a kind this service does not read"
 #: Scans of a progressive JPEG, each of which costs a pass over the picture; encoders write a dozen.
 _MOST_SCANS = 100
 _MOST_SEGMENTS = 10_000
+#: PNM files that hold their values as text, and how many comments such a file may have: each costs
+#: Pillow a copy of up to a megabyte. Programs write one.
+_PLAIN = (b"P1", b"P2", b"P3")
+_MOST_COMMENTS = 100
 #: A byte 0xFF that begins a marker: not one of the picture's own data, a restart, or filling.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd8\xff\x01]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -93,6 +97,8 @@ class Picture:
             )
         if self._image.format in ("JPEG", "MPO") and _scans(data) > _MOST_SCANS:
             raise unreadable(f"a JPEG of more than {_MOST_SCANS} scans is not read")
+        if data.startswith(_PLAIN) and data.count(b"#") > _MOST_COMMENTS:
+            raise unreadable(f"a PPM of more than {_MOST_COMMENTS} comments is not read")
         self.frames = frames.count(self._image, data)
         each = 3 + _OF_MODE.get(self._image.mode, 4) + _DECODER.get(self._image.format or "", 0)
         if "progressive" in self._image.info:
