@@ -4,6 +4,7 @@ import base64
 import io
 import struct
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -197,9 +198,23 @@ def test_a_film_behind_a_photo_is_no_scan_of_it():
     photo = saved(noise((64, 48)), "JPEG")
     assert Picture(photo + b"\xff\xda\x00\x02" * 200, LIMIT).pixels().shape == (48, 64, 3)
     start = photo.index(b"\xff\xda")
-    for many in (b"\xff\xda\x00\x02" * 200, b"\xff\xfe\x00\x02" * 20_000):
-        with pytest.raises(RequestError, match="scans"):
+    for many, said in (
+        (b"\xff\xda\x00\x02" * 200, "scans"),
+        (b"\xff\xfe\x00\x02" * 20_000, "segments"),
+        (b"\xff" * 200_000, "damaged"),
+    ):
+        with pytest.raises(RequestError, match=said):
             Picture(photo[:start] + many + photo[start:], LIMIT)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("iCCP", 10), ("teSt", 99_000)])
+def test_a_png_has_one_profile_and_not_very_many_chunks(kind, most):
+    whole = saved(noise(), "PNG")
+    chunk = struct.pack(">I4sI", 0, kind.encode(), zlib.crc32(kind.encode()))
+    with pytest.raises(RequestError, match="chunks or colour profiles"):
+        Picture(whole[:33] + chunk * (most + 2000) + whole[33:], LIMIT)
+    few = Picture(whole[:33] + chunk * (most // 1000) + whole[33:], LIMIT)
+    assert few.pixels().shape == (30, 40, 3)
 
 
 def test_a_plain_ppm_has_few_comments():

@@ -38,6 +38,13 @@ _DAMAGED = "the image is damaged, or of a kind this service does not read"
 #: Scans of a progressive JPEG, each of which costs a pass over the picture; encoders write a dozen.
 _MOST_SCANS = 100
 _MOST_SEGMENTS = 10_000
+#: Bytes between the segments of a JPEG's head: filling, which Pillow reads byte by byte.
+_MOST_BETWEEN = 100_000
+#: Chunks of a PNG, which encoders fill with 4 kB and more; and its colour profiles, which a PNG has
+#: one of: each may unpack to a megabyte.
+_MOST_CHUNKS = 100_000
+_MOST_PROFILES = 10
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 #: PNM files that hold their values as text, and how many comments such a file may have: each costs
 #: Pillow a copy of up to a megabyte. Programs write one.
 _PLAIN = (b"P1", b"P2", b"P3")
@@ -95,10 +102,6 @@ class Picture:
                 f"is longer than {MAX_SIDE}",
                 413,
             )
-        if self._image.format in ("JPEG", "MPO") and _scans(data) > _MOST_SCANS:
-            raise unreadable(f"a JPEG of more than {_MOST_SCANS} scans is not read")
-        if data.startswith(_PLAIN) and data.count(b"#") > _MOST_COMMENTS:
-            raise unreadable(f"a PPM of more than {_MOST_COMMENTS} comments is not read")
         self.frames = frames.count(self._image, data)
         each = 3 + _OF_MODE.get(self._image.mode, 4) + _DECODER.get(self._image.format or "", 0)
         if "progressive" in self._image.info:
@@ -131,6 +134,7 @@ class Picture:
 
 
 def _opened(data: bytes) -> Image.Image:
+    _refuse_endless(data)
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # Pillow's parsers raise whatever they meet
@@ -142,14 +146,44 @@ def _opened(data: bytes) -> Image.Image:
         raise unreadable(f"not an image of a format this service reads ({known})") from error
 
 
+def _refuse_endless(data: bytes) -> None:
+    """Refuse a file whose head alone would take Pillow minutes to read."""
+    if data.startswith(_JPEG) and _scans(data) > _MOST_SCANS:
+        raise unreadable(
+            f"a JPEG of more than {_MOST_SCANS} scans, or of very many segments, is not read"
+        )
+    if data.startswith(_PNG) and _is_endless_png(data):
+        raise unreadable("a PNG of very many chunks or colour profiles is not read")
+    if data.startswith(_PLAIN) and data.count(b"#") > _MOST_COMMENTS:
+        raise unreadable(f"a PPM of more than {_MOST_COMMENTS} comments is not read")
+
+
+def _is_endless_png(data: bytes) -> bool:
+    place, profiles = len(_PNG), 0
+    for _ in range(_MOST_CHUNKS):
+        head = data[place : place + 8]
+        profiles += head[4:] == b"iCCP"
+        if len(head) < 8 or profiles > _MOST_PROFILES:
+            return profiles > _MOST_PROFILES
+        place += 12 + int.from_bytes(head[:4], "big")
+    return True
+
+
 def _scans(data: bytes) -> int:
     """Scans of the first picture of a JPEG file; more than are read where its segments are endless.
 
     What follows that picture (a film, another picture) is not looked at.
+
+    Raises:
+        RequestError: there is very much between the segments of its head.
     """
-    place, scans = 2, 0
+    place, scans, between = 2, 0, 0
     for _ in range(_MOST_SEGMENTS):
         marker = _MARKER.search(data, place)
+        if not scans:
+            between += (marker.start() if marker else len(data)) - place
+        if between > _MOST_BETWEEN:
+            raise unreadable(_DAMAGED)
         if marker is None or data[marker.start() + 1] == _END_OF_IMAGE:
             return scans
         scans += data[marker.start() + 1] == _START_OF_SCAN
