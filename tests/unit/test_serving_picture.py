@@ -225,6 +225,24 @@ def test_a_plain_ppm_has_few_comments():
             Picture(said[1], LIMIT)
 
 
+def test_a_tiff_is_not_stored_in_very_many_pieces():
+    def of(pieces):
+        offsets = 8 + 2 * pieces
+        tags = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1}
+        body = b"".join(
+            struct.pack("<HHLL", tag, 3, pieces, 8)
+            if tag == 273
+            else struct.pack("<HHLL", tag, 4, 1, value)
+            for tag, value in tags.items()
+        )
+        head = struct.pack("<2sHL", b"II", 42, offsets) + struct.pack("<H", 8) * pieces
+        return head + struct.pack("<H", len(tags)) + body + bytes(4)
+
+    assert Picture(of(64), LIMIT).pixels().shape == (64, 64, 3)
+    with pytest.raises(RequestError, match="damaged"):
+        Picture(of(210_000), LIMIT)
+
+
 def test_a_directory_beyond_every_file_ends_the_count():
     head = b"II" + struct.pack("<HHHQ", 43, 8, 0, 16)
     assert frames._tiff(head + struct.pack("<QQ", 0, 2**64 - 1)) == 1

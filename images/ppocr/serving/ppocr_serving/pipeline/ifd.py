@@ -17,6 +17,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 #: Entries of one directory; cameras write a hundred.
 _MOST_ENTRIES = 4000
+#: Tags that list the strips or tiles of a picture. Pillow makes objects of each; strips of one row
+#: are 65,000 at most.
+_PIECES = (273, 324)
+_MOST_PIECES = 100_000
 _STRUCTURE = range(254, 340)  # tags that say how the pixels are stored: once each
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8,
                   13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip
@@ -45,6 +49,8 @@ def _bounded_load(directory: Any, file: IO[bytes]) -> None:
     file.seek(start)
     if sum(_BYTES_OF_TYPE.get(kind, 0) * count for _, kind, count in entries) > 2 * length:
         raise SyntaxError("the tags are larger than the file")
+    if any(tag in _PIECES and count > _MOST_PIECES for tag, _, count in entries):
+        raise SyntaxError("the picture is stored in too many pieces")
     if any(
         times > 1 and tag in _STRUCTURE for tag, times in Counter(e[0] for e in entries).items()
     ):
