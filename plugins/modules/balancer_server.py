@@ -189,12 +189,11 @@ def drain(balancer, servers, wait, lasting):
 
 def put_back(balancer, servers, wait):
     """Give servers requests again; return whether anything changed, and which are not up."""
-    changed = [
-        row for row in balancer.named(servers) if row["status"].startswith(("DRAIN", "MAINT"))
-    ]
-    for row in changed:
+    rows = [row for row in balancer.named(servers) if not is_up(row)]
+    for row in rows:  # that are down, too: HAProxy does not say of these that they are drained
         balancer.set(row, "ready")
-    return bool(changed), balancer.wait(servers, wait, is_up) if wait else []
+    changed = any(row["status"].startswith(("DRAIN", "MAINT")) for row in rows)
+    return changed, balancer.wait(servers, wait, is_up) if wait else []
 
 
 def main():

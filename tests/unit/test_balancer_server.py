@@ -36,6 +36,7 @@ def balancer(**states: str) -> types.SimpleNamespace:
         told=told,
         set=lambda row, state: told.append((row["svname"], state)),
         wait=lambda *_: [],
+        named=lambda servers: [row for row in rows if row["svname"] in servers],
     )
 
 
@@ -57,6 +58,13 @@ def test_a_host_that_others_stand_in_for_is_taken_out() -> None:
     both = balancer(ocr1="UP", ocr2="UP")
     assert MODULE.drain(both, {"ocr1"}, 0, lasting=True) == (True, "")
     assert both.told == [("ocr1", "drain"), ("ocr1", "maint")]
+
+
+def test_a_host_that_is_down_is_put_back_before_it_is_up_again() -> None:
+    for status, changed in (("DRAIN", True), ("MAINT", True), ("DOWN", False)):
+        one = balancer(ocr1=status, ocr2="UP")
+        assert MODULE.put_back(one, {"ocr1", "ocr2"}, 0) == (changed, [])
+        assert one.told == [("ocr1", "ready")]
 
 
 def test_a_host_has_the_states_of_all_its_instances() -> None:
