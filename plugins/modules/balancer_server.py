@@ -212,7 +212,8 @@ def main():
     asked, config = module.params, Path(module.params["config"])
     servers, lasting, out = set(asked["servers"]), asked["lasting"], asked["state"] == "drained"
     if not config.exists():
-        module.exit_json(changed=False, msg="no balancer is set up here yet")
+        said = "no balancer is set up here yet" if out or lasting else ""  # nor anything taken out
+        module.exit_json(changed=False, msg=said)
     if asked["state"] == "queried":
         try:
             module.exit_json(changed=False, msg="", servers=states(Balancer(asked["socket"])))

@@ -51,6 +51,10 @@ ROLES: dict[str, str] = {
   name: TEST
   tags: [smoke_test]
 """,
+    "balancer/tasks/tell.yml": """
+- ansible.builtin.debug:
+    msg: "{{ balancer_state }} {{ balancer_servers | default([inventory_hostname]) | join('+') }}."
+""",
 }
 PLAY = """
 - hosts: ppocr_hosts
@@ -64,7 +68,9 @@ PLAY = """
 """
 
 
-def roll(folder: Path, hosts: dict[str, dict], *arguments: str) -> tuple[int, str, list[str]]:
+def roll(
+    folder: Path, hosts: dict[str, dict], *arguments: str, balancers: tuple[str, ...] = ()
+) -> tuple[int, str, list[str]]:
     """Exit status, output in one line, and the hosts in the order in which they were updated."""
     for name, text in ROLES.items():
         path = folder / "roles" / name
@@ -74,7 +80,8 @@ def roll(folder: Path, hosts: dict[str, dict], *arguments: str) -> tuple[int, st
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     group = {"hosts": {name: {**common, "ansible_host": "host.invalid", **own}
                        for name, own in hosts.items()}}  # fmt: skip
-    (folder / "hosts.json").write_text(json.dumps({"ppocr_hosts": group}))
+    groups = {"ppocr_hosts": group, "ppocr_balancers": {"hosts": {name: {} for name in balancers}}}
+    (folder / "hosts.json").write_text(json.dumps(groups))
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", folder / "hosts.json",
          folder / "play.yml", *arguments],
@@ -86,6 +93,13 @@ def roll(folder: Path, hosts: dict[str, dict], *arguments: str) -> tuple[int, st
     updates = re.findall(r"TASK \[hubserving : UPDATE\] \*+\n((?:\w+: \[\w+\]\n)+)", done.stdout)
     order = ["+".join(sorted(re.findall(r"\[(\w+)\]", each))) for each in updates]
     return done.returncode, " ".join((done.stdout + done.stderr).split()), order
+
+
+def test_a_host_that_a_killed_run_took_out_of_the_balancers_is_put_back(tmp_path: Path) -> None:
+    hosts: dict[str, dict] = {"a": {"runs": False}, "b": {"runs": False}}
+    status, output, order = roll(tmp_path, hosts, balancers=("a",))
+    assert status == 0 and order == ["a+b"], output
+    assert "ready a+b." in output and "drained" not in output
 
 
 def released(output: str) -> set[str]:
