@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 # The rules are written once, in the package that runs in the image.
 from ppocr_contract import config, models, params, pdserving, resources, settings
+from ppocr_control.instances import EVERYWHERE
 
 
 def hubserving_module_info(
@@ -101,7 +102,11 @@ def hubserving_check_params(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def hubserving_settings_error(
-    environment: dict[str, Any], instance: dict[str, Any], tokens: list[str], behind_edge: bool
+    environment: dict[str, Any],
+    instance: dict[str, Any],
+    tokens: list[str],
+    behind_edge: bool,
+    network: str = "",
 ) -> str:
     """What is wrong with what the container is given, by its own rules, as a sentence; or ''.
 
@@ -110,6 +115,7 @@ def hubserving_settings_error(
         instance: its ``bind``.
         tokens: bearer tokens.
         behind_edge: whether an edge will be before it.
+        network: of its container.
     """
     for name, value in environment.items():
         if not isinstance(value, str):
@@ -127,6 +133,11 @@ def hubserving_settings_error(
         return (
             f"hubserving_bind is {instance['bind']}, which is no IP address: give one of the "
             "host's, 127.0.0.1 for the host alone, or 0.0.0.0 for all"
+        )
+    if network == "host" and instance["bind"] not in EVERYWHERE:
+        return (
+            f"hubserving_bind is {instance['bind']}, and with hubserving_network: host the "
+            "container listens on all addresses of the host: leave one of the two out"
         )
     try:
         read = settings.Settings.from_environment(environment)

@@ -107,6 +107,17 @@ def test_settings_are_checked_by_the_containers_rules(
     assert "pass word" not in error
 
 
+def test_on_the_hosts_network_the_service_is_on_all_addresses(hubserving):
+    for bind in ("127.0.0.1", "192.0.2.7", "[::1]"):
+        asked = {"bind": bind}, ["a"], False
+        assert "all addresses of the host" in hubserving.hubserving_settings_error(
+            {}, *asked, "host"
+        )
+        assert not hubserving.hubserving_settings_error({}, *asked, "ppocr")
+    for bind in ("0.0.0.0", "::", "[::]"):
+        assert not hubserving.hubserving_settings_error({}, {"bind": bind}, ["a"], False, "host")
+
+
 def test_behind_an_edge_plain_hub_serving_may_have_tokens(hubserving):
     environment = {"PPOCR_SERVER": "hub", "PPOCR_TOKEN_FILE": "/etc/ppocr/tokens"}
     instance = {"bind": "0.0.0.0"}
