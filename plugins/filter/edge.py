@@ -50,7 +50,9 @@ def edge_host(name: str) -> str:
 
 def edge_published(port: int, bind: str) -> str:
     """A port of the edge as Docker publishes it, the same on the host."""
-    return f"{bind}:{port}:{port}"
+    bare = bind.strip("[]")
+    address = f"[{bare}]" if ":" in bare else bare
+    return f"{address}:{port}:{port}"
 
 
 def edge_failure(message: str, status: int, shape: str) -> str:

@@ -152,7 +152,9 @@ def hubserving_published(instance: Mapping[str, Any]) -> list[str]:
     """The ports of an instance without an edge, as Docker publishes them: the container has one."""
     further = [instance["pdserving_port"]] if boolean(instance["pdserving"]) else []
     ports = [instance["port"], *further]
-    return [f"{instance['bind']}:{port}:{instance['port']}" for port in ports]
+    bind = instance["bind"].strip("[]")
+    address = f"[{bind}]" if ":" in bind else bind
+    return [f"{address}:{port}:{instance['port']}" for port in ports]
 
 
 def hubserving_pdserving(

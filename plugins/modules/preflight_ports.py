@@ -225,6 +225,7 @@ def main():
     held: list[dict] = []
     for item in wanted:
         port, bind = int(item["port"]), str(item.get("bind") or module.params["bind"])
+        bind = bind.strip("[]")
         found = holder(port, bind, sockets, owners, running)
         if not found:
             continue

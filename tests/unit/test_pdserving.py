@@ -59,6 +59,9 @@ def test_the_port_is_published_with_and_without_an_edge() -> None:
         off = {**given, "pdserving": no}
         assert hubserving.hubserving_published(off) == ["0.0.0.0:8866:8866"]
     assert edge.edge_published(9998, "127.0.0.1") == "127.0.0.1:9998:9998"
+    for bind in ("::1", "[::1]"):  # Docker's module takes an IPv6 address in brackets alone
+        assert edge.edge_published(9998, bind) == "[::1]:9998:9998"
+        assert hubserving.hubserving_published({**off, "bind": bind}) == ["[::1]:8866:8866"]
 
 
 def test_instances_have_the_port_by_the_setting_or_their_own_word() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plays import run_play
 
 from smoke_tests.draw_samples import SAMPLES_DIR
 from tests.tiers import first_by_default
@@ -331,3 +332,29 @@ def test_pytest_itself_takes_the_same_options(service: Service, tmp_path: Path) 
     )
     assert done.returncode == 0, done.stdout
     assert junit.is_file()
+
+
+URLS = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars: {smoke_test_address: 127.0.0.1, smoke_test_url: ""}
+  vars_files: [FILE]
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{ item }}: {{ _smoke_test_url }} {{ _smoke_test_bind_loopback }}."
+      loop: ["0.0.0.0", "[::]", "127.0.0.1", "::1", "[::1]", "[fd00::7]"]
+      vars: {smoke_test_instance: {port: 8866, bind: "{{ item }}"}}
+"""
+
+
+@pytest.mark.slow
+def test_an_instance_is_tested_where_it_listens(tmp_path: Path) -> None:
+    play = URLS.replace("FILE", str(ROOT / "roles/smoke_test/vars/main.yml"))
+    status, output = run_play(tmp_path, play, {"here": {"ansible_connection": "local"}})
+    assert status == 0, output
+    for bind in ("0.0.0.0", "[::]"):
+        assert f"{bind}: http://127.0.0.1:8866 False." in output
+    assert "127.0.0.1: http://127.0.0.1:8866 True." in output
+    for bind in ("::1", "[::1]"):
+        assert f"{bind}: http://[::1]:8866 True." in output
+    assert "[fd00::7]: http://[fd00::7]:8866 False." in output
