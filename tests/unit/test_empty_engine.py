@@ -1,6 +1,6 @@
-"""Check mode on a host that has the image and nothing else; tests/lab/test_deploy.py has more.
+"""Roles where Docker's module finds one image and nothing else, on an engine of this file's own.
 
-Docker's module asks an engine of this file's own, which has one image and no network.
+tests/lab has real ones.
 """
 
 from __future__ import annotations
@@ -82,3 +82,37 @@ def test_containers_would_be_created_where_the_image_is_and_no_network(
     play = PLAY.replace("SOCKET", str(engine))
     status, output = run_play(tmp_path, play, {"here": here}, "--check")
     assert status == 0 and "True and True." in output, output
+
+
+REMOVE = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  environment: {DOCKER_HOST: "unix://SOCKET", PATH: "FOLDER:/usr/bin:/bin"}
+  vars:
+    hubserving_config_dir: FOLDER/config
+    hubserving_graceful_timeout: 30
+  tasks:
+    - ansible.builtin.include_role: {name: edge, tasks_from: remove}
+      vars: {edge_of: [old]}
+    - ansible.builtin.include_role: {name: edge, tasks_from: maintained}
+    - ansible.builtin.debug: {msg: "maintained: {{ edge_maintained | join('+') }}."}
+"""
+
+
+def test_maintenance_ends_with_the_edge(tmp_path: Path, engine: Path) -> None:
+    rows = []
+    for name in ("old", "ppocr"):
+        folder = tmp_path / f"config/{name}-edge"
+        folder.mkdir(parents=True)
+        (folder / "maintenance.map").write_text("answer 503 600 {}\n")
+        rows.append(
+            {"Names": f"{name}-edge", "Labels": f"org.ppocr.edge={name}", "Image": "e:1",
+             "Networks": "ppocr", "State": "running"}
+        )  # fmt: skip
+    (tmp_path / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "docker").write_text(f"#!/bin/sh\ncat {tmp_path}/rows\n")
+    (tmp_path / "docker").chmod(0o755)
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    play = REMOVE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
+    status, output = run_play(tmp_path, play, {"here": here})
+    assert status == 0 and "maintained: ppocr." in output, output
