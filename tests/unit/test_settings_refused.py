@@ -100,6 +100,13 @@ BALANCERS: dict[str, tuple[dict, str]] = {
         },
         "different values of balancer_virtual_address",
     ),
+    "a name": (
+        {
+            "b1": {"balancer_virtual_address": "192.0.2.8/24", "balancer_address": "192.0.2.1"},
+            "b2": {"balancer_virtual_address": "192.0.2.8/24"},
+        },
+        "b2 is host.invalid for the other balancers, which reach each other by IP addresses",
+    ),
     "no certificate": (
         {"b1": {"balancer_tls_cert": "/no/such.pem"}},
         "balancer_tls_cert is /no/such.pem, and there is no such file",
