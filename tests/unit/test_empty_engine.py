@@ -84,6 +84,34 @@ def test_containers_would_be_created_where_the_image_is_and_no_network(
     assert status == 0 and "True and True." in output, output
 
 
+EDGE = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  environment: {DOCKER_HOST: "unix://SOCKET", PATH: "FOLDER:/usr/bin:/bin"}
+  vars:
+    __hubserving_name: ppocr
+    hubserving_config_dir: FOLDER/config
+    edge_image: ppocr:1
+    hubserving_tokens: [one]
+  tasks:
+    - ansible.builtin.include_role: {name: hubserving, tasks_from: validate, public: true}
+    - ansible.builtin.include_role: {name: edge}
+      vars: {edge_instance: {name: ppocr, port: 8866, bind: 0.0.0.0}}
+    - ansible.builtin.debug: {msg: "{{ edge_changed }} is known."}
+"""
+
+
+def test_check_mode_knows_that_the_edge_would_ask_for_other_tokens(
+    tmp_path: Path, engine: Path
+) -> None:
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    (tmp_path / "docker").chmod(0o755)
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    play = EDGE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
+    status, output = run_play(tmp_path, play, {"here": here}, "--check")
+    assert status == 0 and "True is known." in output, output
+
+
 REMOVE = """
 - hosts: ppocr_hosts
   gather_facts: false
