@@ -181,3 +181,30 @@ def test_hosts_with_other_settings_go_through_the_same_tasks_together(tmp_path: 
     assert not [
         path.name for path in tasks if 'loop: "{{ _hubserving_instances }}' in path.read_text()
     ]
+
+
+PROVE = f"""
+- hosts: ppocr_hosts
+  gather_facts: false
+  vars:
+    hubserving_instances: [{{name: det, port: 1}}, {{name: rec, port: 2}}]
+    __hubserving_proven_slot: a
+  vars_files: [{ROOT / "roles/hubserving/vars/main/main.yml"}]
+  tasks:
+    - ansible.builtin.include_tasks: {ROOT}/roles/hubserving/tasks/prove.yml
+      loop: [det, rec]
+      loop_control: {{loop_var: __hubserving_name}}
+    - ansible.builtin.debug: {{msg: "{{{{ hubserving_tested | join('+') }}}} tested."}}
+"""
+
+
+def test_a_given_url_is_that_of_the_first_instance(tmp_path: Path) -> None:
+    for path in ("edge/tasks/candidate.yml", "smoke_test/tasks/main.yml"):
+        (tmp_path / "roles" / path).parent.mkdir(parents=True)
+        (tmp_path / "roles" / path).write_text("- ansible.builtin.debug: {msg: here}\n")
+    (tmp_path / "vars.yml").write_text("_hubserving_defaults: {}\n")
+    play = PROVE.replace("main.yml]", f"main.yml, {tmp_path}/vars.yml]")
+    host = {"ansible_connection": "local"}
+    for url, tested in (("", "det+rec"), ("https://ocr.example:1", "det")):
+        status, output = run_play(tmp_path, play, {"a": {**host, "smoke_test_url": url}})
+        assert status == 0 and f"{tested} tested." in output, output
