@@ -112,6 +112,36 @@ def test_check_mode_knows_that_the_edge_would_ask_for_other_tokens(
     assert status == 0 and "True is known." in output, output
 
 
+EXCHANGE = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  environment: {DOCKER_HOST: "unix://SOCKET", PATH: "FOLDER:/usr/bin:/bin"}
+  vars:
+    __hubserving_name: ppocr
+    __hubserving_step: {proven: false}
+    __hubserving_before: {rc: 0, stdout: '[{"Config": {"Labels": {}}}]'}
+    hubserving_config_dir: FOLDER/config
+    hubserving_image: ppocr:1
+  tasks:
+    - ansible.builtin.include_role: {name: hubserving, tasks_from: validate}
+    - ansible.builtin.include_role: {name: hubserving, tasks_from: exchange}
+"""
+
+
+@pytest.mark.parametrize("update", ["pause", "beside"])
+def test_without_an_edge_too_the_old_container_makes_room(
+    tmp_path: Path, engine: Path, update: str
+) -> None:
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    (tmp_path / "docker").chmod(0o755)
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    play = EXCHANGE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
+    host = {**here, "hubserving_update": update}
+    status, output = run_play(tmp_path, play, {"here": host})  # this engine creates no container
+    told = (tmp_path / "told").read_text().splitlines()
+    assert status == 2 and ("stop ppocr" in told) == (update == "pause"), (told, output)
+
+
 REMOVE = """
 - hosts: ppocr_hosts
   gather_facts: false
