@@ -195,6 +195,15 @@ def test_the_role_refuses_before_it_connects(refusals: str, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_an_image_of_a_bundle_may_have_further_modules(tmp_path: Path) -> None:
+    image = {"content": "0" * 64, "path": "image.tar", "paddle": "with"}
+    (tmp_path / "MANIFEST.json").write_text(json.dumps({"image": image}))
+    host = {"ppocr_bundle_dir": str(tmp_path), "hubserving_modules": ["ocr_system", "mine"]}
+    status, output = run_play(tmp_path, PLAY, {"h1": host})
+    assert status == 0, output
+
+
+@pytest.mark.slow
 def test_cpu_and_gpu_hosts_are_two_runs(tmp_path: Path) -> None:
     hosts = {"h1": {}, "h2": {"ppocr_device": "gpu"}}
     status, output = run_play(tmp_path, PLAY, hosts)
