@@ -147,6 +147,10 @@ CASES: dict[str, tuple[dict, str]] = {
         },
         "Port 9998 is that of aa for clients of pdserving",
     ),
+    "edge_of_another": (
+        {"hubserving_instances": [{"name": "aa", "port": 1}, {"name": "aa-edge", "port": 2}]},
+        "aa-edge in hubserving_instances is the name that a container of another entry has",
+    ),
     "range": ({"hubserving_instances": [{"name": "aa", "port": 99999}]}, "from 1 to 65535"),
     "config_file": ({"hubserving_config_file": "/no/config.json"}, "no such file on the control"),
     "config_for_a_gpu": (
