@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ppocr_contract.settings import bare_name
 from ppocr_control.instances import instances, is_loopback
 
 #: Defaults of role hubserving, which are not among a host's variables.
@@ -47,6 +48,12 @@ def _held_ports(host: Mapping[str, Any]) -> dict[int, str]:
     return found
 
 
+def _common(lists: list[list[str]]) -> list[str]:
+    """The names that are in all of the lists."""
+    bare = [set(map(bare_name, names)) for names in lists]
+    return [name for name in lists[0] if all(bare_name(name) in each for each in bare)]
+
+
 def balancer_plan(
     hosts: Iterable[Mapping[str, Any]],
     balancer: str,
@@ -71,6 +78,7 @@ def balancer_plan(
     """
     services: dict[str, dict[str, Any]] = {}
     taken = {metrics_port: "balancer_metrics_port"}
+    limited: dict[str, list[list[str]]] = {}  # hubserving_hosts of the hosts that have it
     certificates, problems = [], []
     for host in hosts:
         name = str(host["inventory_hostname"])
@@ -91,7 +99,7 @@ def balancer_plan(
                 {
                     "name": instance["name"],
                     "port": int(ports.get(instance["name"], instance["port"] + offset)),
-                    "host": next(iter(host.get("hubserving_hosts") or []), "balancer"),
+                    "host": "balancer",
                     "timeout": 0,
                     "servers": [],
                 },
@@ -99,6 +107,8 @@ def balancer_plan(
             service["timeout"] = max(
                 service["timeout"], int(host.get("hubserving_timeout", _TIMEOUT))
             )
+            if names := host.get("hubserving_hosts"):
+                limited.setdefault(instance["name"], []).append(list(names))
             server = {**instance, "name": name, "tls": bool(certificate)}
             service["servers"].append(server)
             if name != balancer and is_loopback(instance["address"]):
@@ -120,6 +130,14 @@ def balancer_plan(
                 "balancer_port_offset, or balancer_ports for the instance"
             )
         taken[port] = f"port for {what}"
+    for name, lists in limited.items():
+        if common := _common(lists):
+            services[name]["host"] = common[0]
+        else:
+            problems.append(
+                f"hubserving_hosts of the hosts of instance {name} have no name in common, so "
+                "whatever clients of the balancers call it, some host refuses them: add one to all"
+            )
     unknown = sorted(set(ports) - set(services))
     if unknown:
         problems.append(

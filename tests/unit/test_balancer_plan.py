@@ -49,6 +49,21 @@ def test_settings_of_a_host_are_its_own() -> None:
     assert service["timeout"] == 300 and found["certificates"] == ["/a.crt"]
 
 
+def test_checks_use_a_name_that_all_hosts_accept() -> None:
+    def named(*lists: list[str]) -> dict[str, Any]:
+        return plan(*(host(f"ocr{n}", hubserving_hosts=each) for n, each in enumerate(lists)))
+
+    for lists, name in (
+        ([[], []], "balancer"),
+        ([[], ["ocr.example"]], "ocr.example"),
+        ([["ocr1.example", "ocr.example"], [], ["ocr2.example", "OCR.example."]], "ocr.example"),
+    ):
+        found = named(*lists)
+        assert found["problems"] == [] and found["services"][0]["host"] == name
+    (said,) = named(["a.example"], ["b.example"], ["a.example"])["problems"]
+    assert "instance ppocr have no name in common" in said
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
