@@ -8,6 +8,7 @@ from typing import Any
 
 from ppocr_contract import pdserving
 from ppocr_contract.settings import bare_name
+from ppocr_control.instances import published
 
 _LABEL = "org.ppocr.edge"
 
@@ -50,9 +51,7 @@ def edge_host(name: str) -> str:
 
 def edge_published(port: int, bind: str) -> str:
     """A port of the edge as Docker publishes it, the same on the host."""
-    bare = bind.strip("[]")
-    address = f"[{bare}]" if ":" in bare else bare
-    return f"{address}:{port}:{port}"
+    return published(bind, port, port)
 
 
 def edge_failure(message: str, status: int, shape: str) -> str:

@@ -13,7 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 # The rules are written once, in the package that runs in the image.
 from ppocr_contract import config, models, params, pdserving, resources, settings
-from ppocr_control.instances import EVERYWHERE
+from ppocr_control.instances import EVERYWHERE, published
 
 
 def hubserving_module_info(
@@ -152,9 +152,7 @@ def hubserving_published(instance: Mapping[str, Any]) -> list[str]:
     """The ports of an instance without an edge, as Docker publishes them: the container has one."""
     further = [instance["pdserving_port"]] if boolean(instance["pdserving"]) else []
     ports = [instance["port"], *further]
-    bind = instance["bind"].strip("[]")
-    address = f"[{bind}]" if ":" in bind else bind
-    return [f"{address}:{port}:{instance['port']}" for port in ports]
+    return [published(instance["bind"], port, instance["port"]) for port in ports]
 
 
 def hubserving_pdserving(

@@ -62,3 +62,10 @@ class Instance:
 def instances(host: Mapping[str, Any]) -> list[Instance]:
     """The instances of a host, from its variables; one where it has no list of them."""
     return [Instance(entry, host) for entry in host.get("hubserving_instances") or [{}]]
+
+
+def published(bind: str, port: int, inside: int) -> str:
+    """A port of a container as Docker's module publishes it: IPv6 addresses in brackets alone."""
+    bare = bind.strip("[]")
+    address = f"[{bare}]" if ":" in bare else bare
+    return f"{address}:{port}:{inside}"
