@@ -121,6 +121,7 @@ class Job:
             given["Global.epoch_num"] = self.epochs
         if self.evaluate_every:
             given["Global.eval_batch_step"] = [0, self.evaluate_every]
+            given["Global.eval_batch_epoch"] = None  # it would count more
         if places.dictionary:
             given["Global.character_dict_path"] = str(places.dictionary)
         # Named in either case: a config may have a value of its own for them.

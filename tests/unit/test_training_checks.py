@@ -291,6 +291,15 @@ def test_a_run_goes_on_with_its_commit_when_upstream_moves(
     assert f"trainer_source_version: {first}" in line
 
 
+def test_evaluations_by_steps_replace_those_by_epochs(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path)
+    assert "Global.eval_batch_epoch" not in Job("config.yml").options(places, tmp_path)
+    job = Job("config.yml", {"Global.eval_batch_epoch": 1}, evaluate_every=500)
+    options = job.options(places, tmp_path)
+    assert options["Global.eval_batch_step"] == [0, 500]
+    assert options["Global.eval_batch_epoch"] is None
+
+
 def test_overrides_become_one_o(tmp_path: Path) -> None:
     job = Job("config.yml", {"Global.seed": 3, "Train.loader.batch_size_per_card": 8})
     command = job.training(job.options(Places(tmp_path, tmp_path), tmp_path), tmp_path)
