@@ -54,7 +54,10 @@ def examine(job: Job, places: Places, readable: Callable[[Path], bool]) -> Repor
             characters = [*characters, " "]
     report.facts |= {"kind": kind, "epochs": job.epochs or config.value(base, "Global.epoch_num")}
     limits = labels.Limits(
-        kind, frozenset(characters), int(config.value(merged, "Global.max_text_length", 25))
+        kind,
+        frozenset(characters),
+        int(config.value(merged, "Global.max_text_length", 25)),
+        frozenset(config.value(merged, "Global.label_list", labels.CLASSES)),
     )
     _examine_data(job, places, merged, limits, readable, report)
     return report

@@ -14,6 +14,8 @@ from .findings import Finding
 
 #: Unknown characters that are named; the rest is counted.
 _NAMED = 5
+#: Labels of a direction classifier whose config names none.
+CLASSES = frozenset({"0", "180"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +35,13 @@ class Limits:
         kind: rec, det or cls.
         characters: of the dictionary; empty where labels are no texts.
         longest: characters in a line (max_text_length).
-        classes: labels of a direction classifier.
+        classes: labels of a classifier (Global.label_list).
     """
 
     kind: str
     characters: frozenset[str] = frozenset()
     longest: int = 25
-    classes: frozenset[str] = frozenset({"0", "180"})
+    classes: frozenset[str] = CLASSES
 
 
 def outside(name: str) -> bool:

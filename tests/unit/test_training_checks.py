@@ -255,6 +255,19 @@ def test_other_models_have_labels_of_their_own(
     assert words in run.refused(capsys)[0]
 
 
+def test_a_classifier_has_the_classes_of_its_config(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = {"Architecture.model_type": "cls", "Global.label_list": ["0", "90", "180", "270"]}
+    (run.source / "config.yml").write_text(yaml.safe_dump(config.merged(CONFIG, classes)))
+    (run.data / "train.txt").write_text("0.png\t90\n1.png\t270\n2.png\t0\n")
+    (run.data / "val.txt").write_text("3.png\t90\n")
+    assert run.refused(capsys) == []
+    (run.data / "train.txt").write_text("0.png\t45\n1.png\t270\n2.png\t0\n")
+    (line,) = run.refused(capsys)
+    assert "'45' is no class: write one of 0, 180, 270, 90" in line
+
+
 def test_a_run_is_not_mixed_with_another(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
     job = {
         "config": "config.yml",
