@@ -120,8 +120,10 @@ def _examine_data(
             lines, found = lines + read, found + trouble
         found += [*labels.check(lines, limits), *labels.check_pictures(lines, readable)]
         report.add(found)
-        # A line with an unknown character is trained with, without that character.
-        spoilt = {each.where for each in found if each.check != "unknown_character"}
+        # A line with an unknown character is trained with, without that character. The carriage
+        # return of CRLF is one, and boxes may end with it; it makes another class, though.
+        used = {"unknown_character"} | ({"label_line_end"} if limits.kind != "cls" else set())
+        spoilt = {each.where for each in found if each.check not in used}
         parts[part] = [line for line in lines if line.place not in spoilt]
         report.facts[part.lower()] = {"lines": len(lines), "usable": len(parts[part])}
         if not parts[part]:

@@ -212,6 +212,14 @@ def test_an_accepted_check_does_not_end_the_run(
     assert run.refused(capsys, accept=["unknown_character"]) == []
 
 
+def test_a_recogniser_is_trained_with_accepted_ends_of_lines(
+    run: Set, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.data / "train.txt").write_bytes(b"0.png\tA\r\n1.png\tA\r\n2.png\tB\r\n")
+    assert "ends with CRLF" in run.refused(capsys)[0]
+    assert run.refused(capsys, accept=["label_line_end"]) == []
+
+
 def test_what_the_tools_hang_at_cannot_be_accepted(
     run: Set, capsys: pytest.CaptureFixture[str]
 ) -> None:
