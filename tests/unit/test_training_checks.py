@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -163,6 +164,20 @@ def test_pictures_behind_a_link_are_packed(run: Set, capsys: pytest.CaptureFixtu
     assert run.refused(capsys) == []
     with tarfile.open(run.out / "data.tar") as tar:
         assert {name for name in tar.getnames() if "0.png" in name} == {"more/0.png"}
+
+
+@pytest.mark.parametrize("compression", ["gz", "xz"])
+def test_an_archive_that_is_cut_off_is_refused(
+    run: Set, capsys: pytest.CaptureFixture[str], tmp_path: Path, compression: str
+) -> None:
+    whole = tmp_path / f"data.tar.{compression}"
+    (run.data / "noise").write_bytes(os.urandom(100_000))
+    with tarfile.open(whole, f"w:{compression}") as tar:  # type: ignore[call-overload]
+        tar.add(run.data, "data")
+    assert run.refused(capsys, data=str(whole)) == []
+    whole.write_bytes(whole.read_bytes()[:50_000])
+    (line,) = run.refused(capsys, data=str(whole))
+    assert line.startswith(f"trainer_data: {whole} is no folder, and no tar or zip that is whole")
 
 
 def test_a_recogniser_without_a_dictionary_is_refused(

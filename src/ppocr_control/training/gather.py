@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import lzma
 import os
 import re
 import shutil
 import subprocess
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,11 @@ from ..tarfiles import without_owner_and_time
 
 _GIT = re.compile(r"(https?|ssh|git|file)://.+|[\w.-]+@[\w.-]+:.+|.+\.git/?")
 _BEST = "best_accuracy.pdparams"
+#: What reading an archive raises that is none, or is cut off or damaged.
+_DAMAGED = (
+    tarfile.TarError, shutil.ReadError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError,
+    OSError,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +193,9 @@ def _folder(setting: str, given: str, work: Path) -> Path:
                     tar.extractall(part, filter="data")
             else:
                 shutil.unpack_archive(path, part, "zip")
-        except (tarfile.TarError, shutil.ReadError, OSError) as error:
-            raise Refused(f"{setting}: {path} is no folder and no tar or zip: {error}") from error
+        except _DAMAGED as error:
+            what = "no folder, and no tar or zip that is whole"
+            raise Refused(f"{setting}: {path} is {what}: {error}") from error
         part.rename(target)
     inside = list(target.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
