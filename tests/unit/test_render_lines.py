@@ -55,6 +55,18 @@ def test_a_general_set_is_mixed_in(tmp_path: Path) -> None:
     assert {"e", "l", "s"} <= set((out / "dict.txt").read_text().split())
 
 
+def test_a_font_that_cannot_be_drawn_with_is_left_out_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fonts = tmp_path / "fonts"
+    fonts.mkdir()
+    (fonts / "DejaVuSans.ttf").symlink_to(DEJAVU)
+    (fonts / "NotoColorEmoji.ttf").write_bytes(b"pictures of one size")
+    assert draw(tmp_path, "--out", tmp_path / "a", "--fonts", fonts) == 0
+    assert draw(tmp_path, "--out", tmp_path / "b", "--fonts", fonts / "NotoColorEmoji.ttf") == 3
+    assert "NotoColorEmoji.ttf is no font" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words", "message"),
     [

@@ -58,6 +58,8 @@ class General:
 def find_fonts(given: Sequence[Path]) -> tuple[Path, ...]:
     """Font files among files and folders; with none given, those of the system.
 
+    What cannot be drawn with is left out in folders; a file that was named is refused later.
+
     Raises:
         Refused: there is none.
     """
@@ -65,7 +67,7 @@ def find_fonts(given: Sequence[Path]) -> tuple[Path, ...]:
         path
         for place in given or FONT_FOLDERS
         for path in ([place] if place.is_file() else sorted(place.rglob("*")))
-        if path.suffix.lower() in _FONT_SUFFIXES
+        if path.suffix.lower() in _FONT_SUFFIXES and (path == place or _can_be_drawn(path))
     ]
     if not found:
         raise Refused(
@@ -143,6 +145,15 @@ def _font(file: Path, size: int) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise Refused(f"--fonts: {file} is no font: {error}") from error
+
+
+def _can_be_drawn(file: Path) -> bool:
+    """Whether a font has outlines; those of colour emoji are pictures of one size."""
+    try:
+        _font(file, 24)
+    except Refused:
+        return False
+    return True
 
 
 @functools.cache
