@@ -75,9 +75,13 @@ def _words(file: Path) -> list[str]:
 def work(args: Namespace) -> tuple[int, Any, str]:
     if args.out.exists():
         raise Refused(f"--out {args.out} is there already: name a new folder")
-    if args.count < 1 or not 0 <= args.degrade <= 1 or args.ratio < 0:
-        raise Refused("--count is at least 1, --degrade between 0 and 1, --ratio not negative")
     words, held = _words(args.words), args.count // 5 if args.held_back is None else args.held_back
+    least = min(args.count, args.height) < 1 or held < 0
+    if least or not 0 <= args.degrade <= 1 or args.ratio < 0:
+        raise Refused(
+            "--count and --height are at least 1, --degrade is between 0 and 1, --held-back and "
+            "--ratio are not negative"
+        )
     drawing = render.Drawing(render.find_fonts(args.fonts), args.height, args.degrade, args.seed)
     part = args.out.with_name(f"{args.out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
