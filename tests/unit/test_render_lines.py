@@ -76,6 +76,7 @@ def test_a_font_that_cannot_be_drawn_with_is_left_out_of_a_folder(
         (["--out", "{}/new", "--degrade", "2"], "a\n", "--degrade is between 0 and 1"),
         (["--out", "{}/new", "--height", "0"], "a\n", "--height are at least 1"),
         (["--out", "{}/new", "--held-back", "-1"], "a\n", "--ratio are not negative"),
+        (["--out", "{}/new"], "a\nb\t7\n", "'b\\t7' has a tab"),
         (["--out", "{}/new", "--fonts", "{}/none"], "a\n", "no fonts in"),
         (["--out", "{}/new", "--general", "{}/none.txt"], "a\n", "--general"),
     ],

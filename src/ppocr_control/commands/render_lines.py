@@ -69,6 +69,11 @@ def _words(file: Path) -> list[str]:
         raise Refused(f"--words {file}: {error}") from error
     if not words:
         raise Refused(f"--words {file} has no words: write one label a line")
+    if tabbed := next((word for word in words if "\t" in word), None):
+        raise Refused(
+            f"--words {file}: {tabbed!r} has a tab, at which PaddleOCR's tools end a label: write "
+            "one label a line, and nothing else"
+        )
     return words
 
 
