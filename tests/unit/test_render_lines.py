@@ -43,6 +43,13 @@ def test_the_same_seed_draws_the_same_lines(tmp_path: Path) -> None:
         assert light - dark > 100
 
 
+def test_no_picture_is_drawn_twice(tmp_path: Path) -> None:
+    options = ["--count", 150, "--degrade", 0, "--out", tmp_path / "new"]
+    assert draw(tmp_path, *options, words="A\n") == 0
+    pictures = content(tmp_path / "new/drawn")
+    assert len(set(pictures.values())) == len(pictures) == 180
+
+
 def test_a_general_set_is_mixed_in(tmp_path: Path) -> None:
     assert draw(tmp_path, "--out", tmp_path / "general", "--seed", 1, words="else\n") == 0
     general = tmp_path / "general/train.txt"

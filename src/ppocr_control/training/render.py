@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import io
 import random
 import shutil
@@ -20,6 +21,8 @@ FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 _FONT_SUFFIXES = {".ttf", ".ttc", ".otf"}
 #: How often progress is reported.
 _TOLD = 10
+#: How often a line is drawn anew because it became like another.
+_TRIES = 20
 #: No font has a glyph for it: what is drawn for it is what a font draws for characters it lacks.
 _NOBODYS = "\U0010ffff"
 
@@ -94,12 +97,19 @@ def render(
             )
     (folder / "drawn").mkdir(parents=True)
     labels = []
+    drawn: set[bytes] = set()
     for number in range(count):
         chance = random.Random(f"{drawing.seed}/{number}")  # noqa: S311 - reproducible, not secret
-        word = chance.choice(words)
-        picture = _line(word, chance.choice(usable[word]), drawing, chance)
+        # The same picture in training and validation would be refused; without wear there are few.
+        for _ in range(_TRIES):
+            word = chance.choice(words)
+            picture = _line(word, chance.choice(usable[word]), drawing, chance)
+            data = _jpeg(picture, drawing, chance)
+            if (digest := hashlib.sha256(data).digest()) not in drawn:
+                break
+        drawn.add(digest)
         name = f"drawn/{number:06d}.jpg"
-        (folder / name).write_bytes(_jpeg(picture, drawing, chance))
+        (folder / name).write_bytes(data)
         labels.append(f"{name}\t{word}")
         if (number + 1) % max(count // _TOLD, 1) == 0:
             progress.say(f"{number + 1} of {count} lines are drawn")
