@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -236,3 +237,23 @@ def test_a_run_without_a_model_worth_it_is_not_exported(
     monkeypatch.setattr(export, "take", lambda folder: kept)
     (line,) = export.export(JOB, Places(tmp_path, tmp_path)).as_dict()["refused"]
     assert line.startswith(sentence)
+
+
+def test_folders_beside_a_given_model_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    (given / ".git").mkdir(parents=True)
+    (given / "inference.pdmodel").touch()
+    (tmp_path / "config.yml").write_text("Global: {}\nArchitecture: {model_type: det}\n")
+    kept = {"acc": 0.5, "indicator": "acc", "epoch": 1, "prefix": tmp_path / "best"}
+    monkeypatch.setattr(export, "RUN", tmp_path)
+    monkeypatch.setattr(export, "EXPORT", tmp_path / "export")
+    monkeypatch.setattr(export, "GIVEN", given)
+    monkeypatch.setattr(export, "take", lambda folder: kept)
+    monkeypatch.setattr(export.child, "call", lambda *_: {"lines": 1, "apart": 0.0})
+    monkeypatch.setattr(export.record, "read", dict)
+    report = export.export(JOB, Places(tmp_path, tmp_path)).as_dict()
+    assert report["refused"] == []
+    card = json.loads((tmp_path / "export/model-card.json").read_text())
+    assert list(card["files"]) == ["inference.pdmodel"]

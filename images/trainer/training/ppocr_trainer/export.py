@@ -64,7 +64,7 @@ def _export(job: Job, places: Places, kept: dict[str, Any] | None) -> Report:
         "proof": proof,
         "general_set": general,
         "trained_with": record.read(),
-        "files": {path.name: _sha256(path) for path in sorted(part.iterdir())},
+        "files": {path.name: _sha256(path) for path in sorted(part.iterdir()) if path.is_file()},
     }
     card.write(part, about)
     shutil.rmtree(EXPORT, ignore_errors=True)
