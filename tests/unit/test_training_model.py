@@ -254,6 +254,6 @@ def test_folders_beside_a_given_model_are_passed_over(
     monkeypatch.setattr(export.child, "call", lambda *_: {"lines": 1, "apart": 0.0})
     monkeypatch.setattr(export.record, "read", dict)
     report = export.export(JOB, Places(tmp_path, tmp_path)).as_dict()
-    assert report["refused"] == []
+    assert report["refused"] == [] and report["facts"]["kind"] == "det"
     card = json.loads((tmp_path / "export/model-card.json").read_text())
     assert list(card["files"]) == ["inference.pdmodel"]

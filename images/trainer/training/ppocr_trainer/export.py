@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ppocr_training import config
 from ppocr_training.findings import Finding, Report
 from ppocr_training.job import Job, Places
 
@@ -58,7 +59,9 @@ def _export(job: Job, places: Places, kept: dict[str, Any] | None) -> Report:
         )
         return report
     general = _general(job, places, kept["prefix"])
-    report.facts |= {"proof": proof, "general": general}
+    settings = config.merged(job.base(places), job.overrides)
+    kind = config.value(settings, "Architecture.model_type", "rec")
+    report.facts |= {"kind": kind, "proof": proof, "general": general}
     about = {
         "best": {key: value for key, value in kept.items() if key != "prefix"},
         "proof": proof,
