@@ -27,11 +27,12 @@ _WRITE = """
 umask 077
 file=@FILE@ state=@STATE@
 mkdir -p "$(dirname "$file")" "$(dirname "$state")" || exit 1
+[ -z "$(tail -c 1 "$file" 2>/dev/null)" ] || echo >>"$file" || exit 1 # its last line is cut off
 printf '%s\\n' @LINE@ >>"$file" || exit 1
 if [ "$(wc -l <"$file")" -gt @KEEP@ ]; then
   tail -n @KEEP@ "$file" >"$file.new" && mv "$file.new" "$file" || exit 1
 fi
-[ -z @SEEN@ ] || printf '%s\\n' @SEEN@ >"$state"
+[ -z @SEEN@ ] || { printf '%s\\n' @SEEN@ >"$state.new" && mv "$state.new" "$state"; }
 """
 
 
@@ -96,7 +97,7 @@ class ActionModule(ActionBase):
         new = ""
         if record["verb"] in ("deploy", "rollback"):
             prints = history.fingerprints(settings, record["host"])
-            found["settings"] = history.changed(json.loads(seen), prints)
+            found["settings"] = history.changed(_parsed(seen), prints)
             # A run that failed may have applied nothing: the next one names its changes again.
             new = json.dumps(prints) if record["result"] == "ok" else ""
         line = history.line({**record, **found})
@@ -111,3 +112,12 @@ class ActionModule(ActionBase):
         if answer["rc"]:
             raise AnsibleError(f"{answer['stderr'].strip()} (ppocr_history_file)")
         return str(answer["stdout"])
+
+
+def _parsed(seen: str) -> dict[str, str]:
+    """Fingerprints of the last deploy; none where a full disk has cut off their file."""
+    try:
+        parsed: dict[str, str] = json.loads(seen)
+    except ValueError:
+        return {}
+    return parsed

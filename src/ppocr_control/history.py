@@ -57,9 +57,12 @@ def parse(text: str) -> list[dict[str, Any]]:
 def append(path: Path, records: Iterable[Mapping[str, Any]], keep: int) -> None:
     """Append records to a history of this machine and keep its newest lines. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
+    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    # The last line may be cut off, in the middle of a character, too.
+    with os.fdopen(opened, "r+", encoding="utf-8", errors="surrogateescape") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.write("".join(f"{line(record)}\n" for record in records))
+        end = "" if file.read()[-1:] in ("", "\n") else "\n"
+        file.write(end + "".join(f"{line(record)}\n" for record in records))
         file.seek(0)
         lines = file.readlines()
         if len(lines) > keep:

@@ -223,6 +223,21 @@ def test_a_history_is_bounded_and_survives_a_broken_line(tmp_path: Path) -> None
     with path.open("a") as file:
         file.write('{"when": "9", "ho')
     assert [row["when"] for row in history.merge(path.read_text())] == ["2", "3", "4"]
+    with path.open("ab") as file:
+        file.write('{"message": "镜'.encode()[:-1])
+    for number in (5, 6):
+        history.append(path, [{"when": str(number), "host": "a", "run": str(number)}], keep=3)
+    assert [row["when"] for row in history.merge(path.read_text(errors="replace"))] == ["5", "6"]
+
+
+def test_a_host_goes_on_from_files_that_a_full_disk_has_cut_off(control: Control) -> None:
+    (control.folder / "history-ocr1.jsonl").write_bytes('{"message": "镜'.encode()[:-1])
+    (control.folder / "history-ocr1-settings.json").write_text("")
+    done = control.deploy()
+    assert "was not written" not in done.stdout + done.stderr
+    lines = (control.folder / "history-ocr1.jsonl").read_text(errors="replace")
+    assert [row["host"] for row in history.parse(lines)] == ["ocr1"]
+    assert json.loads((control.folder / "history-ocr1-settings.json").read_text())
 
 
 @pytest.mark.full
