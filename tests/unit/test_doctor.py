@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -77,6 +78,13 @@ def test_tasks_that_a_swarm_has_replaced_are_no_finding() -> None:
     assert "no task of the swarm runs here  ->  docker service ps" in rows(task("old", False))
 
 
+@pytest.mark.parametrize(("skew", "said"), [("-3", "OK  -3 s"), ("300", "WARNING  +300 s")])
+def test_clocks_are_compared_when_the_host_is_asked(skew: str, said: str) -> None:
+    """And not when all hosts have answered, which takes minutes where an engine hangs."""
+    lines = report.summary([report.host("h", f"== clock_skew\n{skew}\n", [], [])])
+    assert any(line.startswith(f"h  clock  {said} beside this machine") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
@@ -120,6 +128,7 @@ def test_hosts_without_docker_and_without_an_answer_are_in_one_archive(tmp_path:
     said = " ".join(done.stdout.split())
     assert "here engine FAILED docker is not installed -> deploy" in said
     assert "here lock WARNING a run holds the lock" in said
+    assert re.search(r"here clock OK [+-]\d+ s beside this machine", said)
     assert "gone access FAILED" in said and "log in with ssh as ansible_user" in said
     (path,) = (tmp_path / "reports").glob("doctor-*.tar.gz")
     assert path.stat().st_mode & 0o777 == 0o600

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prints the state of a host that may be partly broken, in parts that begin with "== NAME".
 # POSIX sh and coreutils alone; it changes nothing, and no command may hang.
-# $1: log lines, $2: folder of the configurations, $3: file of the history, $4: of the lock.
+# $1: log lines, $2: folder of the configurations, $3: file of the history, $4: of the lock,
+# $5: the control node's time, as a number of seconds.
 # shellcheck disable=SC2016 # single quotes: for the inner shell
 LC_ALL=C
 export LC_ALL
@@ -14,7 +15,8 @@ part() {
 }
 
 part system sh -c 'uname -a; cat /etc/os-release; uptime'
-part clock date -u +%s
+part clock date -u
+part clock_skew sh -c 'echo $(($(date +%s) - $1))' sh "$5"
 part clock_sync timedatectl show --property=NTPSynchronized --value
 part disk df -PkT
 part inodes df -Pi

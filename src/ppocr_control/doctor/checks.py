@@ -132,8 +132,8 @@ def _space(found: Parts) -> Iterator[Row]:
 
 
 def _clock(found: Parts) -> Iterator[Row]:
-    if (text := found.get("clock", "")).isdigit():
-        skew = round(int(text) - time.time())
+    if re.fullmatch(r"-?\d+", text := found.get("clock_skew", "")):
+        skew = int(text)
         ok = abs(skew) <= _SKEW
         yield Row(
             "clock", "ok" if ok else "warning", f"{skew:+d} s beside this machine",
