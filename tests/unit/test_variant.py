@@ -244,6 +244,21 @@ def test_one_tag_cannot_be_two_images(tmp_path):
     assert status and "ppocr:mine would be for hosts whose settings need Paddle and" in output
 
 
+@pytest.mark.slow
+def test_a_bundle_does_not_become_the_trainer_image(tmp_path):
+    play = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  tasks:
+    - include_role: {name: trainer, tasks_from: image.yml}
+"""
+    manifest = {"image": {"content": "0123", "path": "image.tar"}}
+    (tmp_path / "MANIFEST.json").write_text(json.dumps(manifest))
+    given = {**HOST, "ppocr_bundle_dir": str(tmp_path)}
+    status, output = run_play(tmp_path, play, {"w1": given}, "--check")
+    assert status and "image of the service, and ppocr-trainer:1.0.0 is another" in output, output
+
+
 @pytest.mark.full
 @pytest.mark.slow
 def test_an_inventory_without_paddle_is_refused_with_the_setting(tmp_path):
