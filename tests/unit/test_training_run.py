@@ -323,7 +323,8 @@ def test_hosts_with_one_name_do_not_mix(tmp_path: Path, names: tuple[str | None,
 def test_the_curve_is_a_page_and_a_picture(tmp_path: Path) -> None:
     name = "a-run-no-engine-has"
     status = {
-        "state": "finished", "epochs": 4, "indicator": "acc", "best": None,
+        "state": "failed", "epochs": 4, "indicator": "acc", "best": None,
+        "why": ['File "train.py", line 1, in <module>', "字典"],
         "curve": [{"epoch": 2, "loss": 8.0, "acc": 0.1}, {"epoch": 4, "loss": 2.0, "acc": 0.5}],
     }  # fmt: skip
     run = tmp_path / name / "run"
@@ -332,7 +333,9 @@ def test_the_curve_is_a_page_and_a_picture(tmp_path: Path) -> None:
     done = _status_of(tmp_path, {"host": {"trainer_name": name}})
     assert done.returncode == 0, done.stdout
     curve = tmp_path / "work" / name / "curve"
-    assert "<svg " in curve.with_suffix(".html").read_text()
+    page = curve.with_suffix(".html").read_text(encoding="utf-8")
+    assert '<meta charset="utf-8">' in page and "<svg " in page
+    assert "in &lt;module&gt;, 字典" in page
     with Image.open(curve.with_suffix(".png")) as picture:
         assert picture.format == "PNG"
 
