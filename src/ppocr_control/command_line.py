@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,12 @@ from .errors import EXIT_STATUS_HELP, FAILED, INTERRUPTED, OK, Error
 
 #: Packages whose errors come from the Docker engine, or the connection to it.
 _ENGINE_PACKAGES = ("docker", "requests", "urllib3")
+#: Errors of a full disk, or of a user's share of it.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_MAKE_ROOM = (
+    "Make room where it writes: what the command line names, the caches (PPOCR_CACHE, "
+    "~/.cache/ppocr), /var/tmp and TMPDIR"
+)
 
 
 def cache_folder() -> Path:
@@ -65,11 +72,14 @@ def run(
     except Error as error:
         status, result, summary = error.status, {"error": str(error)}, f"error: {error}"
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _ENGINE_PACKAGES:
-            raise
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())
-        status, result = FAILED, {"error": reason}
-        summary = f"error: the Docker engine reports: {reason}"
+        if type(error).__module__.partition(".")[0] in _ENGINE_PACKAGES:
+            said = f"the Docker engine reports: {reason}"
+        elif isinstance(error, OSError) and error.errno in _NO_ROOM:
+            reason = said = f"this machine: {reason}. {_MAKE_ROOM}"
+        else:
+            raise
+        status, result, summary = FAILED, {"error": reason}, f"error: {said}"
     except KeyboardInterrupt:
         status, summary = INTERRUPTED, "interrupted; run the same command again to continue"
         result = {"error": summary}

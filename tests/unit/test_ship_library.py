@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from jobs import QUIET, job
 
+from ppocr_control.commands import image_layers
 from ppocr_control.errors import Error, Refused
 from ppocr_control.images.commit import warnings_about
 from ppocr_control.layers import codec, image_archive, overlay
@@ -395,6 +396,18 @@ def test_a_pull_that_cannot_fit_is_refused() -> None:
     has_base = HostState.parse(probe_text([there([base])]).replace("/ 1000", "/ 200000000"))
     registry.check_room(host, has_base, image(), sizes)
     registry.check_room(host, bare, image(), {})  # unknown: the host finds out
+
+
+def test_a_full_disk_of_this_machine_is_told_in_a_sentence(tmp_path: Path, capsys) -> None:
+    store = LayerStore(tmp_path / "store")
+    archive = write_archive(tmp_path / "a.tar", LAYERS, image().config)
+    part = store.folder / f"blobs/{diff_id(LAYERS[0]).partition(':')[2]}.gzip.part"
+    part.symlink_to("/dev/full")
+    arguments = ["fill", str(archive), "--store", str(store.folder), "--quiet", "--json"]
+    assert image_layers.main(arguments) == 1
+    told = capsys.readouterr()
+    assert "No space left on device. Make room where it writes" in json.loads(told.out)["error"]
+    assert told.err.startswith("error: this machine: ")
 
 
 def test_progress_says_rate_and_time_left() -> None:
