@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import yaml
+from role_code import ROOT
 
 from ppocr_control.commands import predict_rec
 from ppocr_control.errors import Refused
@@ -79,3 +83,17 @@ def test_what_would_read_wrong_text_is_refused(
 ) -> None:
     with pytest.raises(Refused, match=sentence):
         _chosen(model, given)
+
+
+def test_what_the_container_says_is_utf_8_in_any_locale() -> None:
+    code = r"""
+from ppocr_control.commands import predict_rec
+line = r'{"text": "\345\255\227", "score": 1}'
+print(ascii(list(predict_rec._answers(["printf", line], []))))
+"""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **locale, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "'text': '\\u5b57'" in done.stdout, done.stderr

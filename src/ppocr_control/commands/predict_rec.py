@@ -191,17 +191,16 @@ def _answers(command: list[str], pictures: list[Path]) -> Iterator[dict[str, Any
         Refused: model, dictionary and shape do not go together.
         Error: it ended for another reason; with what it said last.
     """
-    with tempfile.TemporaryFile() as names, tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as log:
         names.writelines(os.fsencode(f"{_PICTURES}/{path.name}\0") for path in pictures)
         names.seek(0)
-        with subprocess.Popen(
-            command, stdin=names, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as running:
+        # As bytes, which are UTF-8 whatever the locale of this machine is.
+        with subprocess.Popen(command, stdin=names, stdout=subprocess.PIPE, stderr=log) as running:
             assert running.stdout
             yield from map(json.loads, running.stdout)
         status = running.returncode
         log.seek(0)
-        said = log.read().strip().rpartition("\n")[2]
+        said = log.read().decode(errors="replace").strip().rpartition("\n")[2]
     if status:
         said = said.replace("/in/dictionary", "the dictionary").replace("/in/model", "the model")
         raise (Refused if status == REFUSED else Error)(said or f"docker run ended with {status}")
