@@ -134,6 +134,10 @@ def _last_check(state: dict[str, Any]) -> dict[str, str]:
     return {"runs on": ", ".join(sorted(set(devices))), "reason": ""}
 
 
+#: What a healthcheck says, or the engine of it, while the service starts.
+_SLOW = ("the service is starting", "Health check exceeded timeout")
+
+
 def hubserving_gave_up(text: str) -> str:
     """The reason of a container that gave up, as a sentence; '' where it has not.
 
@@ -150,6 +154,27 @@ def hubserving_gave_up(text: str) -> str:
         return ""
     _, found, said = str(checks[-1].get("Output", "")).rpartition("not ready: gave up ")
     return f"It gave up {said.strip()}." if found else ""
+
+
+def hubserving_is_starting(text: str) -> bool:
+    """Whether a container may yet become healthy.
+
+    After the start period of its healthcheck the engine calls one unhealthy that only starts
+    slowly, on a busy host: it is still waited for.
+
+    Args:
+        text: as for ``hubserving_gave_up``.
+    """
+    try:
+        state = json.loads(text)
+        health = state["Health"]
+        if not state["Running"] or hubserving_gave_up(text):
+            return False
+        if health["Status"] == "unhealthy":
+            return any(said in health["Log"][-1]["Output"] for said in _SLOW)
+        return bool(health["Status"] == "starting")
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False
 
 
 def hubserving_not_healthy(text: str) -> str:
@@ -235,6 +260,7 @@ class FilterModule:
         return {
             "hubserving_status_row": hubserving_status_row,
             "hubserving_gave_up": hubserving_gave_up,
+            "hubserving_is_starting": hubserving_is_starting,
             "hubserving_not_healthy": hubserving_not_healthy,
             "hubserving_table": hubserving_table,
             "hubserving_models": hubserving_models,

@@ -77,19 +77,25 @@ def texts_for_pdserving(url: str, **options: str) -> list[str]:
     return [text for (text, _), _ in ast.literal_eval(told["value"][0])]
 
 
-def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, steady, url: str) -> None:
+def test_the_edge_holds_the_port(host: Host, playbook: Playbooks, url: str) -> None:
     playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
     assert "8866/tcp" in inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     extra = {"edge_enabled": False, "ppocr_maintenance": "on"}
     run = playbook(MAINTENANCE, [host], extra_vars=extra, expect_rc=2)
     assert "because edge_enabled is false; nothing was changed" in words(run)
-    with steady() as client:
-        playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
-    client.assert_lost_once(started(host, "ppocr-edge"), seconds=30)
+    playbook(DEPLOY, [host], *PARTS)  # a service of the version before is taken over
     assert not inspect(host, "ppocr")["HostConfig"]["PortBindings"]
     edge = inspect(host, "ppocr-edge")["HostConfig"]
     assert edge["PortBindings"] and edge["ReadonlyRootfs"] and edge["CapDrop"] == ["ALL"]
     assert texts(requests.Session(), url)
+
+
+@pytest.mark.full
+def test_a_takeover_closes_the_port_once(host: Host, playbook: Playbooks, steady) -> None:
+    playbook(DEPLOY, [host], *PARTS, extra_vars={"edge_enabled": False})
+    with steady() as client:
+        playbook(DEPLOY, [host], *PARTS)
+    client.assert_lost_once(started(host, "ppocr-edge"), seconds=30)
 
 
 @pytest.mark.full

@@ -89,6 +89,34 @@ def test_what_it_said_before_it_was_started_again_is_over(tmp_path):
     assert asked == 2
 
 
+@pytest.mark.slow
+def test_one_that_starts_slowly_is_waited_for(tmp_path):
+    look = ("2026-11-26T22:38:50Z", "not ready: the service is starting\n")
+    slow = state("unhealthy", ("2026-11-26T22:38:33Z", SLOW), look)
+    ready = state("healthy", ("2026-11-26T22:39:00Z", '{"ready": true}'))
+    finished, asked = waited(tmp_path, state("starting"), slow, ready)
+    assert finished.returncode == 0, finished.stdout
+    assert asked == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"),
+    [
+        (state("starting"), True),
+        (state("unhealthy", (STARTED, "Health check exceeded timeout (12s)")), True),
+        (state("unhealthy", (STARTED, "not ready: no worker lives\n")), False),
+        (state("unhealthy", (STARTED, GAVE_UP)), False),
+        (state("healthy"), False),
+        (state("starting", running=False), False),
+        ({"Running": True, "Health": None}, False),
+    ],
+    ids=range(7),
+)
+def test_which_containers_may_yet_become_healthy(told, waits):
+    plugin = load("plugins/filter/hubserving_status.py")
+    assert plugin.hubserving_is_starting(json.dumps(told)) is waits
+
+
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
