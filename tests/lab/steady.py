@@ -55,9 +55,11 @@ class Steady:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         until = time.monotonic() + (0 if error else PATIENCE)
-        while self.answers < self.enough and not self.lost and time.monotonic() < until:
-            time.sleep(0.1)
-        self._end.set()
+        try:
+            while self.answers < self.enough and not self.lost and time.monotonic() < until:
+                time.sleep(0.1)
+        finally:  # also where the session is interrupted
+            self._end.set()
         for thread in self._threads:
             thread.join()
         print(f"{self.answers} answers, {len(self.lost)} lost, longest {self.longest:.1f} s")
