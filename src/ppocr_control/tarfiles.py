@@ -1,8 +1,17 @@
-"""Tar archives whose bytes depend on their files alone."""
+"""Archives: tars whose bytes depend on their files alone, and what damaged archives raise."""
 
 from __future__ import annotations
 
+import lzma
 import tarfile
+import zipfile
+import zlib
+
+#: What reading a tar or zip raises that is none, or is cut off or damaged.
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 def without_owner_and_time(info: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -8,21 +8,17 @@ import io
 import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from ..files import CHUNK
+from ..tarfiles import DAMAGED
 
 #: Maximum bytes and files of an unpacked archive: several times the largest models.
 BYTES_LIMIT = 4_000_000_000
 FILES_LIMIT = 20_000
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError,
-    NotImplementedError, RuntimeError,
-)  # fmt: skip
 
 
 class UnsafeArchive(Exception):
@@ -100,7 +96,7 @@ def _reading(archive: str, function: Any, *arguments: Any) -> Any:
     """Call a function that reads an archive; turn its many errors into UnsafeArchive."""
     try:
         return function(*arguments)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnsafeArchive(f"{archive} is not a complete tar or zip archive: {error}") from error
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import lzma
 import os
 import re
 import shutil
 import subprocess
 import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,15 +19,10 @@ from ppocr_training.job import Places
 from .. import downloads
 from ..errors import Error, Refused
 from ..files import file_sha256
-from ..tarfiles import without_owner_and_time
+from ..tarfiles import DAMAGED, without_owner_and_time
 
 _GIT = re.compile(r"(https?|ssh|git|file)://.+|[\w.-]+@[\w.-]+:.+|.+\.git/?")
 _BEST = "best_accuracy.pdparams"
-#: What reading an archive raises that is none, or is cut off or damaged.
-_DAMAGED = (
-    tarfile.TarError, shutil.ReadError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError,
-    OSError,
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +185,7 @@ def _folder(setting: str, given: str, work: Path) -> Path:
                     tar.extractall(part, filter="data")
             else:
                 shutil.unpack_archive(path, part, "zip")
-        except _DAMAGED as error:
+        except DAMAGED as error:
             what = "no folder, and no tar or zip that is whole"
             raise Refused(f"{setting}: {path} is {what}: {error}") from error
         part.rename(target)
