@@ -34,7 +34,7 @@ class Steady:
         options: for ``requests``, such as headers or verify.
         enough: how many answers there must be; the end waits for them, but not after a loss.
 
-    ``losses`` has the time of each lost answer (seconds since the epoch).
+    ``lost`` has the time of each lost answer (seconds since the epoch), and what was wrong.
     """
 
     url: str
@@ -42,9 +42,8 @@ class Steady:
     options: dict[str, Any] = field(default_factory=dict)
     enough: int = 1
     answers: int = 0
-    lost: list[str] = field(default_factory=list)
+    lost: list[tuple[float, str]] = field(default_factory=list)
     longest: float = 0.0  # seconds
-    losses: list[float] = field(default_factory=list)
 
     def __enter__(self) -> Steady:
         self._end = threading.Event()
@@ -71,7 +70,8 @@ class Steady:
 
     def assert_lost_once(self, until: float, seconds: float) -> None:
         """Fail if answers were lost after a time (since the epoch), or for longer than so long."""
-        first, last = min(self.losses, default=until), max(self.losses, default=until)
+        times = [at for at, _ in self.lost] or [until]
+        first, last = min(times), max(times)
         print(f"the port was closed for {last - first:.1f} s")
         assert last < until + 1
         assert last - first < seconds
@@ -88,8 +88,7 @@ class Steady:
                 fault = repr(error)
                 time.sleep(0.1)
             if fault:
-                self.losses.append(time.time())
-                self.lost.append(f"{time.strftime('%X')}: {fault}")
+                self.lost.append((time.time(), fault))
             else:
                 self.answers += 1
             self.longest = max(self.longest, time.monotonic() - began)

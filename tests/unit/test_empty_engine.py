@@ -75,12 +75,21 @@ def engine(tmp_path: Path) -> Iterator[Path]:
         server.shutdown()
 
 
+def run(
+    folder: Path, engine: Path, play: str, *arguments: str, docker: str = "", **settings: str
+) -> tuple[int, str]:
+    """Run a play here; ``docker`` is what a program of that name does."""
+    (folder / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+    (folder / "docker").chmod(0o755)
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    play = play.replace("SOCKET", str(engine)).replace("FOLDER", str(folder))
+    return run_play(folder, play, {"here": {**here, **settings}}, *arguments)
+
+
 def test_containers_would_be_created_where_the_image_is_and_no_network(
     tmp_path: Path, engine: Path
 ) -> None:
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    play = PLAY.replace("SOCKET", str(engine))
-    status, output = run_play(tmp_path, play, {"here": here}, "--check")
+    status, output = run(tmp_path, engine, PLAY, "--check")
     assert status == 0 and "True and True." in output, output
 
 
@@ -104,11 +113,7 @@ EDGE = """
 def test_check_mode_knows_that_the_edge_would_ask_for_other_tokens(
     tmp_path: Path, engine: Path
 ) -> None:
-    (tmp_path / "docker").write_text("#!/bin/sh\n")
-    (tmp_path / "docker").chmod(0o755)
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    play = EDGE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
-    status, output = run_play(tmp_path, play, {"here": here}, "--check")
+    status, output = run(tmp_path, engine, EDGE, "--check")
     assert status == 0 and "True is known." in output, output
 
 
@@ -132,12 +137,9 @@ EXCHANGE = """
 def test_without_an_edge_too_the_old_container_makes_room(
     tmp_path: Path, engine: Path, update: str
 ) -> None:
-    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
-    (tmp_path / "docker").chmod(0o755)
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    play = EXCHANGE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
-    host = {**here, "hubserving_update": update}
-    status, output = run_play(tmp_path, play, {"here": host})  # this engine creates no container
+    docker = f'echo "$@" >> {tmp_path}/told'
+    # This engine creates no container.
+    status, output = run(tmp_path, engine, EXCHANGE, docker=docker, hubserving_update=update)
     told = (tmp_path / "told").read_text().splitlines()
     assert status == 2 and ("stop ppocr" in told) == (update == "pause"), (told, output)
 
@@ -168,9 +170,5 @@ def test_maintenance_ends_with_the_edge(tmp_path: Path, engine: Path) -> None:
              "Networks": "ppocr", "State": "running"}
         )  # fmt: skip
     (tmp_path / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "docker").write_text(f"#!/bin/sh\ncat {tmp_path}/rows\n")
-    (tmp_path / "docker").chmod(0o755)
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    play = REMOVE.replace("SOCKET", str(engine)).replace("FOLDER", str(tmp_path))
-    status, output = run_play(tmp_path, play, {"here": here})
+    status, output = run(tmp_path, engine, REMOVE, docker=f"cat {tmp_path}/rows")
     assert status == 0 and "maintained: ppocr." in output, output

@@ -81,8 +81,7 @@ def work(args: Namespace) -> tuple[int, Any, str]:
     if args.out.exists():
         raise Refused(f"--out {args.out} is there already: name a new folder")
     words, held = _words(args.words), args.count // 5 if args.held_back is None else args.held_back
-    least = min(args.count, args.height) < 1 or held < 0
-    if least or not 0 <= args.degrade <= 1 or args.ratio < 0:
+    if min(args.count, args.height) < 1 or min(held, args.ratio) < 0 or not 0 <= args.degrade <= 1:
         raise Refused(
             "--count and --height are at least 1, --degrade is between 0 and 1, --held-back and "
             "--ratio are not negative"

@@ -162,9 +162,11 @@ def _is_endless_png(data: bytes) -> bool:
     place, profiles = len(_PNG), 0
     for _ in range(_MOST_CHUNKS):
         head = data[place : place + 8]
+        if len(head) < 8:
+            return False
         profiles += head[4:] == b"iCCP"
-        if len(head) < 8 or profiles > _MOST_PROFILES:
-            return profiles > _MOST_PROFILES
+        if profiles > _MOST_PROFILES:
+            return True
         place += 12 + int.from_bytes(head[:4], "big")
     return True
 
