@@ -24,6 +24,7 @@ options:
   mark: {type: str, required: true, description: Name of the file that marks what the role made.}
   mounted: {type: list, elements: path, default: [], description: Folders containers mount.}
   own: {type: bool, default: false, description: Whether the path is the project's by its name.}
+  only: {type: list, elements: str, description: Names of the folders that go. Default is all.}
 """
 #: In the folder of configurations itself; empty: see _hubserving_hold.
 HOLD = "stopped"
@@ -41,10 +42,19 @@ def _is_folder(path: Path) -> bool:
 
 
 class Removal:
-    """What is to go and what has to stay; paths as text."""
+    """What is to go and what has to stay; paths as text.
 
-    def __init__(self, names: list[str], mark: str, dry: bool = False) -> None:
-        self.names, self.mark, self._dry = names, mark, dry
+    Args:
+        names: of rendered files.
+        mark: the name of the file that marks what the role made.
+        only: the names of the folders of instances that go, and nothing else; None means all.
+        dry: only say what would go.
+    """
+
+    def __init__(
+        self, names: list[str], mark: str, only: list[str] | None = None, dry: bool = False
+    ) -> None:
+        self.names, self.mark, self.only, self._dry = names, mark, only, dry
         self.removed: list[str] = []
         self.kept: list[str] = []
 
@@ -52,7 +62,8 @@ class Removal:
         """The folders of instances."""
         below = sorted(filter(_is_folder, path.iterdir())) if path.is_dir() else []
         found = [folder for folder in below if self._is_ours(folder, own)]
-        return found + [Path(m) for m in mounted if _is_folder(Path(m)) and Path(m) not in found]
+        found += [Path(m) for m in mounted if _is_folder(Path(m)) and Path(m) not in found]
+        return [folder for folder in found if self.only is None or folder.name in self.only]
 
     def _is_ours(self, folder: Path, own: bool) -> bool:
         if _is_file(folder / self.mark):
@@ -97,19 +108,16 @@ class Removal:
             file.unlink()
 
 
-def remove(
-    path: Path, names: list[str], mark: str, mounted: list[str], own: bool, dry: bool = False
-) -> Removal:
-    """Remove all the role rendered; with ``dry`` only say what would go."""
-    done = Removal(names, mark, dry)
+def remove(path: Path, mounted: list[str], own: bool, done: Removal) -> Removal:
+    """Remove what the role rendered, and say in ``done`` what that was."""
     for folder in done.folders(path, mounted, own):
         done.empty(folder)
-    if not path.is_dir():
+    if done.only is not None or not path.is_dir():
         return done
     done.hold(path)
     left = {file for file in path.iterdir() if str(file) not in done.removed}
-    if (own or _is_file(path / mark)) and _is_folder(path):
-        if left <= {path / mark}:
+    if (own or _is_file(path / done.mark)) and _is_folder(path):
+        if left <= {path / done.mark}:
             done.remove_empty(path)
         else:
             done.kept.append(str(path))
@@ -124,14 +132,15 @@ def main() -> None:
             "mark": {"type": "str", "required": True},
             "mounted": {"type": "list", "elements": "path", "default": []},
             "own": {"type": "bool", "default": False},
+            "only": {"type": "list", "elements": "str"},
         },
         supports_check_mode=True,
     )
     values: dict[str, Any] = module.params
     try:
         done = remove(
-            Path(values["path"]), values["names"], values["mark"], values["mounted"],
-            values["own"], module.check_mode,
+            Path(values["path"]), values["mounted"], values["own"],
+            Removal(values["names"], values["mark"], values["only"], module.check_mode),
         )  # fmt: skip
     except OSError as error:
         module.fail_json(msg=f"hubserving_config_dir {values['path']}: {error}")

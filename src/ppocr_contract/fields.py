@@ -102,7 +102,7 @@ class Fields:
         connections: Clients connected at once. Beyond that, idle connections are closed first,
             those of the address with the most connections before others; health checks are answered
             all the same. An edge in front (edge_enabled) has eight times as many, and gives one
-            address half of these at most.
+            address half of these at most. From 1 to 65472.
         stock_status: Answer errors with HTTP 200 as stock PaddleHub does, for clients that cannot
             handle 4xx and 5xx.
         allow_networks: Networks clients may connect from; empty for all. The address is the one the

@@ -20,8 +20,9 @@ def rendered(folder: Path, mark: bool = True) -> Path:
     return folder
 
 
-def remove(path: Path, own: bool = False, mounted: tuple[Path, ...] = (), dry: bool = False):
-    return module.remove(path, NAMES, MARK, [str(each) for each in mounted], own, dry)
+def remove(path: Path, own: bool = False, mounted: tuple[Path, ...] = (), **removal):
+    removal = module.Removal(NAMES, MARK, **removal)
+    return module.remove(path, [str(each) for each in mounted], own, removal)
 
 
 @pytest.fixture
@@ -98,3 +99,15 @@ def test_check_mode_says_what_would_go(paddle: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     assert not remove(tmp_path / "none").removed
+
+
+def test_of_an_instance_that_is_no_longer_wanted_nothing_stays(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    for name in ("ppocr", "ppocr-edge", "ppocr-1", "ppocr-1-edge"):
+        rendered(etc / name)
+    (etc / "ppocr-1/tokens").write_text("secret")
+    (etc / "stopped").touch()
+    assert remove(etc, own=True, only=["ppocr-1", "ppocr-1-edge"], dry=True).removed
+    assert (etc / "ppocr-1/tokens").exists()
+    remove(etc, own=True, only=["ppocr-1", "ppocr-1-edge"])
+    assert {path.name for path in etc.iterdir()} == {"ppocr", "ppocr-edge", "stopped"}

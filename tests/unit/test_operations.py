@@ -19,7 +19,7 @@ DOCKER = """#!/bin/sh
 echo "$*" >>{folder}/calls
 case "$*" in
   "version "*) [ -e {folder}/engine ] || {{ echo 'permission denied' >&2; exit 1; }}; cat {folder}/engine ;;
-  "ps "*) echo 1 ;;
+  "ps "*) [ ! -e {folder}/stopped ] || {{ echo 'Cannot connect' >&2; exit 1; }}; echo 1 ;;
   "container inspect"*) cat {folder}/containers ;;
   "image ls"*) cat {folder}/images ;;
   "image inspect"*) cat {folder}/content ;;
@@ -48,7 +48,18 @@ class Machine:
         (folder / "bin").mkdir()
         (folder / "bin/docker").write_text(DOCKER.format(folder=folder))
         (folder / "bin/docker").chmod(0o755)
+        self.path = f"{folder}/bin:{os.environ['PATH']}"
         self.says(engine="26.1", containers="[]", images="", content="", modules="")
+
+    def has_no_docker(self) -> None:
+        """Leave the host every program but docker."""
+        (self.folder / "bin/docker").unlink()
+        for name in ("/usr/bin", "/usr/sbin"):
+            for program in Path(name).iterdir():
+                link = self.folder / "bin" / program.name
+                if program.name != "docker" and not link.is_symlink():
+                    link.symlink_to(program)
+        self.path = f"{self.folder}/bin"
 
     def says(self, **answers: str) -> None:
         for name, text in answers.items():
@@ -67,7 +78,7 @@ class Machine:
                 json.dumps(given), *arguments,
             ],
             env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "TZ": "Asia/Shanghai",
-                 "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
+                 "PATH": self.path, "ANSIBLE_NOCOLOR": "1"},
             capture_output=True, text=True, check=False, cwd=self.folder, timeout=300,
         )  # fmt: skip
         return done.returncode, (done.stdout + done.stderr).splitlines()
@@ -94,7 +105,7 @@ def test_status_says_who_ended_a_container_and_when(machine: Machine) -> None:
         ])
     )  # fmt: skip
     status, lines = machine.run("status")
-    assert status == 0, lines
+    assert status == 0, "\n".join(lines)
     rows = {line.split()[1]: line for line in lines if line.startswith("  localhost ")}
     assert re.search(r"stopped by an operator +- ", rows["by-hand"])
     assert "crashed (exit status 3)" in rows["faulty"]
@@ -164,7 +175,7 @@ def test_a_rollback_to_a_version_that_is_not_there_names_those_that_are(machine:
 @pytest.mark.full
 def test_a_check_says_whether_the_builder_has_the_image(machine: Machine) -> None:
     status, lines = machine.run("build", "--check", "-v")
-    assert status == 0, lines
+    assert status == 0, "\n".join(lines)
     assert any("would be built on localhost" in line for line in lines), lines
     (content,) = set(re.findall(r"content\W+([0-9a-f]{64})", " ".join(lines)))
     machine.says(content=content)
@@ -184,3 +195,33 @@ def test_a_host_is_put_back_by_a_playbook_that_runs_no_other_role(machine: Machi
     status, said = machine.run("undrain", "-i", str(balancers))
     assert status == 0, said
     assert any("no balancer is set up here yet" in line for line in said)
+
+
+def test_a_host_without_docker_has_nothing_that_could_be_stopped_or_removed(
+    machine: Machine,
+) -> None:
+    etc = machine.folder / "etc"
+    (etc / "ppocr").mkdir(parents=True)
+    for name in ("config.json", ".made-by-ppocr"):
+        (etc / "ppocr" / name).touch()
+    machine.has_no_docker()
+    status, lines = machine.run("stop", confirm="yes")
+    assert status == 0, "\n".join(lines)
+    status, lines = machine.run("start")
+    assert status == 2
+    text = " ".join(" ".join(lines).split())
+    assert "No container of the service is on this host. Deploy it" in text
+    status, lines = machine.run(
+        "remove", confirm="yes", remove_image=True, hubserving_config_dir=str(etc)
+    )
+    assert status == 0, "\n".join(lines)
+    assert not (etc / "ppocr").exists()
+
+
+def test_an_engine_that_does_not_answer_is_named_with_the_remedy(machine: Machine) -> None:
+    (machine.folder / "stopped").touch()
+    status, lines = machine.run("remove", confirm="yes")
+    text = " ".join(" ".join(lines).split())
+    assert status == 2
+    assert "Docker on localhost does not answer: Cannot connect" in text
+    assert "systemctl start docker" in text

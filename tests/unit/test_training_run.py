@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from plays import run_play
 from ppocr_trainer import child, progress, training
 from ppocr_trainer.checkpoints import Keeper, best, last, take, torn
 from role_code import load
@@ -355,3 +356,33 @@ def test_a_curve_has_a_point_for_each_evaluation() -> None:
         assert [picture.getpixel(place) for place in ((565, 265), (565, 152), (200, 150))] == [
             green, brown, (255, 255, 255),
         ]  # fmt: skip
+
+
+DOCKER = """#!/bin/sh
+case "$*" in
+  *" check") echo '{"refused": [], "accepted": [], "facts": {}}' ;;
+  *" train") echo '{"state": "%s", "epochs": 3, "why": ["its last checkpoint is torn"]}' >RUN/status.json ;;
+esac
+"""  # noqa: E501
+START = """
+- hosts: ppocr_hosts
+  gather_facts: false
+  environment: {PATH: "FOLDER:/usr/bin:/bin"}
+  tasks:
+    - ansible.builtin.include_role: {name: trainer, tasks_from: start}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("state", "status"), [("training", 0), ("failed", 2)])
+def test_a_run_that_fails_at_its_start_fails_the_play(
+    tmp_path: Path, state: str, status: int
+) -> None:
+    run = tmp_path / "model/run"
+    run.mkdir(parents=True)
+    (tmp_path / "docker").write_text((DOCKER % state).replace("RUN", str(run)))
+    (tmp_path / "docker").chmod(0o755)
+    host = {"ansible_connection": "local", "trainer_dir": str(tmp_path), "trainer_name": "model"}
+    done, output = run_play(tmp_path, START.replace("FOLDER", str(tmp_path)), {"here": host})
+    assert done == status, output
+    assert ("its last checkpoint is torn, correct that" in output) == bool(status)
