@@ -232,7 +232,7 @@ def test_the_question_names_the_hosts_and_takes_yes_alone(here: Here) -> None:
     "playbook",
     first_by_default(["remove", "stop", "rollback"]),
 )
-@pytest.mark.parametrize("confirm", ["", "yes", "ocr1"])
+@pytest.mark.parametrize("confirm", first_by_default(["yes", "", "ocr1"]))
 def test_without_an_inventory_this_machine_has_to_be_named(
     here: Here, playbook: str, confirm: str
 ) -> None:
@@ -246,9 +246,11 @@ def test_without_an_inventory_this_machine_has_to_be_named(
 
 @pytest.mark.parametrize(
     ("playbook", "task"),
-    [("stop", "Stop the containers"), ("rollback", "Find the image to go back to"),
-     ("rollback", "Run and test the service, batch by batch"),
-     ("remove", "Remove containers, network and configuration")],
+    first_by_default([
+        ("remove", "Remove containers, network and configuration"), ("stop", "Stop the containers"),
+        ("rollback", "Find the image to go back to"),
+        ("rollback", "Run and test the service, batch by batch"),
+    ]),
 )  # fmt: skip
 def test_no_later_task_gets_around_the_question(here: Here, playbook: str, task: str) -> None:
     done = here.run(playbook, "--start-at-task", task, inventory=False)
@@ -277,7 +279,7 @@ def test_every_playbook_begins_with_the_check_of_its_group(path: Path) -> None:
     assert first["ansible.builtin.import_playbook"] == "shared/target.yml"
 
 
-@pytest.mark.parametrize("playbook", ["remove", "deploy"])
+@pytest.mark.parametrize("playbook", first_by_default(["remove", "deploy"]))
 def test_a_group_without_a_host_is_no_success(here: Here, playbook: str) -> None:
     for arguments in (("-e", "ppocr_target=empty"), ("--limit", "other1")):
         done = here.run(playbook, "-e", "confirm=yes", *arguments)
