@@ -181,3 +181,5 @@ def test_the_edge_of_a_swarm_has_both_ports(edge, tmp_path):
     for key in ("port", "pdserving_port"):
         assert f":{edge.variables['edge_instance'][key]}\n" in written
     assert written.count("default_backend tasks") == 2
+    # 512 MiB hold so many requests that are kept until they are answered.
+    assert written.count("be_conn(tasks) ge 192 }") == 2
