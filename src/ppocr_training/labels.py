@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,7 +21,7 @@ CLASSES = frozenset({"0", "180"})
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of a label file that has the form of one."""
+    """A line of a label file that has the form of one, and one of its pictures."""
 
     place: str
     picture: Path
@@ -79,17 +80,34 @@ def read(file: Path, folder: Path, delimiter: str = "\t") -> tuple[list[Line], l
             remedy = f"write the picture, {delimiter!r} and its label"
             found.append(Finding("label_form", place, f"the line has no {delimiter!r}", remedy))
             continue
-        if outside(picture):
-            what = f"{picture} is outside trainer_data, and the host gets only what is in it"
+        pictures = _pictures(picture)
+        if left := next(filter(outside, pictures), None):
+            what = f"{left} is outside trainer_data, and the host gets only what is in it"
             remedy = "put the picture into trainer_data, and write its path from there"
             found.append(Finding("picture_outside", place, what, remedy, fatal=True))
             continue
-        lines.append(Line(place, folder / picture, label))
+        lines += [Line(place, folder / each, label) for each in pictures]
     return lines, found
+
+
+def _pictures(text: str) -> list[str]:
+    """The names before a label: PaddleOCR takes one of a JSON list at random each time."""
+    if text.startswith("["):
+        with contextlib.suppress(ValueError):
+            names: list[str] = json.loads(text)
+            if names and all(isinstance(name, str) for name in names):
+                return names
+    return [text]
+
+
+def count(lines: Iterable[Line]) -> int:
+    """The number of lines of a file that these are from."""
+    return len({line.place for line in lines})
 
 
 def check(lines: Iterable[Line], limits: Limits) -> list[Finding]:
     """What is wrong with the labels themselves."""
+    lines = {line.place: line for line in lines}.values()
     examine = {"rec": _check_text, "det": _check_boxes, "cls": _check_class}.get(limits.kind)
     found = [] if examine is None else [each for line in lines for each in examine(line, limits)]
     unknown: collections.Counter[str] = collections.Counter()

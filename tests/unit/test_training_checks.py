@@ -90,6 +90,8 @@ def test_what_is_in_order_is_packed(run: Set, capsys: pytest.CaptureFixture[str]
     [
         (_write("train.txt", "0.png AB\n1.png\tA\n2.png\tB\n"), "train.txt:1", "has no '\\t'"),
         (_write("train.txt", "0.png\tA\n9.png\tB\n"), "train.txt:2", "there is no picture"),
+        (_write("train.txt", '0.png\tA\n["1.png", "9.png"]\tB\n'), "train.txt:2", "there is no"),
+        (_write("train.txt", '0.png\tA\n["1.png", "/9.png"]\tB\n'), "train.txt:2", "is outside"),
         (_write("train.txt", "0.png\tA\n/1.png\tB\n2.png\tA\n"), "train.txt:2", "is outside"),
         (_write("train.txt", "0.png\tA\nx/../../1.png\tB\n2.png\tA\n"), "train.txt:2", "outside"),
         (_write("1.png", b"\x89PNG\r\n\x1a\nand no more"), "train.txt:2", "cannot be decoded"),
@@ -407,3 +409,13 @@ def test_weights_of_a_url_are_held_to_their_sum(
     assert run.refused(capsys, **given) == []  # it is kept
     (said,) = run.refused(capsys, **{**given, "pretrained_sha256": "1" * 64})
     assert "cannot fetch" in said
+
+
+def test_a_line_may_have_several_pictures(run: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    _write("train.txt", '["0.png", "1.png"]\tAB\n2.png\tCAB\n')(run)
+    assert run.refused(capsys) == []
+    # Each of them is looked at, and the line is one of the two that a batch takes.
+    _write("val.txt", "1.png\tA\n4.png\tBCA\n")(run)
+    assert "the picture is in training too" in run.refused(capsys)[0]
+    _write("train.txt", '["0.png", "2.png"]\tAB\n')(run)
+    assert "1 usable lines are fewer than a batch of 2" in run.refused(capsys)[0]
