@@ -155,6 +155,6 @@ step("bench", ["scripts/bench", "--quick", "--out=build/bench"], FULL, ["stock"]
 ENOUGH = {"PPOCR_LAB_ANSWERS": "2000"}
 for each in LAB_ALL:
     suite(
-        f"lab-{each}", *lab_files([each]),
+        f"lab-{each}", "-s", *lab_files([each]),  # the log shows how long clients waited
         tiers=FULL, requires=["deploy"], minutes=90, environment=LAB | ENOUGH,
     )  # fmt: skip
