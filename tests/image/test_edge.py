@@ -98,9 +98,10 @@ class RunningEdge(Edge):
         number = self.variables["edge_instance"][port]
         client = http.client.HTTPConnection("127.0.0.1", number, timeout=60)
         body = b"{}" if method == "POST" else None
-        client.request(method, path, body, {"Authorization": f"Bearer {token}"})
-        answer = client.getresponse()
-        return answer.status, answer.headers, answer.read().decode()
+        with contextlib.closing(client):
+            client.request(method, path, body, {"Authorization": f"Bearer {token}"})
+            answer = client.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
