@@ -176,9 +176,15 @@ def test_maintenance_is_for_both(edge):
 
 def test_the_edge_of_a_swarm_has_both_ports(edge, tmp_path):
     swarm = {"service": "ppocr_service", "network": edge.name}
+
     # HAProxy checks what is written.
-    edge.run_role("find", "configure", edge_swarm=swarm, hubserving_config_dir=str(tmp_path))
-    written = (tmp_path / f"{edge.name}-edge/haproxy.cfg").read_text()
+    def configure(**settings):
+        where = {"edge_swarm": swarm, "hubserving_config_dir": str(tmp_path)}
+        edge.run_role("find", "configure", **where, **settings)
+        return (tmp_path / f"{edge.name}-edge/haproxy.cfg").read_text()
+
+    assert "be_conn" not in configure(edge_memory_limit="0")
+    written = configure()
     for key in ("port", "pdserving_port"):
         assert f":{edge.variables['edge_instance'][key]}\n" in written
     assert written.count("default_backend tasks") == 2
