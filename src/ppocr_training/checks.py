@@ -125,14 +125,11 @@ def _examine_data(
         used = {"unknown_character"} | ({"label_line_end"} if limits.kind != "cls" else set())
         spoilt = {each.where for each in found if each.check not in used}
         parts[part] = [line for line in lines if line.place not in spoilt]
-        report.facts[part.lower()] = {
-            "lines": labels.count(lines),
-            "usable": labels.count(parts[part]),
-        }
+        report.facts[part.lower()] = {"lines": len(lines), "usable": len(parts[part])}
         if not parts[part]:
             report.add([_nothing_left(setting)])
     batch = _batch(merged)
-    usable = labels.count(parts["Train"])
+    usable = len(parts["Train"])
     per_process = usable // job.together
     if usable and per_process < batch:
         report.add(

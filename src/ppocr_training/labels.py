@@ -21,10 +21,10 @@ CLASSES = frozenset({"0", "180"})
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of a label file that has the form of one, and one of its pictures."""
+    """A line of a label file that has the form of one; PaddleOCR takes one of its pictures."""
 
     place: str
-    picture: Path
+    pictures: tuple[Path, ...]
     label: str
 
 
@@ -86,7 +86,7 @@ def read(file: Path, folder: Path, delimiter: str = "\t") -> tuple[list[Line], l
             remedy = "put the picture into trainer_data, and write its path from there"
             found.append(Finding("picture_outside", place, what, remedy, fatal=True))
             continue
-        lines += [Line(place, folder / each, label) for each in pictures]
+        lines.append(Line(place, tuple(folder / each for each in pictures), label))
     return lines, found
 
 
@@ -100,14 +100,8 @@ def _pictures(text: str) -> list[str]:
     return [text]
 
 
-def count(lines: Iterable[Line]) -> int:
-    """The number of lines of a file that these are from."""
-    return len({line.place for line in lines})
-
-
 def check(lines: Iterable[Line], limits: Limits) -> list[Finding]:
     """What is wrong with the labels themselves."""
-    lines = {line.place: line for line in lines}.values()
     examine = {"rec": _check_text, "det": _check_boxes, "cls": _check_class}.get(limits.kind)
     found = [] if examine is None else [each for line in lines for each in examine(line, limits)]
     unknown: collections.Counter[str] = collections.Counter()
@@ -171,33 +165,37 @@ def _check_class(line: Line, limits: Limits) -> Iterator[Finding]:
 def check_pictures(lines: Iterable[Line], readable: Callable[[Path], bool]) -> list[Finding]:
     """Pictures that are missing or cannot be decoded."""
     found = []
-    for line in lines:
-        if not line.picture.is_file():
+    for line, picture in _each(lines):
+        if not picture.is_file():
             remedy = "correct the path, which begins at trainer_data, or remove the line"
-            what = f"there is no picture {line.picture}"
+            what = f"there is no picture {picture}"
             found.append(Finding("picture_missing", line.place, what, remedy))
-        elif not readable(line.picture):
+        elif not readable(picture):
             remedy = "save it again as PNG or JPEG, or remove the line"
-            what = f"{line.picture.name} cannot be decoded"
+            what = f"{picture.name} cannot be decoded"
             found.append(Finding("picture_unreadable", line.place, what, remedy))
     return found
 
 
 def check_shared(train: Iterable[Line], validation: Iterable[Line]) -> list[Finding]:
     """Pictures that are trained with and measured with, by name or by content."""
-    sizes: dict[int, list[Line]] = collections.defaultdict(list)
-    for line in train:
-        if line.picture.is_file():
-            sizes[line.picture.stat().st_size].append(line)
+    sizes: dict[int, list[tuple[Line, Path]]] = collections.defaultdict(list)
+    for line, picture in _each(train):
+        if picture.is_file():
+            sizes[picture.stat().st_size].append((line, picture))
     found = []
-    for line in validation:
-        like = sizes.get(line.picture.stat().st_size, []) if line.picture.is_file() else []
-        same = next((one for one in like if _same(one.picture, line.picture)), None)
+    for line, picture in _each(validation):
+        like = sizes.get(picture.stat().st_size, []) if picture.is_file() else []
+        same = next((one for one, other in like if _same(other, picture)), None)
         if same:
             what = f"the picture is in training too ({same.place})"
             remedy = "remove one of the two lines; accuracy would say nothing"
             found.append(Finding("shared_picture", line.place, what, remedy))
     return found
+
+
+def _each(lines: Iterable[Line]) -> Iterator[tuple[Line, Path]]:
+    return ((line, picture) for line in lines for picture in line.pictures)
 
 
 def _same(one: Path, other: Path) -> bool:
